@@ -1,0 +1,17 @@
+"""Reverse-mode automatic differentiation: tensors, functions, the tape between them, and checks of gradients.
+
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    x.grad                      # dy/dx = 2 x
+
+Read `function.py`, then `tensor.py`, then `tape.py`: together they are the whole mechanism.
+"""
+
+from miniae.autodiff.forward import jvp
+from miniae.autodiff.function import Function
+from miniae.autodiff.gradcheck import GradcheckResult, gradcheck, gradcheck_jvp
+from miniae.autodiff.mode import no_grad
+from miniae.autodiff.tensor import Tensor, as_tensor
+
+__all__ = ["Function", "GradcheckResult", "Tensor", "as_tensor", "gradcheck", "gradcheck_jvp", "jvp", "no_grad"]

@@ -1,0 +1,51 @@
+"""The same buffers for the same allocation slots, step after step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+# References to a buffer that only the arena holds, as `sys.getrefcount` counts them inside `Arena.empty`:
+# the slot's tuple, the local name, and the argument of getrefcount itself.
+_HELD_BY_ARENA_ALONE = 3
+
+
+class Arena:
+    """Memory of one repeated computation, a training step say.
+
+    The n-th request of a step gets the buffer that the n-th request of the step before had. On NumPy that means no
+    page faults; on a GPU it means stable addresses, so that a step can be recorded once and replayed.
+
+    A buffer that somebody still holds (a tensor, or a view of it) is never handed out again: the slot gets a fresh
+    one instead. So an array that a user kept is never overwritten.
+    """
+
+    def __init__(self, allocate: Callable[..., Any]):
+        self._allocate = allocate
+        self._slots: list[tuple[Any, tuple[int, ...], Any]] = []
+        self._next = 0
+        self.allocations = 0
+
+    def rewind(self) -> None:
+        """Begin the next step at slot 0."""
+        self._next = 0
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """The buffer of the next slot, with undefined contents."""
+        index = self._next
+        self._next = index + 1
+        if index < len(self._slots):
+            buffer, buffer_shape, buffer_dtype = self._slots[index]
+            fits = buffer_shape == shape and buffer_dtype == dtype
+            if fits and sys.getrefcount(buffer) <= _HELD_BY_ARENA_ALONE:
+                return buffer
+            del buffer
+        self.allocations += 1
+        buffer = self._allocate(shape, dtype)
+        slot = (buffer, shape, dtype)
+        if index < len(self._slots):
+            self._slots[index] = slot
+        else:
+            self._slots.append(slot)
+        return buffer

@@ -1,0 +1,294 @@
+"""The `Backend`: an array namespace, transfers, and the short list of kernels worth writing twice.
+
+Every kernel here is a plain reference in terms of the array namespace `xp`: any shape, any dtype. It is the oracle
+that the faster ones in `numpy.py` and `cupy.py` are tested against. A kernel writes into `out` when it is given one;
+otherwise it takes a buffer from `Backend.empty`, which is the arena's while a step runs. No kernel waits for the
+device, and none reads a number back from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from miniae.backend.arena import Arena
+
+Array = Any  # an array of whichever backend is in use
+Shape = tuple[int, ...]
+
+
+class BackendUnavailable(RuntimeError):
+    """The package or the device behind a backend is missing; the message says which and what to do."""
+
+
+class Backend:
+    """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
+
+    name = "reference"
+
+    def __init__(self, xp: Any = np):
+        self.xp = xp
+        self._arena: Arena | None = None
+
+    def __repr__(self) -> str:
+        return f"<miniae backend {self.name}>"
+
+    # ---------------------------------------------------------------- arrays
+
+    def is_array(self, a: object) -> bool:
+        """Whether `a` is an array of this backend."""
+        return isinstance(a, self.xp.ndarray)
+
+    def asarray(self, host: Any, dtype: Any = None) -> Array:
+        """Host data (a NumPy array, a list, a number) as an array of this backend; a copy."""
+        return self.xp.array(host, dtype=dtype)
+
+    def to_host(self, a: Array) -> np.ndarray:
+        """A NumPy copy of `a`. Waits for the device."""
+        return np.array(a)
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished."""
+
+    def device_info(self) -> dict[str, Any]:
+        """`device` (its name) and, where known, `memory_total` and `memory_free` in bytes."""
+        return {"device": "CPU"}
+
+    def empty(self, shape: Shape, dtype: Any) -> Array:
+        """An array with undefined contents: the arena's next buffer while a step runs, else a new one."""
+        if self._arena is not None:
+            return self._arena.empty(shape, dtype)
+        return self.xp.empty(shape, dtype)
+
+    def empty_like(self, a: Array) -> Array:
+        return self.empty(a.shape, a.dtype)
+
+    def zeros(self, shape: Shape, dtype: Any) -> Array:
+        """A new array of zeros, outside any arena: for what lives longer than a step."""
+        return self.xp.zeros(shape, dtype)
+
+    def fill(self, a: Array, value: float) -> None:
+        a.fill(value)
+
+    def copy(self, a: Array, out: Array | None = None) -> Array:
+        """out = a."""
+        out = self.empty_like(a) if out is None else out
+        self.xp.copyto(out, a)
+        return out
+
+    # ---------------------------------------------------------------- steps
+
+    @contextlib.contextmanager
+    def arena(self, arena: Arena | None = None) -> Iterator[Arena]:
+        """Within this block, `empty` hands out the arena's buffers, from its first slot on."""
+        arena = Arena(self.xp.empty) if arena is None else arena
+        before, self._arena = self._arena, arena
+        arena.rewind()
+        try:
+            yield arena
+        finally:
+            self._arena = before
+
+    def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
+        """A callable that repeats `step`. Backends that can record a step replay the recording; this one calls it.
+
+        `warmup` is how often the step runs first, so that buffers exist before it is recorded.
+        """
+        for _ in range(warmup):
+            step()
+        return step
+
+    # ---------------------------------------------------------------- arithmetic into buffers
+
+    def elementwise(self, ufunc: Callable[..., Array], *operands: Any, out: Array | None = None) -> Array:
+        """out = ufunc(*operands), broadcast, in the dtype of the first array operand."""
+        if out is None:
+            if self._arena is None:
+                return ufunc(*operands)
+            arrays = [a for a in operands if hasattr(a, "shape")]
+            shape = arrays[0].shape
+            for a in arrays[1:]:
+                if a.shape != shape:
+                    shape = np.broadcast_shapes(shape, a.shape)
+            out = self.empty(shape, arrays[0].dtype)
+        return ufunc(*operands, out=out)
+
+    def add(self, a: Array, b: Any, out: Array | None = None) -> Array:
+        return self.elementwise(self.xp.add, a, b, out=out)
+
+    def subtract(self, a: Any, b: Any, out: Array | None = None) -> Array:
+        return self.elementwise(self.xp.subtract, a, b, out=out)
+
+    def multiply(self, a: Array, b: Any, out: Array | None = None) -> Array:
+        return self.elementwise(self.xp.multiply, a, b, out=out)
+
+    def divide(self, a: Any, b: Any, out: Array | None = None) -> Array:
+        return self.elementwise(self.xp.divide, a, b, out=out)
+
+    def less(self, a: Array, b: Any, out: Array) -> Array:
+        """out = 1 where a < b, else 0, in the dtype of `out`."""
+        return self.xp.less(a, b, out=out)
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """out = a @ b. A transposed view costs nothing: it is passed on as a flag."""
+        if out is None:
+            if a.ndim == b.ndim == 2:
+                out = self.empty((a.shape[0], b.shape[1]), a.dtype)
+            else:
+                return self.xp.matmul(a, b)
+        return self.xp.matmul(a, b, out=out)
+
+    def affine(self, x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
+        """out = x @ w + b."""
+        out = self.matmul(x, w, out=out)
+        return self.xp.add(out, b, out=out)
+
+    def sum(self, a: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False,
+            out: Array | None = None) -> Array:
+        """Sum over `axis`; over everything it is a 0-d array."""
+        if out is None:
+            axes = range(a.ndim) if axis is None else [i % a.ndim for i in ((axis,) if isinstance(axis, int) else axis)]
+            shape = tuple(1 if i in axes else n for i, n in enumerate(a.shape) if keepdims or i not in axes)
+            out = self.empty(shape, a.dtype)
+        return self.xp.sum(a, axis=axis, keepdims=keepdims, out=out)
+
+    def sum_to(self, a: Array, shape: Shape) -> Array:
+        """Sum `a` over the axes that broadcasting `shape` to `a.shape` repeated: the adjoint of broadcasting."""
+        if a.shape == shape:
+            return a
+        lead = a.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and a.shape[i + lead] != 1)
+        return self.sum(a, axis=axes, keepdims=False).reshape(shape)
+
+    # ---------------------------------------------------------------- activations
+
+    def sigmoid(self, x: Array, out: Array | None = None) -> Array:
+        """y = 1 / (1 + exp(-x)), with x held where exp(-x) is finite."""
+        out = self.elementwise(self.xp.maximum, x, -math.log(float(np.finfo(x.dtype).max)) + 1.0, out=out)
+        self.xp.negative(out, out=out)
+        self.xp.exp(out, out=out)
+        self.xp.add(out, 1.0, out=out)
+        return self.xp.divide(1.0, out, out=out)
+
+    def sigmoid_grad(self, gy: Array, y: Array, out: Array | None = None) -> Array:
+        """dL/dx = dL/dy * y (1 - y)."""
+        out = self.elementwise(self.xp.subtract, 1.0, y, out=out)
+        self.xp.multiply(out, y, out=out)
+        return self.xp.multiply(out, gy, out=out)
+
+    def tanh(self, x: Array, out: Array | None = None) -> Array:
+        """y = tanh(x)."""
+        return self.elementwise(self.xp.tanh, x, out=out)
+
+    def tanh_grad(self, gy: Array, y: Array, out: Array | None = None) -> Array:
+        """dL/dx = dL/dy * (1 - y^2)."""
+        out = self.elementwise(self.xp.multiply, y, y, out=out)
+        self.xp.subtract(1.0, out, out=out)
+        return self.xp.multiply(out, gy, out=out)
+
+    def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
+        """y = max(x, 0) + slope * min(x, 0), for 0 <= slope < 1. A slope of 0 is the ReLU."""
+        if slope == 0:
+            return self.elementwise(self.xp.maximum, x, 0.0, out=out)
+        out = self.elementwise(self.xp.multiply, x, slope, out=out)
+        return self.xp.maximum(x, out, out=out)
+
+    def leaky_relu_grad(self, gy: Array, x: Array, slope: float, out: Array | None = None) -> Array:
+        """dL/dx = dL/dy * (1 where x > 0, slope elsewhere)."""
+        out = self.elementwise(self.xp.greater, x, 0.0, out=self.empty_like(x) if out is None else out)
+        if slope:
+            self.xp.maximum(out, slope, out=out)
+        return self.xp.multiply(out, gy, out=out)
+
+    def softplus(self, x: Array, out: Array | None = None) -> Array:
+        """y = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
+        out = self.elementwise(self.xp.abs, x, out=out)
+        self.xp.negative(out, out=out)
+        self.xp.exp(out, out=out)
+        self.xp.log1p(out, out=out)
+        return self.xp.add(out, self.elementwise(self.xp.maximum, x, 0.0), out=out)
+
+    # ---------------------------------------------------------------- losses with their gradients
+
+    def squared_error(self, y: Array, t: Array) -> tuple[Array, Array]:
+        """L = 1/N sum (y - t)^2 and dL/dy = 2/N (y - t); N is the batch, the first axis."""
+        n = max(len(y), 1)
+        difference = self.subtract(y, t)
+        loss = self.sum(self.multiply(difference, difference))
+        self.xp.multiply(loss, 1.0 / n, out=loss)
+        return loss, self.xp.multiply(difference, 2.0 / n, out=difference)
+
+    def bce_logits(self, z: Array, t: Array) -> tuple[Array, Array]:
+        """L = 1/N sum softplus(z) - t z and dL/dz = 1/N (sigmoid(z) - t)."""
+        n = max(len(z), 1)
+        terms = self.softplus(z)
+        self.xp.subtract(terms, self.multiply(z, t), out=terms)
+        loss = self.sum(terms)
+        self.xp.multiply(loss, 1.0 / n, out=loss)
+        grad = self.sigmoid(z, out=terms)
+        self.xp.subtract(grad, t, out=grad)
+        return loss, self.xp.multiply(grad, 1.0 / n, out=grad)
+
+    # ---------------------------------------------------------------- random numbers (see philox.py)
+
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
+        """Fill `out` with uniform numbers in [0, 1) of the counter (position, step, stream)."""
+        counter = [0, int(self.to_host(step)[0]), stream, 0]
+        host = np.random.Generator(np.random.Philox(key=[seed, 0], counter=counter)).random(out.shape, out.dtype)
+        self.xp.copyto(out, self.asarray(host))
+
+    def philox_normal(self, out: Array, seed: int, stream: int, step: Array) -> None:
+        """Fill `out` with standard normal numbers: sqrt(-2 log(1 - u1)) times cos(2 pi u2), then times sin(2 pi u2)."""
+        half = (out.size + 1) // 2
+        uniform = self.empty((2, half), out.dtype)
+        self.philox_uniform(uniform, seed, stream, step)
+        radius, angle = uniform[0], uniform[1]
+        self.xp.negative(radius, out=radius)
+        self.xp.log1p(radius, out=radius)
+        self.xp.multiply(radius, -2.0, out=radius)
+        self.xp.sqrt(radius, out=radius)
+        self.xp.multiply(angle, 2.0 * math.pi, out=angle)
+        flat = out.reshape(-1)
+        first, second = flat[:half], flat[half:]
+        self.xp.cos(angle, out=first)
+        self.xp.multiply(first, radius, out=first)
+        rest = out.size - half
+        self.xp.sin(angle[:rest], out=second)
+        self.xp.multiply(second, radius[:rest], out=second)
+
+    def increment(self, counter: Array) -> None:
+        """counter += 1."""
+        self.xp.add(counter, 1, out=counter)
+
+    # ---------------------------------------------------------------- minibatches and updates
+
+    def gather(self, rows: Array, index: Array, out: Array | None = None) -> Array:
+        """out[i] = rows[index[i]]. The indices must be in range: a GPU would wrap them silently."""
+        out = self.empty((len(index), *rows.shape[1:]), rows.dtype) if out is None else out
+        return self.xp.take(rows, index, axis=0, out=out)
+
+    def adam(self, p: Array, g: Array, m: Array, v: Array, rate: Array, scratch: Array, beta1: float, beta2: float,
+             epsilon: float) -> None:
+        """m += (1 - b1)(g - m);  v += (1 - b2)(g^2 - v);  p -= rate[0] m / (sqrt(v) * rate[1] + epsilon).
+
+        `rate` holds the learning rate over 1 - b1^t, and 1 / sqrt(1 - b2^t): the bias corrections, on the device.
+        Kingma and Ba, "Adam", ICLR 2015, algorithm 1.
+        """
+        xp = self.xp
+        xp.subtract(g, m, out=scratch)
+        xp.multiply(scratch, 1.0 - beta1, out=scratch)
+        xp.add(m, scratch, out=m)
+        xp.multiply(g, g, out=scratch)
+        xp.subtract(scratch, v, out=scratch)
+        xp.multiply(scratch, 1.0 - beta2, out=scratch)
+        xp.add(v, scratch, out=v)
+        xp.sqrt(v, out=scratch)
+        xp.multiply(scratch, rate[1:2], out=scratch)
+        xp.add(scratch, epsilon, out=scratch)
+        xp.divide(m, scratch, out=scratch)
+        xp.multiply(scratch, rate[0:1], out=scratch)
+        xp.subtract(p, scratch, out=p)

@@ -1,0 +1,39 @@
+"""The CPU: NumPy, with its matrix products in BLAS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from miniae.backend.base import Array, Backend
+
+
+class NumpyBackend(Backend):
+    """Arrays are `numpy.ndarray`."""
+
+    name = "numpy"
+
+    def device_info(self) -> dict[str, Any]:
+        import os
+
+        info: dict[str, Any] = {"device": f"CPU ({os.cpu_count()} cores)"}
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            page = os.sysconf("SC_PAGE_SIZE")
+            info["memory_total"] = page * os.sysconf("SC_PHYS_PAGES")
+            if "SC_AVPHYS_PAGES" in os.sysconf_names:
+                info["memory_free"] = page * os.sysconf("SC_AVPHYS_PAGES")
+        return info
+
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
+        counter = [0, int(step[0]), stream, 0]
+        generator = np.random.Generator(np.random.Philox(key=[seed, 0], counter=counter))
+        if out.flags.c_contiguous:
+            generator.random(out=out, dtype=out.dtype)
+        else:
+            out[...] = generator.random(out.shape, out.dtype)
+
+
+def make() -> NumpyBackend:
+    """The backend `get("numpy")` returns."""
+    return NumpyBackend(np)
