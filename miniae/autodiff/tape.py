@@ -64,7 +64,7 @@ def _seed(loss: Tensor, seed: Any) -> Any:
         seed = be.asarray(seed, loss.dtype)
     if seed.shape != loss.shape:
         raise ValueError(f"the seed has shape {seed.shape}, the tensor {loss.shape}: they must be the same")
-    return seed
+    return seed if seed.dtype == loss.dtype else seed.astype(loss.dtype)
 
 
 def _reverse_order(loss: Tensor) -> list[tuple[Any, int]]:

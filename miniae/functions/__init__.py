@@ -1,8 +1,46 @@
 """Differentiable functions, each a hand-written pair of forward and backward."""
 
-from miniae.functions.activation import leaky_relu, relu, sigmoid, softplus, tanh
+from miniae.functions.activation import (
+    ACTIVATIONS,
+    activation,
+    elu,
+    gelu,
+    get_activation,
+    leaky_relu,
+    linear,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
 from miniae.functions.arithmetic import add, divide, multiply, negative, power, subtract
+from miniae.functions.dropout import dropout
+from miniae.functions.elementwise import absolute, clip, exp, log, sqrt
 from miniae.functions.linear import dense, matmul
-from miniae.functions.loss import binary_cross_entropy_with_logits, squared_error
-from miniae.functions.reduction import sum
-from miniae.functions.shape import getitem, reshape, transpose
+from miniae.functions.loss import (
+    LOSSES,
+    absolute_error,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    gaussian_kl,
+    get_loss,
+    huber,
+    kl_sparsity,
+    squared_error,
+)
+from miniae.functions.normalization import batch_norm, layer_norm
+from miniae.functions.reduction import max, mean, min, sum
+from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, reshape, transpose
+from miniae.functions.softmax import log_softmax, logsumexp, softmax
+
+__all__ = [
+    "ACTIVATIONS", "LOSSES", "absolute", "absolute_error", "activation", "add", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate", "cross_entropy", "dense", "divide",
+    "dropout", "elu", "exp", "flatten", "gaussian_kl", "gelu", "get_activation", "get_loss", "getitem", "huber",
+    "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "mean",
+    "min", "multiply", "negative", "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus",
+    "sqrt", "squared_error", "subtract", "sum", "tanh", "transpose",
+]

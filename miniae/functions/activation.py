@@ -1,12 +1,17 @@
-"""Element-wise nonlinearities."""
+"""Element-wise nonlinearities, and the names that models know them by."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
-from miniae.autodiff import Function, Tensor
+from miniae.autodiff import Function, Tensor, as_tensor
 
-__all__ = ["sigmoid", "tanh", "relu", "leaky_relu", "softplus"]
+__all__ = [
+    "ACTIVATIONS", "activation", "elu", "gelu", "get_activation", "leaky_relu", "linear", "relu", "selu", "sigmoid",
+    "silu", "softplus", "tanh",
+]
 
 
 class Sigmoid(Function):
@@ -75,6 +80,104 @@ class Softplus(Function):
         return tx * sigmoid(self.inputs[0])
 
 
+class ELU(Function):
+    """y = s x where x > 0, s a (exp(x) - 1) elsewhere.   dL/dx = dL/dy (s where x > 0, y + s a elsewhere).
+
+    Clevert, Unterthiner and Hochreiter, "Exponential linear units", ICLR 2016, eq. 15 (s = 1); with the constants of
+    Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, eq. 2, it is the SELU.
+    """
+
+    def __init__(self, alpha: float, scale: float = 1.0):
+        self.alpha, self.scale = alpha, scale
+
+    def forward(self, x):
+        xp = self.be.xp
+        y = self.scale * xp.where(x > 0, x, self.alpha * xp.expm1(xp.minimum(x, 0.0)))
+        self.save(x, y)
+        return y
+
+    def backward(self, gy):
+        x, y = self.saved
+        return gy * self.be.xp.where(x > 0, self.scale, y + self.scale * self.alpha).astype(gy.dtype)
+
+    def jvp(self, y, tx):
+        x = self.inputs[0]._data
+        positive = Tensor._wrap((x > 0).astype(x.dtype), self.be)
+        return tx * (positive * self.scale + (1.0 - positive) * (y + self.scale * self.alpha))
+
+
+class GELU(Function):
+    """y = x/2 (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3): the tanh form.
+
+    dL/dx = dL/dy (1/2 (1 + tanh u) + x/2 (1 - tanh^2 u) u'), u' = sqrt(2/pi) (1 + 0.134145 x^2).
+
+    Hendrycks and Gimpel, "Gaussian error linear units", 2016, section 2.
+    """
+
+    SLOPE, CUBIC = math.sqrt(2.0 / math.pi), 0.044715
+
+    def forward(self, x):
+        t = self.be.xp.tanh(self.SLOPE * (x + self.CUBIC * x * x * x))
+        self.save(x, t)
+        return 0.5 * x * (1.0 + t)
+
+    def backward(self, gy):
+        x, t = self.saved
+        return gy * self._derivative(x, t)
+
+    def jvp(self, y, tx):
+        x = self.inputs[0]
+        return tx * self._derivative(x, tanh(self.SLOPE * (x + self.CUBIC * x * x * x)))
+
+    def _derivative(self, x, t):
+        return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * (self.SLOPE * (1.0 + 3.0 * self.CUBIC * x * x))
+
+
+class SiLU(Function):
+    """y = x s, s = 1 / (1 + exp(-x)).   dL/dx = dL/dy s (1 + x (1 - s)).
+
+    Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units", Neural Networks 107, 2018; also called swish.
+    """
+
+    def forward(self, x):
+        s = self.be.sigmoid(x)
+        self.save(x, s)
+        return self.be.multiply(x, s)
+
+    def backward(self, gy):
+        x, s = self.saved
+        return gy * (s * (1.0 + x * (1.0 - s)))
+
+    def jvp(self, y, tx):
+        x = self.inputs[0]
+        s = sigmoid(x)
+        return tx * (s * (1.0 + x * (1.0 - s)))
+
+
+class Formula(Function):
+    """y = f(x) for a formula of one's own.   dL/dx = dL/dy f'(x), f' being the next formula."""
+
+    def __init__(self, formulas: tuple[Callable[[Any, Any], Any], ...]):
+        self.formulas = formulas
+
+    def forward(self, x):
+        self.save(x)
+        return self.formulas[0](self.be.xp, x)
+
+    def backward(self, gy):
+        (x,) = self.saved
+        return gy * self._derivative()(self.be.xp, x)
+
+    def jvp(self, y, tx):
+        self._derivative()
+        return tx * Formula(self.formulas[1:])(self.inputs[0])
+
+    def _derivative(self) -> Callable[[Any, Any], Any]:
+        if len(self.formulas) < 2:
+            raise ValueError("the derivative of a derivative is needed here: give activation() the second one too")
+        return self.formulas[1]
+
+
 def sigmoid(x: Any) -> Tensor:
     """1 / (1 + exp(-x)), in (0, 1)."""
     return Sigmoid()(x)
@@ -98,3 +201,63 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
 def softplus(x: Any) -> Tensor:
     """log(1 + exp(x)), stable for large |x|."""
     return Softplus()(x)
+
+
+def linear(x: Any) -> Tensor:
+    """x itself."""
+    return as_tensor(x)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where positive, alpha (exp(x) - 1) elsewhere."""
+    return ELU(alpha)(x)
+
+
+def selu(x: Any) -> Tensor:
+    """The ELU with the constants that keep activations at mean 0 and variance 1."""
+    return ELU(1.6732632423543772, 1.0507009873554805)(x)
+
+
+def gelu(x: Any) -> Tensor:
+    """x times the normal distribution function of x, in its tanh approximation."""
+    return GELU()(x)
+
+
+def silu(x: Any) -> Tensor:
+    """x / (1 + exp(-x))."""
+    return SiLU()(x)
+
+
+def activation(formula: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any],
+               second_derivative: Callable[[Any, Any], Any] | None = None) -> Callable[[Any], Tensor]:
+    """An activation of your own, from the formulas of its value and of its derivative.
+
+    Each is a function of the array namespace and a raw array, and acts element by element. The second derivative is
+    needed only where a derivative is itself differentiated (a contractive penalty).
+
+    >>> softsign = activation(lambda xp, x: x / (1 + xp.abs(x)), lambda xp, x: 1 / (1 + xp.abs(x)) ** 2)
+    >>> float(softsign(Tensor([1.0])).numpy()[0])
+    0.5
+    """
+    formulas = (formula, derivative) if second_derivative is None else (formula, derivative, second_derivative)
+    return lambda x: Formula(formulas)(x)
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
+    f.__name__: f for f in (linear, sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, gelu, silu)
+}
+"""The activations by name. Add your own: a function from tensor to tensor."""
+
+
+def get_activation(name: str | Callable[[Any], Tensor] | None) -> Callable[[Any], Tensor]:
+    """The activation of that name; a function is returned as it is, and None means linear.
+
+    Raises `ValueError` for an unknown name.
+    """
+    if name is None:
+        return linear
+    if callable(name):
+        return name
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}: expected one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]

@@ -1,16 +1,29 @@
-"""Losses. One convention everywhere: the sum over features, the mean over the batch (the first axis), in nats."""
+"""Losses. One convention everywhere: the sum over features, the mean over the batch (the first axis), in nats.
+
+Predictions come first, targets second; gradients flow to predictions only.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
-from miniae.autodiff import Function, Tensor
+from miniae.autodiff import Function, Tensor, as_tensor
+from miniae.functions.activation import sigmoid
+from miniae.functions.softmax import softmax
 
-__all__ = ["squared_error", "binary_cross_entropy_with_logits"]
+__all__ = [
+    "LOSSES", "absolute_error", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
+    "gaussian_kl", "get_loss", "huber", "kl_sparsity", "squared_error",
+]
+
+# Probabilities are held this far from 0 and 1 before their logarithm is taken.
+_SMALLEST = 1e-7
 
 
 class SquaredError(Function):
-    """L = 1/N sum_n |y_n - t_n|^2.   dL/dy = 2/N (y - t). Targets get no gradient."""
+    """L = 1/N sum_n |y_n - t_n|^2.   dL/dy = 2/N (y - t)."""
 
     def forward(self, y, t):
         loss, grad = self.be.squared_error(y, t)
@@ -23,13 +36,79 @@ class SquaredError(Function):
 
     def jvp(self, loss, ty, tt):
         y, t = self.inputs
-        return None if ty is None else (ty * (y - t)).sum() * (2.0 / max(len(y), 1))
+        return (ty * (y - t)).sum() * (2.0 / max(len(y), 1))
+
+
+class AbsoluteError(Function):
+    """L = 1/N sum |y - t|.   dL/dy = 1/N sign(y - t)."""
+
+    def forward(self, y, t):
+        self.save(y, t)
+        return self.be.sum(self.be.xp.abs(y - t)) * (1.0 / max(len(y), 1))
+
+    def backward(self, gy):
+        y, t = self.saved
+        return gy * (self.be.xp.sign(y - t) * (1.0 / max(len(y), 1))), None
+
+    def jvp(self, loss, ty, tt):
+        y, t = self.inputs
+        sign = Tensor._wrap(self.be.xp.sign(y._data - t._data), self.be)
+        return (ty * sign).sum() * (1.0 / max(len(y), 1))
+
+
+class Huber(Function):
+    """L = 1/N sum h(y - t), h(d) = d^2 / 2 where |d| <= delta, delta (|d| - delta / 2) beyond.
+
+    dL/dy = 1/N (y - t), held between -delta and delta. Huber, "Robust estimation of a location parameter", 1964.
+    """
+
+    def __init__(self, delta: float):
+        self.delta = delta
+
+    def forward(self, y, t):
+        difference = y - t
+        slope = self.be.xp.clip(difference, -self.delta, self.delta)
+        self.save(slope)
+        self.inside = (slope == difference).astype(y.dtype)
+        return self.be.sum(slope * (difference - 0.5 * slope)) * (1.0 / max(len(y), 1))
+
+    def backward(self, gy):
+        (slope,) = self.saved
+        return gy * (slope * (1.0 / max(len(slope), 1))), None
+
+    def jvp(self, loss, ty, tt):
+        y, t = self.inputs
+        inside = Tensor._wrap(self.inside, self.be)
+        sign = Tensor._wrap(self.be.xp.sign(y._data - t._data), self.be)
+        slope = inside * (y - t) + (1.0 - inside) * sign * self.delta
+        return (ty * slope).sum() * (1.0 / max(len(y), 1))
+
+
+class BinaryCrossEntropy(Function):
+    """L = -1/N sum t log p + (1 - t) log(1 - p).   dL/dp = 1/N (p - t) / (p (1 - p)).
+
+    p is held between 1e-7 and 1 - 1e-7 first, where the gradient is that of the bound.
+    """
+
+    def forward(self, p, t):
+        xp = self.be.xp
+        p = xp.clip(p, _SMALLEST, 1.0 - _SMALLEST)
+        self.save(p, t)
+        return self.be.sum(t * xp.log(p) + (1.0 - t) * xp.log1p(-p)) * (-1.0 / max(len(p), 1))
+
+    def backward(self, gy):
+        p, t = self.saved
+        return gy * ((p - t) / (p * (1.0 - p)) * (1.0 / max(len(p), 1))), None
+
+    def jvp(self, loss, tp, tt):
+        p, t = self.inputs
+        return (tp * (p - t) / (p * (1.0 - p))).sum() * (1.0 / max(len(p), 1))
 
 
 class BinaryCrossEntropyWithLogits(Function):
     """L = 1/N sum softplus(z) - t z, which is -t log p - (1 - t) log(1 - p) for p = sigmoid(z), without overflow.
 
-    dL/dz = 1/N (sigmoid(z) - t). Targets get no gradient.
+    dL/dz = 1/N (sigmoid(z) - t).
     """
 
     def forward(self, z, t):
@@ -42,17 +121,159 @@ class BinaryCrossEntropyWithLogits(Function):
         return self.be.multiply(grad, gy), None
 
     def jvp(self, loss, tz, tt):
-        from miniae.functions.activation import sigmoid
-
         z, t = self.inputs
-        return None if tz is None else (tz * (sigmoid(z) - t)).sum() * (1.0 / max(len(z), 1))
+        return (tz * (sigmoid(z) - t)).sum() * (1.0 / max(len(z), 1))
+
+
+class CrossEntropy(Function):
+    """L = -1/N sum t_k log y_k, y = softmax(z) over the last axis.   dL/dz = 1/N (y sum_k t_k - t)."""
+
+    def forward(self, z, t):
+        xp = self.be.xp
+        shifted = z - xp.max(z, axis=-1, keepdims=True)
+        total = xp.sum(xp.exp(shifted), axis=-1, keepdims=True)
+        self.save(xp.exp(shifted) / total, t)
+        return self.be.sum(t * (shifted - xp.log(total))) * (-1.0 / max(len(z), 1))
+
+    def backward(self, gy):
+        y, t = self.saved
+        weight = self.be.xp.sum(t, axis=-1, keepdims=True)
+        return gy * ((y * weight - t) * (1.0 / max(len(y), 1))), None
+
+    def jvp(self, loss, tz, tt):
+        z, t = self.inputs
+        return (tz * (softmax(z) * t.sum(-1, True) - t)).sum() * (1.0 / max(len(z), 1))
+
+
+class GaussianKL(Function):
+    """L = 1/N sum 1/2 (m^2 + exp(l) - l - 1), from N(m, exp(l)) to the standard normal.
+
+    dL/dm = m / N,  dL/dl = (exp(l) - 1) / 2N. Kingma and Welling, "Auto-encoding variational Bayes", 2014, appendix B.
+    """
+
+    def forward(self, mean, log_variance):
+        variance = self.be.xp.exp(log_variance)
+        self.save(mean, variance)
+        terms = mean * mean + variance - log_variance - 1.0
+        return self.be.sum(terms) * (0.5 / max(len(mean), 1))
+
+    def backward(self, gy):
+        mean, variance = self.saved
+        n = max(len(mean), 1)
+        return gy * (mean * (1.0 / n)), gy * ((variance - 1.0) * (0.5 / n))
+
+    def jvp(self, loss, tm, tl):
+        from miniae.functions.elementwise import exp
+
+        mean, log_variance = self.inputs
+        n = max(len(mean), 1)
+        terms = [(tm * mean).sum() * (1.0 / n)] if tm is not None else []
+        terms += [(tl * (exp(log_variance) - 1.0)).sum() * (0.5 / n)] if tl is not None else []
+        return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+
+
+class KLSparsity(Function):
+    """L = sum_j rho log(rho / r_j) + (1 - rho) log((1 - rho) / (1 - r_j)), r_j the mean activity of unit j in the batch.
+
+    dL/dh_nj = 1/N ((1 - rho) / (1 - r_j) - rho / r_j), with r held between 1e-6 and 1 - 1e-6. Ng, "Sparse
+    autoencoder", CS294A notes, section 3. A sum over units; the batch enters through its mean activity alone.
+    """
+
+    def __init__(self, rho: float):
+        self.rho = rho
+
+    def forward(self, h):
+        xp, rho = self.be.xp, self.rho
+        r = xp.clip(xp.mean(h, axis=0), 1e-6, 1.0 - 1e-6)
+        self.save(r)
+        self.shape = h.shape
+        entropy = rho * math.log(rho) + (1.0 - rho) * math.log(1.0 - rho)
+        return self.be.sum(entropy - rho * xp.log(r) - (1.0 - rho) * xp.log1p(-r))
+
+    def backward(self, gy):
+        (r,) = self.saved
+        slope = ((1.0 - self.rho) / (1.0 - r) - self.rho / r) * (1.0 / max(self.shape[0], 1))
+        return self.be.xp.broadcast_to(gy * slope, self.shape)
+
+    def jvp(self, loss, th):
+        n = max(self.shape[0], 1)
+        r = self.inputs[0].sum(0) * (1.0 / n)
+        return (th.sum(0) * ((1.0 - self.rho) / (1.0 - r) - self.rho / r)).sum() * (1.0 / n)
 
 
 def squared_error(y: Any, target: Any) -> Tensor:
-    """The squared error: summed over features, averaged over the batch. `y` and `target` of shape (N, ...)."""
-    return SquaredError()(y, target)
+    """The squared error: summed over features, averaged over the batch. Both (N, ...)."""
+    return SquaredError()(*_same_shape(y, target))
+
+
+def absolute_error(y: Any, target: Any) -> Tensor:
+    """The absolute error: summed over features, averaged over the batch. Both (N, ...)."""
+    return AbsoluteError()(*_same_shape(y, target))
+
+
+def huber(y: Any, target: Any, delta: float = 1.0) -> Tensor:
+    """Half the squared error up to `delta`, growing linearly beyond: an outlier pulls no harder than `delta`."""
+    if not delta > 0:
+        raise ValueError(f"delta must be above 0, got {delta}")
+    return Huber(float(delta))(*_same_shape(y, target))
+
+
+def binary_cross_entropy(p: Any, target: Any) -> Tensor:
+    """The cross-entropy of targets in [0, 1] and probabilities `p`, in nats. Both (N, ...).
+
+    From logits, `binary_cross_entropy_with_logits` is more accurate.
+    """
+    return BinaryCrossEntropy()(*_same_shape(p, target))
 
 
 def binary_cross_entropy_with_logits(z: Any, target: Any) -> Tensor:
-    """Cross-entropy in nats of targets in [0, 1] and logits `z`, both (N, ...): summed, averaged over the batch."""
-    return BinaryCrossEntropyWithLogits()(z, target)
+    """The cross-entropy of targets in [0, 1] and the probabilities sigmoid(z), in nats. Both (N, ...)."""
+    return BinaryCrossEntropyWithLogits()(*_same_shape(z, target))
+
+
+def cross_entropy(z: Any, target: Any) -> Tensor:
+    """The cross-entropy of target probabilities and softmax(z) over the last axis, in nats. Both (N, ..., classes).
+
+    For class numbers, make one-hot rows first.
+    """
+    return CrossEntropy()(*_same_shape(z, target))
+
+
+def gaussian_kl(mean: Any, log_variance: Any) -> Tensor:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over units, averaged over the batch, in nats. Both (N, ...)."""
+    return GaussianKL()(*_same_shape(mean, log_variance))
+
+
+def kl_sparsity(activity: Any, rho: float = 0.05) -> Tensor:
+    """How far the mean activities of units (N, units), in (0, 1), are from the target `rho`, in nats."""
+    if not 0 < rho < 1:
+        raise ValueError(f"the target activity rho must lie between 0 and 1, got {rho}")
+    return KLSparsity(float(rho))(activity)
+
+
+LOSSES: dict[str, Callable[[Any, Any], Tensor]] = {
+    "mse": squared_error,
+    "mae": absolute_error,
+    "huber": huber,
+    "bce": binary_cross_entropy,
+    "bce_logits": binary_cross_entropy_with_logits,
+    "cross_entropy": cross_entropy,
+}
+"""The losses of (prediction, target) by name."""
+
+
+def get_loss(name: str | Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+    """The loss of that name; a function is returned as it is. Raises `ValueError` for an unknown name."""
+    if callable(name):
+        return name
+    if name not in LOSSES:
+        raise ValueError(f"unknown loss {name!r}: expected one of {', '.join(LOSSES)}")
+    return LOSSES[name]
+
+
+def _same_shape(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    a = a if isinstance(a, Tensor) else as_tensor(a, backend=b.backend if isinstance(b, Tensor) else None)
+    b = as_tensor(b, a.dtype, a.backend)
+    if a.shape != b.shape:
+        raise ValueError(f"the prediction has shape {a.shape}, the target {b.shape}: they must be the same")
+    return a, b

@@ -1,12 +1,14 @@
-"""Sums over axes."""
+"""Sums, means and extremes over axes."""
 
 from __future__ import annotations
 
+import builtins
+import math
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
 
-__all__ = ["sum"]
+__all__ = ["max", "mean", "min", "sum"]
 
 Axis = int | tuple[int, ...] | None
 
@@ -32,9 +34,61 @@ class Sum(Function):
         return sum(tx, self.axis, self.keepdims)
 
 
+class Max(Function):
+    """y = the largest x along some axes.   dL/dx = dL/dy where x is the largest, shared equally among equals."""
+
+    def __init__(self, axis: Axis = None, keepdims: bool = False):
+        self.axis, self.keepdims = axis, keepdims
+
+    def forward(self, x):
+        xp = self.be.xp
+        y = xp.max(x, axis=self.axis, keepdims=True)
+        self.share = (x == y).astype(x.dtype)
+        self.share /= xp.sum(self.share, axis=self.axis, keepdims=True)
+        self.save(self.share)
+        if self.keepdims:
+            return y
+        return y.reshape(()) if self.axis is None else xp.squeeze(y, axis=self.axis)
+
+    def backward(self, gy):
+        (share,) = self.saved
+        if self.axis is not None and not self.keepdims:
+            gy = self.be.xp.expand_dims(gy, self.axis)
+        return share * gy
+
+    def jvp(self, y, tx):
+        return sum(tx * Tensor._wrap(self.share, self.be), self.axis, self.keepdims)
+
+
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (an axis, several, or all)."""
     return Sum(axis, keepdims)(x)
 
 
-Tensor.sum = sum
+def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean over `axis` (an axis, several, or all). Raises `ValueError` when there is nothing to average."""
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    count = math.prod(x.shape[i] for i in axes)
+    if count == 0:
+        raise ValueError(f"there is no mean over axis {axis} of a tensor of shape {x.shape}: nothing is in it")
+    return sum(x, axis, keepdims) * (1.0 / count)
+
+
+def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element along `axis`; among equal ones the gradient is shared."""
+    _check_any(x, axis)
+    return Max(axis, keepdims)(x)
+
+
+def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element along `axis`; among equal ones the gradient is shared."""
+    return -max(-x, axis, keepdims)
+
+
+def _check_any(x: Tensor, axis: Axis) -> None:
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if builtins.any(x.shape[i] == 0 for i in axes):
+        raise ValueError(f"there is no extreme along axis {axis} of a tensor of shape {x.shape}: nothing is in it")
+
+
+Tensor.sum, Tensor.mean, Tensor.max, Tensor.min = sum, mean, max, min

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
 
-__all__ = ["reshape", "transpose", "getitem"]
+__all__ = ["broadcast_to", "concatenate", "flatten", "getitem", "reshape", "transpose"]
 
 
 class Reshape(Function):
@@ -54,11 +56,57 @@ class GetItem(Function):
 
     def backward(self, gy):
         gx = self.be.zeros(self.shape, gy.dtype)
-        self.be.xp.add.at(gx, self.index, gy)
+        if _names_once(self.index):
+            gx[self.index] = gy
+        else:
+            self.be.xp.add.at(gx, self.index, gy)
         return gx
 
     def jvp(self, y, tx):
         return getitem(tx, self.index)
+
+
+class BroadcastTo(Function):
+    """y = x repeated to another shape.   dL/dx = dL/dy summed over what was repeated."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+
+    def forward(self, x):
+        self.old_shape = x.shape
+        y = self.be.empty(self.shape, x.dtype)
+        self.be.xp.copyto(y, x)
+        return y
+
+    def backward(self, gy):
+        return self.be.sum_to(gy, self.old_shape)
+
+    def jvp(self, y, tx):
+        return broadcast_to(tx, self.shape)
+
+
+class Concatenate(Function):
+    """y = the inputs one after the other along an axis.   dL/dx_i is its part of dL/dy."""
+
+    def __init__(self, axis: int):
+        self.axis = axis
+
+    def forward(self, *xs):
+        self.lengths = [x.shape[self.axis] for x in xs]
+        return self.be.xp.concatenate(xs, axis=self.axis)
+
+    def backward(self, gy):
+        parts, start = [], 0
+        for length in self.lengths:
+            index = [slice(None)] * gy.ndim
+            index[self.axis] = slice(start, start + length)
+            parts.append(gy[tuple(index)])
+            start += length
+        return tuple(parts)
+
+    def jvp(self, y, *tangents):
+        zeros = [Tensor._wrap(self.be.xp.zeros_like(x._data), self.be) for x in self.inputs]
+        return concatenate([z if t is None else t for t, z in zip(tangents, zeros, strict=True)], self.axis)
 
 
 def reshape(x: Tensor, *shape: Any) -> Tensor:
@@ -76,6 +124,29 @@ def transpose(x: Tensor, *axes: Any) -> Tensor:
 def getitem(x: Tensor, index: Any) -> Tensor:
     """`x[index]`, with slices, integers, boolean masks or arrays of integers."""
     return GetItem(index)(x)
+
+
+def flatten(x: Tensor) -> Tensor:
+    """(N, ...) to (N, features)."""
+    return reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+
+
+def broadcast_to(x: Any, shape: tuple[int, ...]) -> Tensor:
+    """`x` repeated along new axes and axes of length 1 until it has this shape."""
+    return BroadcastTo(tuple(shape))(x)
+
+
+def concatenate(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+    """The tensors one after the other along `axis`; their other axes agree."""
+    if len(tensors) == 0:
+        raise ValueError("concatenate needs at least one tensor, got none")
+    return Concatenate(axis)(*tensors)
+
+
+def _names_once(index: Any) -> bool:
+    """Whether an index names no element twice: anything but arrays of integers."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
 
 
 Tensor.reshape = reshape

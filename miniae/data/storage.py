@@ -1,0 +1,98 @@
+"""Files on disk: written whole or not at all, and read without running anything in them.
+
+Weights are kept as safetensors. One entry of its header, `miniae`, holds JSON: what the tensors belong to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["StorageError", "writing", "write_text", "write_json", "save_tensors", "load_tensors"]
+
+_HEADER_KEY = "miniae"
+
+
+class StorageError(ValueError):
+    """A file can't be read or written; the message names it and says what is wrong and how to mend it."""
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
+
+    So `path` holds either what it held before or all of the new contents, whatever happens in between.
+    Raises `StorageError` when the folder is missing or can't be written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as why:
+        raise StorageError(f"can't write {path}: {why.strerror or why}. Choose a folder that exists, is writable and "
+                           "has space left") from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        mode = os.umask(0)
+        os.umask(mode)
+        temporary.chmod(0o666 & ~mode)  # mkstemp makes private files; these are ordinary ones
+        os.replace(temporary, path)
+    except OSError as why:
+        raise StorageError(f"can't write {path}: {why.strerror or why}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON file with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+    """Write arrays by name, with a JSON header. The same contents give the same bytes."""
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
+    data = save(contiguous, metadata={_HEADER_KEY: json.dumps(header, sort_keys=True)})
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the header that `save_tensors` wrote. Raises `StorageError` for anything else."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder, expected a .safetensors file: name the file in it")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if _HEADER_KEY not in metadata:
+                raise StorageError(f"{path} is a safetensors file of some other program: it has no {_HEADER_KEY!r} "
+                                   "header. Expected a file that miniae wrote")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        header = json.loads(metadata[_HEADER_KEY])
+    except FileNotFoundError:
+        raise StorageError(f"{path} does not exist: name a .safetensors file that miniae wrote") from None
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as why:
+        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
+        raise StorageError(f"{path} is damaged or not a safetensors file ({reason}): write it again, or use a "
+                           "copy") from None
+    if not isinstance(header, dict):
+        raise StorageError(f"{path} is damaged: its header is not a JSON object")
+    return tensors, header

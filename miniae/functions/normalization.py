@@ -1,0 +1,88 @@
+"""Batch and layer normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from miniae.autodiff import Function, Tensor
+
+__all__ = ["batch_norm", "layer_norm"]
+
+
+class Normalize(Function):
+    """y = (x - m) / s over some axes, m being the mean and s = sqrt(variance + epsilon) there.
+
+    dL/dx = (dL/dy - mean(dL/dy) - y mean(dL/dy y)) / s, with the means over the same axes.
+    """
+
+    def __init__(self, axes: tuple[int, ...], epsilon: float):
+        self.axes, self.epsilon = axes, epsilon
+
+    def forward(self, x):
+        xp = self.be.xp
+        self.mean = xp.mean(x, axis=self.axes, keepdims=True)
+        centred = x - self.mean
+        self.variance = xp.mean(centred * centred, axis=self.axes, keepdims=True)
+        self.deviation = xp.sqrt(self.variance + self.epsilon)
+        y = centred / self.deviation
+        self.save(y, self.deviation)
+        return y
+
+    def backward(self, gy):
+        y, deviation = self.saved
+        mean = self.be.xp.mean
+        along = mean(gy * y, axis=self.axes, keepdims=True)
+        return (gy - mean(gy, axis=self.axes, keepdims=True) - y * along) / deviation
+
+    def jvp(self, y, tx):
+        # The formula is symmetric in tx and the gradient. It is differentiated with s as a function of the input.
+        n = 1
+        for axis in self.axes:
+            n *= y.shape[axis]
+        x = self.inputs[0]
+        centred = x - x.sum(self.axes, True) * (1.0 / n)
+        variance = (centred * centred).sum(self.axes, True) * (1.0 / n)
+        along = (tx * y).sum(self.axes, True) * (1.0 / n)
+        return (tx - tx.sum(self.axes, True) * (1.0 / n) - y * along) / (variance + self.epsilon) ** 0.5
+
+
+def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, running_mean: Tensor, running_variance: Tensor,
+               momentum: float = 0.1, epsilon: float = 1e-5, training: bool = True) -> Tensor:
+    """y = gamma (x - m) / sqrt(v + epsilon) + beta, for x (N, D) or (N, C, H, W): one m, v, gamma, beta a channel.
+
+    In training, m and v are the batch's own mean and (biased) variance, and the running ones move towards them by the
+    share `momentum`, in place (the running variance towards the unbiased one). Otherwise m and v are the running ones.
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithms 1 and 2. Raises `ValueError` for other shapes, and
+    in training for a single value a channel, whose variance is 0.
+    """
+    if x.ndim not in (2, 4) or gamma.shape != (x.shape[1],):
+        raise ValueError(f"batch_norm takes x (N, C) or (N, C, H, W) and gamma (C,), got {x.shape} and {gamma.shape}")
+    axes = (0,) if x.ndim == 2 else (0, 2, 3)
+    shape = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    if training:
+        count = x.size // x.shape[1] if x.size else 0
+        if count < 2:
+            raise ValueError(f"batch_norm in training needs at least 2 values a channel, got x of shape {x.shape}: "
+                             "use larger batches, or a batch size that leaves no last batch of one")
+        normalize = Normalize(axes, epsilon)
+        y = normalize(x)
+        unbiased = normalize.variance * (count / (count - 1))
+        for running, value in ((running_mean, normalize.mean), (running_variance, unbiased)):
+            running._data += momentum * (value.reshape(running.shape) - running._data)
+            running._version.count += 1
+    else:
+        deviation = (running_variance._data + epsilon) ** 0.5
+        scale = Tensor._wrap(1.0 / deviation.reshape(shape), x.backend)
+        y = (x - Tensor._wrap(running_mean._data.reshape(shape), x.backend)) * scale
+    return y * gamma.reshape(shape) + beta.reshape(shape)
+
+
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """y = gamma (x - m) / sqrt(v + epsilon) + beta, with each sample's own mean and (biased) variance.
+
+    They are taken over the last axes, as many as gamma has. Ba, Kiros and Hinton, "Layer normalization", 2016.
+    """
+    if gamma.ndim == 0 or x.shape[x.ndim - gamma.ndim:] != gamma.shape or beta.shape != gamma.shape:
+        raise ValueError(f"layer_norm takes gamma and beta in the shape of x's last axes, got x {x.shape}, "
+                         f"gamma {gamma.shape}, beta {beta.shape}")
+    return Normalize(tuple(range(x.ndim - gamma.ndim, x.ndim)), epsilon)(x) * gamma + beta

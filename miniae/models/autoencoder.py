@@ -1,0 +1,225 @@
+"""The `Autoencoder` estimator."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from miniae.autodiff import Tensor, no_grad
+from miniae.backend import Backend
+from miniae.data.scaling import Scaler, make_scaler
+from miniae.training.estimator import Estimator, NotFittedError, check_samples
+from miniae.models.network import AutoencoderNetwork
+from miniae.nn import Build, Dense, Flatten, Layer, Reshape, Sequential, TiedDense
+from miniae.nn.layer import Shape
+from miniae.optim import ClipByNorm, get_optimizer
+from miniae.training import Callback, Trainer
+
+# How many samples go through the network at once when nothing is learned.
+_CHUNK = 1024
+
+
+class Autoencoder(Estimator):
+    """Learns a short code from which its input can be computed back.
+
+    x (N, features) -> hidden layers -> code (N, code) -> hidden layers in reverse -> reconstruction (N, features);
+    trained to minimise the loss between x and its reconstruction, summed over features and averaged over samples.
+
+    Parameters
+    ----------
+    hidden : sizes of the encoder's hidden layers, from the input to the code; the decoder has them in reverse.
+    code : size of the code.
+    decoder_hidden : sizes of the decoder's hidden layers, where they differ from the reverse of `hidden`.
+    activation, code_activation : of the hidden layers and of the code: names from `functions.ACTIVATIONS`.
+    loss : "mse", "mae", "huber", or "bce" for data in [0, 1].
+    output_activation : None takes the one that fits the loss: sigmoid for "bce", linear for the others.
+    tied : the decoder uses the transposes of the encoder's weights.
+    corruption : layers that disturb the input in training (`nn.GaussianNoise`, `nn.Masking`, `nn.SaltAndPepper`).
+    l1, l2 : strengths of penalties on the weights.
+    scaling : None, "minmax" or "standard": fitted on the training data, applied on the way in, undone on the way out.
+    init : initial weights, a name from `nn.init.INITIALIZERS`.
+    optimizer, lr, batch_size, epochs : how to train.
+    clip : the largest norm of the gradient, None for no bound.
+    encoder, decoder : layers of your own instead of `hidden`, `code`, `activation`, `tied` (the decoder without its
+        output activation). Where they are built already, `fit` goes on from their weights.
+    seed : decides initial weights, shuffling and noise. The same seed gives the same model on the same backend.
+    dtype : "float32" or "float64".
+    backend : "numpy", "cupy", "auto" or None for the default one.
+
+    Attributes
+    ----------
+    network_ : the `AutoencoderNetwork`; `encoder_` and `decoder_` are its parts.
+    history_ : one dict an epoch (see `training.Trainer`).
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).random((100, 8), dtype=np.float32)
+    >>> codes = Autoencoder(hidden=[6], code=2, epochs=3).fit(X).transform(X)
+    >>> codes.shape
+    (100, 2)
+
+    Rumelhart, Hinton and Williams, "Learning internal representations by error propagation", 1986; Hinton and
+    Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
+    """
+
+    def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, decoder_hidden: Sequence[int] | None = None,
+                 activation: str = "relu", code_activation: str = "linear", loss: str = "mse",
+                 output_activation: str | None = None, tied: bool = False, corruption: Sequence[Layer] = (),
+                 l1: float = 0.0, l2: float = 0.0, scaling: str | None = None, init: str = "glorot_uniform",
+                 optimizer: str = "adam", lr: float = 1e-3, batch_size: int = 128, epochs: int = 20,
+                 clip: float | None = None, encoder: Layer | None = None, decoder: Layer | None = None, seed: int = 0,
+                 dtype: str = "float32", backend: str | Backend | None = None):
+        self.hidden, self.code, self.decoder_hidden = hidden, code, decoder_hidden
+        self.activation, self.code_activation = activation, code_activation
+        self.loss, self.output_activation, self.tied = loss, output_activation, tied
+        self.corruption, self.l1, self.l2, self.scaling, self.init = corruption, l1, l2, scaling, init
+        self.optimizer, self.lr, self.batch_size, self.epochs, self.clip = optimizer, lr, batch_size, epochs, clip
+        self.encoder, self.decoder = encoder, decoder
+        self.seed, self.dtype, self.backend = seed, dtype, backend
+
+    # ---------------------------------------------------------------- training
+
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> Autoencoder:
+        """Train from the start (from the given weights, where `encoder` and `decoder` are built) for `epochs` epochs.
+
+        X: (N, ...), finite numbers; y is not used. `validation` is data of the same kind, evaluated every epoch.
+        Raises `ValueError` for data that can't be used and `TrainingDiverged` when the loss stops being finite.
+        """
+        X = self._prepare(X)
+        self._train(X, self.epochs, validation, callbacks)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
+        """Train for one more epoch, on this data: for data that come in parts. The scaling is fitted on the first."""
+        if not hasattr(self, "network_"):
+            X = self._prepare(X)
+        else:
+            X = self._scaled(X)
+        self._train(X, (self._trainer.epoch if self._trainer else 0) + 1, None, callbacks)
+        return self
+
+    def _prepare(self, X: Any) -> np.ndarray:
+        """Make the network and the scaling for this data; return the scaled data."""
+        X = check_samples(X)
+        scaler = make_scaler(self.scaling)
+        scaled = scaler.fit(X).transform(X)
+        network = self._make_network(scaled.shape[1:])
+        check_samples(scaled, unit_interval=network.reconstruction.unit_interval)
+        network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
+        self._set_fitted(network, scaler)
+        return scaled
+
+    def _make_network(self, input_shape: Shape) -> AutoencoderNetwork:
+        """The network these parameters describe, not yet built."""
+        if (self.encoder is None) != (self.decoder is None):
+            raise ValueError("give both an encoder and a decoder, or neither")
+        encoder = self.encoder or self._dense_encoder(input_shape)
+        decoder = self.decoder or self._dense_decoder(input_shape, encoder)
+        return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, self.corruption, self.l1, self.l2)
+
+    def _dense_encoder(self, input_shape: Shape) -> Sequential:
+        flatten = [] if len(input_shape) == 1 else [Flatten()]
+        hidden = [Dense(units, self.activation, self.init) for units in self.hidden]
+        return Sequential([*flatten, *hidden, Dense(self.code, self.code_activation, self.init)])
+
+    def _dense_decoder(self, input_shape: Shape, encoder: Sequential) -> Sequential:
+        """The encoder's sizes in reverse, or `decoder_hidden`; the last layer is linear."""
+        reshape = [] if len(input_shape) == 1 else [Reshape(input_shape)]
+        if self.tied:
+            if self.decoder_hidden is not None:
+                raise ValueError("a tied decoder mirrors the encoder: leave decoder_hidden out, or tied")
+            sources = [layer for layer in reversed(encoder.layers) if isinstance(layer, Dense)]
+            last = len(sources) - 1
+            layers = [TiedDense(s, self.activation if i < last else None) for i, s in enumerate(sources)]
+        else:
+            sizes = list(self.hidden)[::-1] if self.decoder_hidden is None else self.decoder_hidden
+            layers = [Dense(units, self.activation, self.init) for units in sizes]
+            layers.append(Dense(math.prod(input_shape), None, self.init))
+        return Sequential([*layers, *reshape])
+
+    def _train(self, X: np.ndarray, epochs: int, validation: Any, callbacks: Sequence[Callback]) -> None:
+        if self._trainer is None:
+            optimizer = get_optimizer(self.optimizer)(self.network_.parameters(), lr=self.lr)
+            self._trainer = Trainer(self.network_, optimizer, batch_size=self.batch_size, seed=self.seed,
+                                    clip=None if self.clip is None else ClipByNorm(self.clip))
+            self.history_ = self._trainer.history
+        self._trainer.callbacks = list(callbacks)
+        held_out = None if validation is None else self._scaled(validation, name="validation")
+        self._trainer.fit(X, epochs, validation=held_out)
+
+    def _set_fitted(self, network: AutoencoderNetwork, scaler: Scaler) -> None:
+        self.network_, self.scaler_ = network, scaler
+        self.n_features_in_ = int(np.prod(network.input_shape))
+        self.history_: list[dict[str, float]] = []
+        self._trainer: Trainer | None = None
+
+    # ---------------------------------------------------------------- use
+
+    @property
+    def encoder_(self) -> Layer:
+        """The trained encoder, a layer: (N, ...) to (N, code)."""
+        return self._network().encoder
+
+    @property
+    def decoder_(self) -> Layer:
+        """The trained decoder, a layer, without its output activation."""
+        return self._network().decoder
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The codes of X: (N, ...) to (N, code)."""
+        return self._through(self._network().encode, self._scaled(X))
+
+    def inverse_transform(self, codes: Any) -> np.ndarray:
+        """The reconstructions from codes: (N, code) to (N, ...), in the units of the data."""
+        codes = check_samples(codes, self._network().code_shape, name="codes")
+        return self.scaler_.inverse_transform(self._through(self._network().decode, codes))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """X through encoder and decoder: (N, ...) to (N, ...), in the units of the data."""
+        return self.scaler_.inverse_transform(self._through(self._network(), self._scaled(X)))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
+        scaled = self._scaled(X)
+        errors = np.empty(len(scaled))
+        for start in range(0, len(scaled), _CHUNK):
+            part = scaled[start:start + _CHUNK]
+            difference = self._through(self._network(), part).astype(np.float64) - part
+            errors[start:start + _CHUNK] = np.square(difference).reshape(len(part), -1).sum(axis=1)
+        return -errors
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples`: larger is better."""
+        return float(self.score_samples(X).mean())
+
+    def _through(self, function: Callable[[Tensor], Tensor], X: np.ndarray) -> np.ndarray:
+        network = self._network()
+        network.eval()
+        backend, parts = network.place.backend, []
+        with no_grad():
+            for start in range(0, len(X), _CHUNK):
+                part = Tensor(X[start:start + _CHUNK], dtype=network.place.dtype, backend=backend)
+                parts.append(function(part).numpy())
+        return np.concatenate(parts)
+
+    def _scaled(self, X: Any, name: str = "X") -> np.ndarray:
+        network = self._network()
+        scaled = self.scaler_.transform(check_samples(X, network.input_shape, name=name))
+        return check_samples(scaled, unit_interval=network.reconstruction.unit_interval and self.scaling is None,
+                             name=name)
+
+    def _network(self) -> AutoencoderNetwork:
+        if not hasattr(self, "network_"):
+            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit(X) first, or load one")
+        return self.network_
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights, architecture and scaling to one safetensors file: all that `miniae.load` needs."""
+        from miniae.models.files import save
+
+        save(path, self)

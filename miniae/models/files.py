@@ -1,0 +1,82 @@
+"""Models as files: weights, architecture and scaling in one safetensors file.
+
+The header's JSON holds `format` (1), `kind` ("model"), `class`, `params` (the constructor's arguments), `network` (the
+architecture, layer by layer), `input_shape`, and whatever the caller adds. A reader refuses a format newer than it
+knows, and ignores entries it does not know.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from miniae.backend import Backend
+from miniae.data.scaling import scaler_from
+from miniae.data.storage import StorageError, load_tensors, save_tensors
+from miniae.models.autoencoder import Autoencoder
+from miniae.nn import Build, layer_config, layer_from_config
+
+__all__ = ["MODELS", "load", "save"]
+
+_FORMAT = 1
+
+MODELS: dict[str, type[Autoencoder]] = {"Autoencoder": Autoencoder}
+"""Every model class by name: what a model file may mention."""
+
+
+def save(path: str | os.PathLike[str], model: Autoencoder, extra: dict[str, Any] | None = None) -> None:
+    """Write a trained model to `path`, whole or not at all. `extra` is JSON to keep with it, given back by `load`."""
+    network = model._network()
+    tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
+    tensors |= {f"scaling.{name}": a for name, a in model.scaler_.state().items()}
+    header = {
+        "format": _FORMAT,
+        "kind": "model",
+        "class": type(model).__name__,
+        "params": {name: v for name, v in model.get_params().items() if name not in _IN_NETWORK},
+        "network": layer_config(network),
+        "input_shape": list(network.input_shape),
+        "generators": {name: g.step for name, g in network.generators().items()},
+        "extra": extra or {},
+    }
+    save_tensors(path, tensors, header)
+
+
+# What the network's own description holds, or what belongs to the machine at hand.
+_IN_NETWORK = ("encoder", "decoder", "corruption", "backend")
+
+
+def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> Autoencoder:
+    """The model in a file that `save` wrote, ready to use, on the given or the default backend.
+
+    Nothing in the file is run. What was passed to `save` as `extra` is in `model.extra_`. Raises `StorageError` when
+    the file is missing, damaged, of another program or of a later format.
+    """
+    tensors, header = load_tensors(path)
+    if header.get("kind") != "model":
+        raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a model: "
+                           "name the model.safetensors of a run")
+    if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
+        raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: "
+                           "install a newer miniae")
+    if header.get("class") not in MODELS:
+        raise StorageError(f"{path} holds a {header.get('class')!r}, expected one of {', '.join(MODELS)}")
+    try:
+        known = set(MODELS[header["class"]]._parameter_names())
+        params = {name: value for name, value in header["params"].items() if name in known}
+        model = MODELS[header["class"]](**params, backend=backend)
+        network = layer_from_config(header["network"])
+        network.build(tuple(header["input_shape"]), Build("", model.seed, model.dtype, backend))
+        network.load_state_dict(_part("network.", tensors))
+        for name, generator in network.generators().items():
+            generator.step = header["generators"].get(name, 0)
+        model._set_fitted(network, scaler_from(model.scaling, _part("scaling.", tensors)))
+    except (KeyError, TypeError, ValueError, AttributeError) as why:
+        raise StorageError(f"{path} is damaged: {why}") from None
+    model.encoder, model.decoder, model.corruption = network.encoder, network.decoder, network.corruption
+    model.extra_ = header.get("extra", {})
+    return model
+
+
+def _part(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name[len(prefix):]: a for name, a in tensors.items() if name.startswith(prefix)}

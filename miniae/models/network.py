@@ -1,0 +1,72 @@
+"""The network of an autoencoder: encoder, decoder, reconstruction, and what is put in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from miniae.autodiff import Tensor
+from miniae.models.reconstruction import Reconstruction
+from miniae.nn import Layer
+from miniae.nn.layer import Shape, batch_shape
+from miniae.optim import L1, L2
+
+
+class AutoencoderNetwork(Layer):
+    """x -> corruption -> encoder -> code -> decoder -> output activation -> reconstruction.
+
+    `encoder` and `decoder` are layers (a `Sequential`, usually), the decoder without its output activation, which
+    belongs to the reconstruction. `corruption` is a list of layers that disturb the input in training only; the loss
+    compares with the clean one. `l1` and `l2` are the strengths of penalties on the weights.
+    """
+
+    def __init__(self, encoder: Layer, decoder: Layer, loss: str = "mse", output_activation: str | None = None,
+                 corruption: Sequence[Layer] = (), l1: float = 0.0, l2: float = 0.0):
+        super().__init__()
+        self.encoder, self.decoder, self.corruption = encoder, decoder, list(corruption)
+        self.reconstruction = Reconstruction(loss, output_activation)
+        self.penalties = {name: penalty for name, penalty in (("l1", L1(l1)), ("l2", L2(l2))) if penalty.strength}
+        self._strengths = {"l1": l1, "l2": l2}
+
+    def make(self, input_shape: Shape) -> None:
+        for i, layer in enumerate(self.corruption):
+            layer.build(input_shape, self.place.child(f"corruption.{i}"))
+        code_shape = self.encoder.build(input_shape, self.place.child("encoder"))
+        output_shape = self.decoder.build(code_shape, self.place.child("decoder"))
+        if output_shape != input_shape:
+            raise ValueError(f"the decoder gives {batch_shape(output_shape)}, expected the input's shape "
+                             f"{batch_shape(input_shape)}: change the decoder's last layers")
+        self.code_shape = code_shape
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code of x."""
+        return self.encoder(x)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The reconstruction from a code."""
+        return self.reconstruction(self.decoder(code))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
+        """What training minimises the sum of: the reconstruction loss, and the penalties (in training only)."""
+        disturbed = x
+        for layer in self.corruption:
+            disturbed = layer(disturbed)
+        z = self.decoder(self.encoder(disturbed))
+        terms = {"reconstruction": self.reconstruction.loss(z, x)}
+        if self.training:
+            terms |= {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
+        return terms
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def children(self) -> dict[str, Layer]:
+        noise = {f"corruption.{i}": layer for i, layer in enumerate(self.corruption)}
+        return {"encoder": self.encoder, "decoder": self.decoder, **noise}
+
+    def config(self) -> dict[str, Any]:
+        return {"encoder": self.encoder, "decoder": self.decoder, "loss": self.reconstruction.name,
+                "output_activation": self.reconstruction.activation, "corruption": self.corruption, **self._strengths}

@@ -1,0 +1,46 @@
+"""How an autoencoder's output is read, and what a wrong one costs."""
+
+from __future__ import annotations
+
+from miniae import functions as F
+from miniae.autodiff import Tensor
+
+# The name of a loss of a reconstruction: the loss function, and the output activation that goes with it by default.
+_LOSSES = {
+    "mse": (F.squared_error, "linear"),
+    "mae": (F.absolute_error, "linear"),
+    "huber": (F.huber, "linear"),
+    "bce": (F.binary_cross_entropy, "sigmoid"),
+}
+RECONSTRUCTION_LOSSES = tuple(_LOSSES)
+
+
+class Reconstruction:
+    """The last step of a decoder: y = activation(z), and L(y, target).
+
+    `loss` is mse, mae, huber or bce (sums over features, means over the batch); `activation` a name or None, which
+    means the sigmoid for bce and none for the others. Where bce meets the sigmoid the loss is computed from z itself,
+    which neither overflows nor loses the gradient of a saturated output.
+    """
+
+    def __init__(self, loss: str = "mse", activation: str | None = None):
+        if loss not in _LOSSES:
+            raise ValueError(f"unknown reconstruction loss {loss!r}: expected one of {', '.join(_LOSSES)}")
+        function, default = _LOSSES[loss]
+        self.name, self.activation = loss, activation or default
+        self._activate = F.get_activation(self.activation)
+        self._from_logits = loss == "bce" and self.activation == "sigmoid"
+        self._loss = F.binary_cross_entropy_with_logits if self._from_logits else function
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """The reconstruction."""
+        return self._activate(z)
+
+    def loss(self, z: Tensor, target: Tensor) -> Tensor:
+        """The loss of the reconstruction from z: one number."""
+        return self._loss(z if self._from_logits else self._activate(z), target)
+
+    @property
+    def unit_interval(self) -> bool:
+        """Whether targets must lie in [0, 1]: the output can't leave it, or the loss is not defined outside."""
+        return self.name == "bce" or self.activation == "sigmoid"

@@ -1,0 +1,175 @@
+"""Greedy layer-wise pretraining, and unrolling into a deep autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from miniae.autodiff import no_grad
+from miniae.backend import Backend
+from miniae.models.autoencoder import Autoencoder
+from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
+from miniae.rbm import RBM, get_units
+from miniae.training import Callback, check_samples
+
+__all__ = ["PRETRAINING", "Stack", "pretrain"]
+
+PRETRAINING = ("rbm", "autoencoder", "denoising")
+"""The ways to pretrain a layer."""
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pretrained layer: the way up and the way down, both built, with their activations."""
+
+    up: Dense
+    down: Dense
+
+
+@dataclass
+class Stack:
+    """Layers that were pretrained one on top of the other.
+
+    `pairs` holds each layer's way up and way down, `histories` how each was trained.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    histories: list[list[dict[str, float]]] = field(default_factory=list)
+
+    def encode(self, X: Any) -> np.ndarray:
+        """All the way up: (N, features) to (N, code)."""
+        return _through([pair.up for pair in self.pairs], X)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """All the way up and down again, by means: (N, features) to (N, features)."""
+        return _through([pair.up for pair in self.pairs] + [pair.down for pair in reversed(self.pairs)], X)
+
+    def unroll(self, loss: str | None = None, tied: bool = False, **training: Any) -> Autoencoder:
+        """The symmetric deep autoencoder whose layers are those of the stack: up through all, then down.
+
+        Before any training it reconstructs what the stack does; `fit` then fine-tunes all layers together. The weights
+        are copies, so a stack may be unrolled more than once. With `tied`, the decoder uses the transposes of the
+        encoder's weights, which are the same numbers for a stack of RBMs. `loss` is "bce" when None and the visible
+        units are probabilities, else "mse"; further arguments are those of `Autoencoder` (`lr`, `epochs`, ...).
+        Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
+        """
+        if not self.pairs:
+            raise ValueError("this stack has no layers: pretrain it first")
+        first = self.pairs[0]
+        output = first.down.activation
+        ups = [_copy(pair.up, pair.up.activation) for pair in self.pairs]
+        downs = []
+        for i, pair in reversed(list(enumerate(self.pairs))):
+            activation = pair.down.activation if i else None  # the last one belongs to the reconstruction
+            if tied:
+                down = TiedDense(ups[i], activation)
+                down.build(pair.down.input_shape, pair.down.place)
+                down.bias.assign(pair.down.bias)
+            else:
+                down = _copy(pair.down, activation)
+            downs.append(down)
+        place = first.up.place
+        return Autoencoder(
+            hidden=[pair.up.units for pair in self.pairs[:-1]], code=self.pairs[-1].up.units,
+            activation=first.up.activation, code_activation=self.pairs[-1].up.activation, tied=tied,
+            loss=loss or ("bce" if output == "sigmoid" else "mse"), output_activation=output,
+            encoder=Sequential(ups, dtype=place.dtype, backend=place.backend),
+            decoder=Sequential(downs, dtype=place.dtype, backend=place.backend),
+            **{"dtype": place.dtype, "backend": place.backend, "seed": place.seed, **training},
+        )
+
+
+def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "bernoulli",
+             visible_unit: str = "bernoulli", code_unit: str = "gaussian", epochs: int | Sequence[int] = 10,
+             lr: float | Sequence[float] | None = None, batch_size: int = 100, noise: float = 0.25, seed: int = 0,
+             dtype: str = "float32", backend: str | Backend | None = None,
+             callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> Stack:
+    """Train a stack of layers, one at a time, each on the hidden means of the one below.
+
+    `sizes` goes from the input to the code, [784, 1000, 500, 250, 30] for instance. `method` is "rbm" (contrastive
+    divergence), "autoencoder" (each layer an autoencoder of one hidden layer) or "denoising" (the same from inputs of
+    which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010). Units are "bernoulli" (means by a sigmoid) or
+    "gaussian" (linear): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between.
+
+    `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian, and
+    autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
+
+        stack = pretrain(X, [784, 1000, 500, 250, 30], epochs=50)
+        deep = stack.unroll(epochs=20).fit(X)
+
+    Hinton and Salakhutdinov, Science 313, 2006; Bengio et al., "Greedy layer-wise training", NIPS 2006.
+    """
+    if method not in PRETRAINING:
+        raise ValueError(f"unknown pretraining {method!r}: expected one of {', '.join(PRETRAINING)}")
+    sizes = [int(size) for size in sizes]
+    data = check_samples(X, (sizes[0],) if sizes else None, get_units(visible_unit).unit_interval)
+    if len(sizes) < 2:
+        raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
+    stack, layers = Stack(), len(sizes) - 1
+    all_epochs, all_lr = _per_layer("epochs", epochs, layers), _per_layer("lr", lr, layers)
+    below = visible_unit
+    for i, size in enumerate(sizes[1:]):
+        above = code_unit if i == layers - 1 else unit
+        train = _train_rbm if method == "rbm" else _train_autoencoder
+        common = {"epochs": all_epochs[i], "batch_size": batch_size, "seed": seed + i, "dtype": dtype,
+                  "backend": backend}
+        told = callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})")
+        noisy = noise if method == "denoising" else 0.0
+        pair, history = train(data, size, below, above, all_lr[i], noisy, common, told)
+        stack.pairs.append(pair)
+        stack.histories.append(history)
+        data = _through([pair.up], data)
+        below = above
+    return stack
+
+
+def _train_rbm(data: np.ndarray, size: int, below: str, above: str, lr: float | None, noise: float,
+               common: dict[str, Any], callbacks: Sequence[Callback]) -> tuple[Pair, list[dict[str, float]]]:
+    rbm = RBM(size, visible_units=below, hidden_units=above, lr=lr, **common).fit(data, callbacks=callbacks)
+    machine = rbm.machine_
+    weight = machine.weight.numpy()
+    up = _dense(weight, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place)
+    down = _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place)
+    return Pair(up, down), rbm.history_
+
+
+def _train_autoencoder(data: np.ndarray, size: int, below: str, above: str, lr: float | None, noise: float,
+                       common: dict[str, Any], callbacks: Sequence[Callback]) -> tuple[Pair, list[dict[str, float]]]:
+    output = get_units(below).activation
+    model = Autoencoder(hidden=(), code=size, code_activation=get_units(above).activation,
+                        loss="bce" if output == "sigmoid" else "mse", output_activation=output, lr=lr or 1e-3,
+                        corruption=[Masking(noise)] if noise else [], **common).fit(data, callbacks=callbacks)
+    up, down = model.encoder_[0], model.decoder_[0]
+    return Pair(up, _copy(down, output)), model.history_
+
+
+def _dense(weight: np.ndarray, bias: np.ndarray, activation: str | None, place: Build) -> Dense:
+    """A built layer with these values."""
+    layer = Dense(weight.shape[1], activation)
+    layer.build((weight.shape[0],), place)
+    layer.weight.assign(weight)
+    layer.bias.assign(bias)
+    return layer
+
+
+def _copy(layer: Dense, activation: str | None) -> Dense:
+    return _dense(layer.weight.numpy(), layer.bias.numpy(), activation, layer.place)
+
+
+def _through(layers: Sequence[Dense], X: Any) -> np.ndarray:
+    model = Sequential(layers, dtype=layers[0].place.dtype, backend=layers[0].place.backend)
+    X = np.asarray(X)
+    with no_grad():
+        return np.concatenate([model(X[i:i + _CHUNK]).numpy() for i in range(0, len(X), _CHUNK)])
+
+
+def _per_layer(name: str, value: Any, layers: int) -> list[Any]:
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * layers
+    if len(values) != layers:
+        raise ValueError(f"{name} is one number or one for each of the {layers} layers, got {len(values)}: {values}")
+    return values

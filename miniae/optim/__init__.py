@@ -1,0 +1,27 @@
+"""Update rules, learning-rate schedules, gradient clipping and weight penalties."""
+
+from __future__ import annotations
+
+from miniae.optim.adam import Adam, AdamW, NAdam
+from miniae.optim.adaptive import AdaDelta, AdaGrad, RMSProp
+from miniae.optim.clipping import ClipByNorm, ClipByValue
+from miniae.optim.optimizer import Optimizer
+from miniae.optim.penalties import L1, L2
+from miniae.optim.sgd import SGD, Momentum, Nesterov
+
+__all__ = ["L1", "L2", "OPTIMIZERS", "SGD", "AdaDelta", "AdaGrad", "Adam", "AdamW", "ClipByNorm", "ClipByValue",
+           "Momentum", "NAdam", "Nesterov", "Optimizer", "RMSProp", "get_optimizer"]
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    c.__name__.lower(): c for c in (SGD, Momentum, Nesterov, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, NAdam)
+}
+"""The optimizers by name. Add your own: a subclass of `Optimizer`."""
+
+
+def get_optimizer(name: str | type[Optimizer]) -> type[Optimizer]:
+    """The optimizer class of that name (in any case); a class is returned as it is. Raises `ValueError` otherwise."""
+    if isinstance(name, type) and issubclass(name, Optimizer):
+        return name
+    if not isinstance(name, str) or name.lower() not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}: expected one of {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name.lower()]

@@ -1,0 +1,133 @@
+"""Adam and its relatives: running means of the gradient and of its square, corrected for their start at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from miniae.nn.parameter import Parameter
+from miniae.optim.optimizer import Optimizer, check_fraction
+
+
+class Adam(Optimizer):
+    """m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,   at step t
+    p -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon).
+
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+    """
+
+    state = ("mean", "square")
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
+                 epsilon: float = 1e-8):
+        super().__init__(parameters, lr)
+        self.beta1, self.beta2 = check_fraction("beta1", beta1), check_fraction("beta2", beta2)
+        self.epsilon = float(epsilon)
+        self._betas = self.backend.asarray([self.beta1, self.beta2], "float64")
+        self._correction = self.backend.zeros((2,), "float64")
+        self._rates = self.backend.zeros((2,), self.pack.dtype)
+
+    def update(self, p: Any, g: Any) -> None:
+        self.correct_bias()
+        self.backend.adam(p, g, self.buffers["mean"], self.buffers["square"], self._rates, self.scratch,
+                          self.beta1, self.beta2, self.epsilon)
+
+    def correct_bias(self) -> None:
+        """rates = [lr / (1 - b1^t), 1 / sqrt(1 - b2^t)], worked out in float64 on the device."""
+        xp, c, rates = self.backend.xp, self._correction, self._rates
+        xp.power(self._betas, self.count, out=c)
+        xp.subtract(1.0, c, out=c)
+        xp.sqrt(c[1:2], out=c[1:2])
+        xp.divide(1.0, c, out=c)
+        self.backend.copy(c, out=rates)
+        xp.multiply(rates[0:1], self.rate, out=rates[0:1])
+
+
+class AdamW(Adam):
+    """p -= lr weight_decay p, then Adam: the decay is not scaled by the gradient's size, as an L2 penalty's would be.
+
+    Every parameter given decays, biases too: give those that should not to another optimizer. Loshchilov and Hutter,
+    "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
+                 epsilon: float = 1e-8, weight_decay: float = 0.01):
+        super().__init__(parameters, lr, beta1, beta2, epsilon)
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
+        self.weight_decay = float(weight_decay)
+
+    def update(self, p: Any, g: Any) -> None:
+        xp = self.backend.xp
+        xp.multiply(p, self.rate, out=self.scratch)
+        xp.multiply(self.scratch, self.weight_decay, out=self.scratch)
+        xp.subtract(p, self.scratch, out=p)
+        super().update(p, g)
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum: m and v as in Adam, and with the momentum schedule
+    u_t = b1 (1 - 0.96^(t momentum_decay) / 2) and its running product U_t = u_1 ... u_t,
+    p -= lr ((1 - u_t) / (1 - U_t) g + u_(t+1) / (1 - U_(t+1)) m) / (sqrt(v / (1 - b2^t)) + epsilon).
+
+    Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop, algorithm 2.
+    """
+
+    state = ("mean", "square")
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999,
+                 epsilon: float = 1e-8, momentum_decay: float = 4e-3):
+        super().__init__(parameters, lr)
+        self.beta1, self.beta2 = check_fraction("beta1", beta1), check_fraction("beta2", beta2)
+        self.epsilon, self.momentum_decay = float(epsilon), float(momentum_decay)
+        self.buffers["momentum_product"] = self.backend.asarray([1.0], "float64")
+        self.denominator = self.new_buffer()
+        self._ahead = self.backend.asarray([0.0, 1.0], "float64")
+        self._momentum = self.backend.zeros((2,), "float64")
+        self._correction = self.backend.zeros((1,), "float64")
+        self._factors = self.backend.zeros((3,), self.pack.dtype)
+
+    def update(self, p: Any, g: Any) -> None:
+        xp, m, v = self.backend.xp, self.buffers["mean"], self.buffers["square"]
+        scratch, denominator = self.scratch, self.denominator
+        self.work_out_factors()
+        of_gradient, of_mean, of_root = (self._factors[i:i + 1] for i in range(3))
+
+        self.average(m, g, self.beta1)
+        self.average(v, xp.multiply(g, g, out=scratch), self.beta2)
+        xp.sqrt(v, out=denominator)
+        xp.multiply(denominator, of_root, out=denominator)
+        xp.add(denominator, self.epsilon, out=denominator)
+        for term, factor in ((g, of_gradient), (m, of_mean)):
+            xp.multiply(term, factor, out=scratch)
+            xp.divide(scratch, denominator, out=scratch)
+            xp.subtract(p, scratch, out=p)
+
+    def work_out_factors(self) -> None:
+        """factors = [lr (1 - u_t) / (1 - U_t), lr u_(t+1) / (1 - U_(t+1)), 1 / sqrt(1 - b2^t)], in float64 until the
+        last."""
+        xp, u, c, product = self.backend.xp, self._momentum, self._correction, self.buffers["momentum_product"]
+        now, following, factors = u[0:1], u[1:2], self._factors
+        xp.add(self._ahead, self.count, out=u)
+        xp.multiply(u, self.momentum_decay, out=u)
+        xp.power(0.96, u, out=u)
+        xp.multiply(u, -0.5 * self.beta1, out=u)
+        xp.add(u, self.beta1, out=u)  # u_t and u_(t+1)
+
+        xp.multiply(product, now, out=product)
+        xp.subtract(1.0, product, out=c)
+        xp.subtract(1.0, now, out=now)
+        xp.divide(now, c, out=c)
+        self.backend.copy(c, out=factors[0:1])
+
+        xp.multiply(product, following, out=c)
+        xp.subtract(1.0, c, out=c)
+        xp.divide(following, c, out=c)
+        self.backend.copy(c, out=factors[1:2])
+        xp.multiply(factors[0:2], self.rate, out=factors[0:2])
+
+        xp.power(self.beta2, self.count, out=c)
+        xp.subtract(1.0, c, out=c)
+        xp.sqrt(c, out=c)
+        xp.divide(1.0, c, out=c)
+        self.backend.copy(c, out=factors[2:3])

@@ -1,0 +1,8 @@
+"""Restricted Boltzmann machines."""
+
+from miniae.rbm.divergence import ContrastiveDivergence
+from miniae.rbm.machine import Machine
+from miniae.rbm.rbm import RBM
+from miniae.rbm.units import UNITS, Bernoulli, Gaussian, get_units
+
+__all__ = ["RBM", "UNITS", "Bernoulli", "ContrastiveDivergence", "Gaussian", "Machine", "get_units"]

@@ -1,0 +1,172 @@
+"""The `RBM` estimator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from miniae.backend import Backend
+from miniae.backend.philox import Generator
+from miniae.nn import Build
+from miniae.optim import Momentum
+from miniae.rbm.machine import Machine
+from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_samples
+
+# How many samples are worked on at once when nothing is learned.
+_CHUNK = 4096
+
+
+class MomentumSwitch(Callback):
+    """Raises the momentum from `first` to `then` after `epochs` epochs, once the weights have found their direction."""
+
+    def __init__(self, first: float, then: float, epochs: int):
+        self.first, self.then, self.epochs = first, then, epochs
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        trainer.optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
+
+
+class RBM(Estimator):
+    """A restricted Boltzmann machine (see `Machine` for the mathematics), trained by contrastive divergence.
+
+    Parameters
+    ----------
+    hidden : number of hidden units.
+    visible_units, hidden_units : "bernoulli" (data in [0, 1]) or "gaussian" (real data: standardise them first).
+    lr : None means 0.1 for Bernoulli units and 0.001 where a side is Gaussian.
+    epochs, batch_size : how long to train, and on how many samples at a time.
+    k : steps of Gibbs sampling an update.
+    persistent : True for persistent contrastive divergence, with `batch_size` chains.
+    momentum : (at first, after `momentum_switch` epochs).
+    weight_cost : pulls the weights towards 0; biases are left alone.
+    sparsity_target, sparsity_cost : the mean activity wanted of hidden units, and how hard to pull.
+    init_std : standard deviation of the initial weights.
+    visible_bias : "zero", or "data" for those that give the data's means when the weights are 0.
+    seed, dtype, backend : as in `Autoencoder`.
+
+    The defaults are the recipe of Hinton and Salakhutdinov, Science 313, 2006.
+
+    Attributes
+    ----------
+    machine_ : the trained `Machine`, with `weight`, `visible_bias` and `hidden_bias`.
+    history_ : one dict an epoch; `loss` is the squared reconstruction error a sample.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).integers(0, 2, (200, 12)).astype("float32")
+    >>> RBM(hidden=4, epochs=2).fit(X).transform(X).shape
+    (200, 4)
+    """
+
+    def __init__(self, hidden: int = 64, *, visible_units: str = "bernoulli", hidden_units: str = "bernoulli",
+                 lr: float | None = None, epochs: int = 10, batch_size: int = 100, k: int = 1, persistent: bool = False,
+                 momentum: tuple[float, float] = (0.5, 0.9), momentum_switch: int = 5, weight_cost: float = 2e-4,
+                 sparsity_target: float = 0.1, sparsity_cost: float = 0.0, init_std: float = 0.1,
+                 visible_bias: str = "zero", seed: int = 0, dtype: str = "float32",
+                 backend: str | Backend | None = None):
+        self.hidden, self.visible_units, self.hidden_units = hidden, visible_units, hidden_units
+        self.lr, self.epochs, self.batch_size, self.k, self.persistent = lr, epochs, batch_size, k, persistent
+        self.momentum, self.momentum_switch, self.weight_cost = momentum, momentum_switch, weight_cost
+        self.sparsity_target, self.sparsity_cost = sparsity_target, sparsity_cost
+        self.init_std, self.visible_bias = init_std, visible_bias
+        self.seed, self.dtype, self.backend = seed, dtype, backend
+
+    # ---------------------------------------------------------------- training
+
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> RBM:
+        """Train from the start. X: (N, visible), in [0, 1] for Bernoulli units. y is not used."""
+        self._check_parameters()
+        machine = Machine(self.hidden, self.visible_units, self.hidden_units, self.init_std, self.k,
+                          self.batch_size if self.persistent else 0, self.weight_cost, self.sparsity_target,
+                          self.sparsity_cost)
+        X = check_samples(X, unit_interval=machine.visible_units.unit_interval)
+        if X.ndim != 2:
+            raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")
+        machine.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
+        if self.visible_bias == "data":
+            machine.visible_bias.assign(data_bias(X, machine.visible_units.unit_interval).astype(self.dtype))
+        self.machine_, self.n_features_in_ = machine, X.shape[1]
+        optimizer = Momentum(machine.parameters(), lr=self.learning_rate(), momentum=self.momentum[0])
+        switch = MomentumSwitch(*self.momentum, self.momentum_switch)
+        trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
+                          callbacks=[switch, *callbacks])
+        self.history_ = trainer.history
+        trainer.fit(X, self.epochs, validation=validation)
+        return self
+
+    def learning_rate(self) -> float:
+        """`lr`, or the default for these units."""
+        return self.lr if self.lr is not None else 0.001 if "gaussian" in (self.visible_units, self.hidden_units) else 0.1
+
+    def _check_parameters(self) -> None:
+        if self.hidden < 1 or self.k < 1:
+            raise ValueError(f"an RBM needs at least 1 hidden unit and 1 Gibbs step, got hidden={self.hidden}, k={self.k}")
+        if self.visible_bias not in ("zero", "data"):
+            raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
+        if self.visible_units == self.hidden_units == "gaussian":
+            raise ValueError("an RBM with Gaussian units on both sides is not a distribution unless its weights are "
+                             "small: make one side bernoulli")
+
+    # ---------------------------------------------------------------- use
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The means of the hidden units: (N, visible) to (N, hidden)."""
+        return self._rows(self._machine().hidden_mean, self._check(X))
+
+    def inverse_transform(self, H: Any) -> np.ndarray:
+        """The means of the visible units: (N, hidden) to (N, visible)."""
+        return self._rows(self._machine().visible_mean, check_samples(H, (self.hidden,), name="H"))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Up and down again, by means: (N, visible) to (N, visible)."""
+        machine = self._machine()
+        return self._rows(lambda v: machine.visible_mean(machine.hidden_mean(v)), self._check(X))
+
+    def free_energy(self, X: Any) -> np.ndarray:
+        """F(v), with p(v) = exp(-F(v)) / Z: smaller is more likely. (N, visible) to (N,)."""
+        return self._rows(self._machine().free_energy, self._check(X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """-F(v), the log-probability up to a constant: larger is more normal. (N, visible) to (N,)."""
+        return -self.free_energy(X)
+
+    def sample(self, n: int = 1, steps: int = 1000, seed: int = 0, start: Any = None) -> np.ndarray:
+        """`n` visible states (n, visible) after `steps` steps of Gibbs sampling, from `start` or from random states."""
+        machine = self._machine()
+        rng = Generator(seed, "sample", machine.be)
+        if start is None:
+            v = machine.visible_units.sample(machine.be, rng.uniform((n, self.n_features_in_), machine.place.dtype), rng)
+        else:
+            v = machine.be.asarray(self._check(start), machine.place.dtype)
+        for _ in range(steps):
+            v = machine.sample_visible(machine.sample_hidden(v, rng), rng)
+        return machine.be.to_host(v)
+
+    def _rows(self, function: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
+        be, dtype = self._machine().be, self._machine().place.dtype
+        parts = [be.to_host(function(be.asarray(X[i:i + _CHUNK], dtype))) for i in range(0, len(X), _CHUNK)]
+        return np.concatenate(parts)
+
+    def _check(self, X: Any) -> np.ndarray:
+        machine = self._machine()
+        return check_samples(X, machine.input_shape, machine.visible_units.unit_interval)
+
+    def _machine(self) -> Machine:
+        if not hasattr(self, "machine_"):
+            raise NotFittedError("this RBM is not trained yet: call fit(X) first")
+        return self.machine_
+
+
+def data_bias(X: np.ndarray, unit_interval: bool) -> np.ndarray:
+    """The visible biases that give the data's means when the weights are 0: log-odds, or the means themselves.
+
+    Means are held between 1/N and 1 - 1/N: a pixel that is always 0 has no finite log-odds. Hinton 2010, section 8.1.
+    """
+    mean = X.mean(axis=0, dtype=np.float64)
+    if not unit_interval:
+        return mean
+    smallest = 1.0 / max(len(X), 2)
+    mean = np.clip(mean, smallest, 1.0 - smallest)
+    return np.array([math.log(p / (1.0 - p)) for p in mean])

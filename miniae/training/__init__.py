@@ -1,0 +1,11 @@
+"""The training loop, and what happens around it."""
+
+from miniae.training.callbacks import Callback, EarlyStopping, LearningRate, ProgressBar, ReduceOnPlateau
+from miniae.training.checkpoint import Checkpoint, restore
+from miniae.training.estimator import Estimator, NotFittedError, check_samples
+from miniae.training.trainer import Trainer, TrainingDiverged
+
+__all__ = [
+    "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "NotFittedError", "ProgressBar",
+    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_samples", "restore",
+]

@@ -1,0 +1,147 @@
+"""What happens around training: progress, early stopping, checkpoints, schedules.
+
+A callback is told of events, and may read the trainer, change its optimizer's learning rate or set `trainer.stop`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miniae.training.trainer import Trainer
+
+__all__ = ["Callback", "EarlyStopping", "LearningRate", "ProgressBar", "ReduceOnPlateau"]
+
+
+class Callback:
+    """Does nothing; override what you need. `logs` is the epoch's row of the history, and may be added to."""
+
+    def on_train_begin(self, trainer: Trainer) -> None: ...
+
+    def on_epoch_begin(self, trainer: Trainer) -> None: ...
+
+    def on_batch_end(self, trainer: Trainer, batch: int) -> None: ...
+
+    def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None: ...
+
+    def on_train_end(self, trainer: Trainer) -> None: ...
+
+
+class ProgressBar(Callback):
+    """A bar with the loss and the time left on a terminal, and a plain line an epoch elsewhere.
+
+    The loss is read from the device a few times a second at most, never once a step.
+    """
+
+    def __init__(self, title: str = "training", file: Any = None, refresh: float = 0.2):
+        self.title, self.file, self.refresh = title, file, refresh
+        self._bar: Any = None
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self._out = self.file or sys.stderr
+        self._last = time.perf_counter()
+        self._began_at = trainer.epoch
+        if self._out.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=(trainer.epochs - trainer.epoch) * trainer.batches, desc=self.title, unit="batch",
+                             file=self._out, dynamic_ncols=True, mininterval=self.refresh, leave=True)
+
+    def on_batch_end(self, trainer: Trainer, batch: int) -> None:
+        if self._bar is None:
+            return
+        now = time.perf_counter()
+        if now - self._last > self.refresh:
+            self._last = now
+            self._bar.set_postfix_str(f"epoch {trainer.epoch + 1}/{trainer.epochs}, "
+                                      f"loss {trainer.running_losses()['loss']:.4g}", refresh=False)
+        self._bar.update()
+
+    def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
+        text = f"loss {logs['loss']:.4g}" + (f", val_loss {logs['val_loss']:.4g}" if "val_loss" in logs else "")
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"epoch {trainer.epoch}/{trainer.epochs}, {text}")
+            return
+        print(f"{self.title}: epoch {trainer.epoch}/{trainer.epochs}, {text}, {logs['seconds']:.2f} s",
+              file=self._out, flush=True)
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class EarlyStopping(Callback):
+    """Stops when `monitor` has not fallen by `min_delta` for `patience` epochs; puts the best weights back.
+
+    `monitor` is a name from the history: `val_loss`, or `loss` where there is no validation data.
+    """
+
+    def __init__(self, patience: int = 10, monitor: str = "val_loss", min_delta: float = 0.0,
+                 restore_best: bool = True):
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1 epoch, got {patience}")
+        self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.best, self.best_epoch, self._best_state = math.inf, trainer.epoch, None
+
+    def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
+        value = monitored(self.monitor, logs)
+        if value < self.best - self.min_delta:
+            self.best, self.best_epoch = value, trainer.epoch
+            self._best_state = trainer.model.state_dict() if self.restore_best else None
+        elif trainer.epoch - self.best_epoch >= self.patience:
+            trainer.stop = True
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        if self._best_state is not None and self.best_epoch != trainer.epoch:
+            trainer.model.load_state_dict(self._best_state)
+
+
+class LearningRate(Callback):
+    """Multiplies the optimizer's learning rate by `schedule(epoch)`, the epoch counted from 0 (see optim.schedules)."""
+
+    def __init__(self, schedule: Callable[[int], float]):
+        self.schedule = schedule
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        if not hasattr(self, "_base"):
+            self._base = trainer.optimizer.lr
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        trainer.optimizer.lr = self._base * self.schedule(trainer.epoch)
+
+
+class ReduceOnPlateau(Callback):
+    """Multiplies the learning rate by `factor` when `monitor` has not fallen for `patience` epochs."""
+
+    def __init__(self, factor: float = 0.5, patience: int = 5, monitor: str = "val_loss", min_lr: float = 0.0):
+        if not 0 < factor < 1:
+            raise ValueError(f"factor must lie between 0 and 1, got {factor}")
+        self.factor, self.patience, self.monitor, self.min_lr = factor, patience, monitor, min_lr
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self._best, self._waited = math.inf, 0
+
+    def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
+        value = monitored(self.monitor, logs)
+        if value < self._best:
+            self._best, self._waited = value, 0
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            trainer.optimizer.lr = max(trainer.optimizer.lr * self.factor, self.min_lr)
+            self._waited = 0
+
+
+def monitored(name: str, logs: dict[str, float]) -> float:
+    """The value of that name in an epoch's logs. Raises `ValueError`, naming what there is, when it is missing."""
+    if name not in logs:
+        raise ValueError(f"nothing called {name!r} to watch: this training reports {', '.join(logs)}. "
+                         "Give validation data, or choose one of these")
+    return logs[name]

@@ -1,0 +1,73 @@
+"""What all estimators share: parameters that are only stored, and checks at the door."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Estimator", "NotFittedError", "check_samples"]
+
+
+class NotFittedError(ValueError, AttributeError):
+    """The model has no weights yet: call `fit` first."""
+
+
+class Estimator:
+    """An object whose constructor only stores its arguments, as scikit-learn's do.
+
+    Attributes that `fit` makes end in an underscore.
+    """
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Estimator:
+        """Change constructor arguments. Raises `ValueError` for an unknown name."""
+        for name, value in params.items():
+            if name not in self._parameter_names():
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}: expected one of "
+                                 f"{', '.join(self._parameter_names())}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        signature = inspect.signature(type(self).__init__).parameters
+        changed = [f"{n}={v!r}" for n, v in self.get_params().items() if repr(v) != repr(signature[n].default)]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: bool = False,
+                  name: str = "X") -> np.ndarray:
+    """`x` as a NumPy array (N, ...) of finite real numbers, N at least 1; integers stay integers.
+
+    `shape` is what one sample must look like, if that is known; `unit_interval` asks for values in [0, 1]. Raises
+    `ValueError` or `TypeError` with what was given and what was expected.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} holds values of type {array.dtype}, expected numbers: convert or encode them first")
+    if array.ndim < 2:
+        raise ValueError(f"{name} has shape {array.shape}, expected (samples, features): for a single sample use "
+                         "x[None], for a single feature x[:, None]")
+    if len(array) == 0 or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}: there is nothing in it")
+    if shape is not None and array.shape[1:] != shape:
+        raise ValueError(f"{name} has samples of shape {array.shape[1:]}, this model was made for {shape}")
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            where = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(f"{name} holds {array[where]} at index {where}: fill in or drop missing and infinite values")
+    if unit_interval:
+        low, high = array.min(), array.max()
+        if low < 0 or high > 1:
+            raise ValueError(f"{name} ranges from {low:g} to {high:g}, but this loss and output need values in [0, 1]: "
+                             "scale the data (scaling='minmax'), or choose loss='mse' with a linear output")
+    return array

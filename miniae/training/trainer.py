@@ -1,0 +1,196 @@
+"""The training loop: batches, loss, gradients, update; and everything around it left to callbacks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from miniae.autodiff import Tensor, no_grad
+from miniae.backend.arena import Arena
+from miniae.backend.philox import host_generator
+from miniae.nn.parameter import Parameter
+from miniae.optim import Optimizer
+from miniae.training.callbacks import Callback
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss is no longer a finite number. The model has been put back to the last epoch that ended well."""
+
+
+class Trainable(Protocol):
+    """What the trainer needs of a model."""
+
+    def loss_terms(self, *batch: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss on one batch, by name. Training minimises their sum."""
+
+    def parameters(self) -> list[Parameter]: ...
+
+    def train(self, mode: bool = True) -> Any: ...
+
+    def state_dict(self) -> dict[str, np.ndarray]: ...
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None: ...
+
+
+class Trainer:
+    """Minimises a model's loss by minibatch gradient descent.
+
+    `clip` is called with the optimizer between backward and the update, to bound the gradient (see
+    `optim.clipping`). Batches are shuffled anew every epoch from `seed`, the last one may be smaller, and the loss of
+    an epoch is the mean over its samples.
+
+        trainer = Trainer(model, Adam(model.parameters(), lr=1e-3), callbacks=[ProgressBar()])
+        history = trainer.fit(X, epochs=20, validation=X_val)
+
+    `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
+    terms, `lr`, `seconds`, `samples_per_second`.
+    """
+
+    def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
+                 clip: Callable[[Optimizer], None] | None = None, callbacks: Sequence[Callback] = ()):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.model, self.optimizer, self.clip = model, optimizer, clip
+        self.batch_size, self.seed = int(batch_size), int(seed)
+        self.callbacks = list(callbacks)
+        self.backend = model.parameters()[0].backend
+        self.dtype = model.parameters()[0].dtype
+        self.history: list[dict[str, float]] = []
+        self.epoch = 0  # how many epochs are complete
+        self.epochs = 0  # how many there will be
+        self.batches = 0  # how many batches an epoch has
+        self.stop = False  # a callback sets this to end training after the epoch
+        self._arenas: dict[tuple[int, bool], Arena] = {}
+        self._totals: dict[str, Any] = {}
+        self._seen = 0
+
+    def fit(self, data: Any, epochs: int, validation: Any = None) -> list[dict[str, float]]:
+        """Train until `epochs` epochs are complete in all; return the history.
+
+        `data` is an array (N, ...), or a tuple of arrays of the same N that `loss_terms` takes one batch of each of.
+        `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss stops
+        being finite. After a `KeyboardInterrupt` the model is usable as it stood.
+        """
+        rows = self._on_device(data)
+        held_out = None if validation is None else self._on_device(validation)
+        self.epochs, self.stop = epochs, False
+        self.batches = -(-len(rows[0]) // self.batch_size)
+        last_good = self.model.state_dict()
+        try:
+            self._tell("on_train_begin")
+            while self.epoch < epochs and not self.stop:
+                try:
+                    self._tell("on_epoch_begin")
+                    self.history.append(self._run_epoch(rows, held_out))
+                except TrainingDiverged:
+                    self.model.load_state_dict(last_good)
+                    raise
+                last_good = self.model.state_dict()
+                self.epoch += 1
+                self._tell("on_epoch_end", self.history[-1])
+        finally:
+            self.model.train(False)
+            self._arenas.clear()
+            self._tell("on_train_end")
+        return self.history
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """The loss and its terms on `data`, as means over samples, in the model's deterministic behaviour."""
+        rows = self._on_device(data)
+        self.model.train(False)
+        self._forget_totals()
+        order = self.backend.asarray(np.arange(len(rows[0])), "int64")
+        with no_grad():
+            for start in range(0, len(rows[0]), self.batch_size):
+                self._add_up(rows, order[start:start + self.batch_size], update=False)
+        return self.running_losses()
+
+    def running_losses(self) -> dict[str, float]:
+        """The means so far of this epoch's loss terms, and their sum as `loss`. Waits for the device.
+
+        Raises `TrainingDiverged` when one is not finite.
+        """
+        terms = {name: float(self.backend.to_host(total)) / max(self._seen, 1) for name, total in self._totals.items()}
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"the {name} loss became {value} in epoch {self.epoch + 1}: lower the learning rate "
+                    f"(it is {self.optimizer.lr:g}), clip the gradient, or check the data for extreme values"
+                )
+        return {"loss": sum(terms.values()), **terms}
+
+    # ---------------------------------------------------------------- one epoch, one step
+
+    def _run_epoch(self, rows: tuple[Any, ...], held_out: tuple[Any, ...] | None) -> dict[str, float]:
+        began = time.perf_counter()
+        n = len(rows[0])
+        order = self.backend.asarray(host_generator(self.seed, "shuffle", self.epoch).permutation(n), "int64")
+        self.model.train(True)
+        self._forget_totals()
+        for batch, start in enumerate(range(0, n, self.batch_size)):
+            self._add_up(rows, order[start:start + self.batch_size], update=True)
+            self._tell("on_batch_end", batch)
+        logs = {"epoch": self.epoch + 1, **self.running_losses()}
+        seconds = time.perf_counter() - began
+        if held_out is not None:
+            logs |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
+        return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
+
+    def _add_up(self, rows: tuple[Any, ...], index: Any, update: bool) -> None:
+        """One batch: its loss terms added to the totals and, when training, one update of the parameters."""
+        n = len(index)
+        arena = self._arenas.setdefault((n, update), Arena(self.backend.xp.empty))
+        with self.backend.arena(arena):
+            terms = self._step(rows, index) if update else self._forward(rows, index)
+            for name, term in terms.items():
+                if name not in self._totals:
+                    self._totals[name] = self.backend.zeros((), self.dtype)
+                weighted = self.backend.multiply(term._data, float(n))
+                self.backend.add(self._totals[name], weighted, out=self._totals[name])
+        self._seen += n
+
+    def _step(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
+        self.optimizer.zero_grad()
+        terms = self._forward(rows, index)
+        loss, *others = terms.values()
+        for term in others:
+            loss = loss + term
+        loss.backward()
+        if self.clip is not None:
+            self.clip(self.optimizer)
+        self.optimizer.step()
+        return terms
+
+    def _forward(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
+        batch = [Tensor._wrap(self.backend.gather(r, index), self.backend) for r in rows]
+        return self.model.loss_terms(*batch)
+
+    # ---------------------------------------------------------------- the rest
+
+    def _forget_totals(self) -> None:
+        self._totals, self._seen = {}, 0
+
+    def _tell(self, event: str, *args: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self, *args)
+
+    def _on_device(self, data: Any) -> tuple[Any, ...]:
+        """The arrays of `data` on the model's backend, in its dtype unless they are integers (labels)."""
+        arrays = list(data) if isinstance(data, tuple) else [data]
+        device = []
+        for a in arrays:
+            if isinstance(a, Tensor):
+                a = a._data
+            if not self.backend.is_array(a) or a.dtype != self.dtype and a.dtype.kind == "f":
+                host = np.asarray(a if not self.backend.is_array(a) else self.backend.to_host(a))
+                a = self.backend.asarray(host, host.dtype if host.dtype.kind in "iu" else self.dtype)
+            device.append(a)
+        if len(device[0]) == 0:
+            raise ValueError("there are no samples to work on: the data has length 0")
+        if len({len(a) for a in device}) > 1:
+            raise ValueError(f"the arrays have different numbers of samples: {[len(a) for a in device]}")
+        return tuple(device)
