@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.arena import Arena
+from miniae.backend.image import ImageKernels
 
 Array = Any  # an array of whichever backend is in use
 Shape = tuple[int, ...]
@@ -25,7 +26,7 @@ class BackendUnavailable(RuntimeError):
     """The package or the device behind a backend is missing; the message says which and what to do."""
 
 
-class Backend:
+class Backend(ImageKernels):
     """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
 
     name = "reference"
@@ -94,13 +95,24 @@ class Backend:
             self._arena = before
 
     def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
-        """A callable that repeats `step`. Backends that can record a step replay the recording; this one calls it.
+        """A callable that repeats `step`, which runs in an arena of its own.
 
-        `warmup` is how often the step runs first, so that buffers exist before it is recorded.
+        Backends that can record a step replay the recording; this one calls it. `warmup` is how often the step runs
+        first, so that buffers exist before it is recorded.
         """
+        run = self._in_arena(step)
         for _ in range(warmup):
-            step()
-        return step
+            run()
+        return run
+
+    def _in_arena(self, step: Callable[[], None]) -> Callable[[], None]:
+        arena = Arena(self.xp.empty)
+
+        def run() -> None:
+            with self.arena(arena):
+                step()
+
+        return run
 
     # ---------------------------------------------------------------- arithmetic into buffers
 

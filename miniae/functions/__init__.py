@@ -16,6 +16,7 @@ from miniae.functions.activation import (
     tanh,
 )
 from miniae.functions.arithmetic import add, divide, multiply, negative, power, subtract
+from miniae.functions.conv import conv2d, conv_transpose2d
 from miniae.functions.dropout import dropout
 from miniae.functions.elementwise import absolute, clip, exp, log, sqrt
 from miniae.functions.linear import dense, matmul
@@ -32,15 +33,17 @@ from miniae.functions.loss import (
     squared_error,
 )
 from miniae.functions.normalization import batch_norm, layer_norm
+from miniae.functions.pooling import avg_pool2d, max_pool2d, upsample2d
 from miniae.functions.reduction import max, mean, min, sum
-from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, reshape, transpose
+from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, transpose
 from miniae.functions.softmax import log_softmax, logsumexp, softmax
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "absolute", "absolute_error", "activation", "add", "batch_norm", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate", "cross_entropy", "dense", "divide",
-    "dropout", "elu", "exp", "flatten", "gaussian_kl", "gelu", "get_activation", "get_loss", "getitem", "huber",
-    "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "mean",
-    "min", "multiply", "negative", "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus",
-    "sqrt", "squared_error", "subtract", "sum", "tanh", "transpose",
+    "ACTIVATIONS", "LOSSES", "absolute", "absolute_error", "activation", "add", "avg_pool2d", "batch_norm",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate", "conv2d",
+    "conv_transpose2d", "cross_entropy", "dense", "divide", "dropout", "elu", "exp", "flatten", "gaussian_kl", "gelu",
+    "get_activation", "get_loss", "getitem", "huber", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log",
+    "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "mean", "min", "multiply", "negative", "pad", "power",
+    "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_error", "subtract", "sum",
+    "tanh", "transpose", "upsample2d",
 ]

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from miniae.autodiff import Function, Tensor
+from miniae.autodiff import Function, Tensor, as_tensor
 
-__all__ = ["broadcast_to", "concatenate", "flatten", "getitem", "reshape", "transpose"]
+__all__ = ["broadcast_to", "concatenate", "flatten", "getitem", "pad", "reshape", "transpose"]
 
 
 class Reshape(Function):
@@ -109,6 +109,26 @@ class Concatenate(Function):
         return concatenate([z if t is None else t for t, z in zip(tangents, zeros, strict=True)], self.axis)
 
 
+class Pad(Function):
+    """y = x with a constant put around it.   dL/dx is the inner part of dL/dy."""
+
+    def __init__(self, widths: tuple[tuple[int, int], ...], value: float):
+        self.widths, self.value = widths, value
+
+    def forward(self, x):
+        y = self.be.empty(tuple(n + a + b for n, (a, b) in zip(x.shape, self.widths, strict=True)), x.dtype)
+        y.fill(self.value)
+        self.inner = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, self.widths, strict=True))
+        y[self.inner] = x
+        return y
+
+    def backward(self, gy):
+        return gy[self.inner]
+
+    def jvp(self, y, tx):
+        return Pad(self.widths, 0.0)(tx)
+
+
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """`x` in another shape with the same number of elements; one length may be -1."""
     return Reshape(tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape)(x)
@@ -134,6 +154,15 @@ def flatten(x: Tensor) -> Tensor:
 def broadcast_to(x: Any, shape: tuple[int, ...]) -> Tensor:
     """`x` repeated along new axes and axes of length 1 until it has this shape."""
     return BroadcastTo(tuple(shape))(x)
+
+
+def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """`x` with `value` put around it: `widths` gives (before, after) for each axis."""
+    x = as_tensor(x)
+    widths = tuple((int(a), int(b)) for a, b in widths)
+    if len(widths) != x.ndim or any(min(w) < 0 for w in widths):
+        raise ValueError(f"pad needs (before, after), at least 0, for each of the {x.ndim} axes; got {widths}")
+    return Pad(widths, float(value))(x)
 
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Tensor:

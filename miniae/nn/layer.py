@@ -61,7 +61,8 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        LAYERS[cls.__name__] = cls
+        if cls.forward is not Layer.forward:  # a class without one is only a base for others
+            LAYERS[cls.__name__] = cls
 
     # ---------------------------------------------------------------- what a subclass writes
 
@@ -113,9 +114,12 @@ class Layer:
         self._parameters.clear()
         self._buffers.clear()
         self._generators.clear()
-        self.make(tuple(input_shape))
-        self.input_shape = tuple(input_shape)
-        return self.output_shape(self.input_shape)
+        self.input_shape = None
+        shape = tuple(input_shape)
+        self.make(shape)
+        output = self.output_shape(shape)
+        self.input_shape = shape
+        return output
 
     def __call__(self, x: Any) -> Tensor:
         x = as_tensor(x)

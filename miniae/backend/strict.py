@@ -1,0 +1,420 @@
+"""A pretend device for tests: NumPy underneath, as unforgiving as a GPU on top.
+
+Code that would break, or silently crawl, on a GPU fails here on any machine:
+
+- arrays don't convert to or from NumPy by themselves, don't mix with it or with another device, and don't become Python
+  numbers; `to_host` is the way, and every wait for the device is counted in `waits`;
+- nothing is promoted to float64 silently, and only functions that CuPy has exist;
+- `empty` is full of NaN, `out=` may not overlap an operand in part, integer indices are checked;
+- `capture` records a step and fails on what a CUDA graph could not hold.
+
+An array here is a wrapper and not a subclass of `numpy.ndarray`, which NumPy's functions would accept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from miniae.backend.base import Array, Backend
+
+_UFUNCS = """abs absolute add arctan2 ceil cos cosh divide equal exp expm1 floor greater greater_equal isfinite isinf
+isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative not_equal power
+rint sign sin sinh sqrt square subtract tanh true_divide""".split()
+
+_FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot einsum
+empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad prod repeat
+reshape roll sort squeeze stack std sum swapaxes take take_along_axis tensordot tile transpose var where zeros
+zeros_like""".split()
+
+_CONSTANTS = "float16 float32 float64 int8 int32 int64 uint8 uint32 uint64 bool_ newaxis inf nan pi".split()
+
+# These make arrays from something other than arrays, so they may take host data.
+_FROM_HOST = {"array", "asarray"}
+# These exist to convert, so they may change the dtype.
+_CONVERTING = {"array", "asarray", "copyto", "setitem", "astype"}
+
+
+class CaptureError(RuntimeError):
+    """The step does something that a recorded graph could not hold."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One recorded primitive: its name, what it was called with, and how to do it again."""
+
+    name: str
+    operands: tuple[Any, ...]
+    again: Callable[[], Any]
+
+
+class Device:
+    """What arrays of one device share: its number, how often the host waited for it, and the recording in progress."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self.waits = 0
+        self.recording: list[Call] | None = None
+
+    def wait(self, why: str) -> None:
+        """The host waits for the device."""
+        if self.recording is not None:
+            raise CaptureError(f"{why} waits for the device: a recorded step can't")
+        self.waits += 1
+
+    def run(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a NumPy function on wrapped arguments, with all the checks; return wrapped results."""
+        arrays = [a for a in _flat((*args, *kwargs.values())) if isinstance(a, StrictArray)]
+        if name not in _FROM_HOST:
+            for a in _flat((*args, *kwargs.values())):
+                if isinstance(a, np.ndarray):
+                    raise TypeError(f"{name} got a NumPy array on device {self.number}: move it there with asarray")
+        for a in arrays:
+            if a._device is not self:
+                raise TypeError(f"{name} got arrays of devices {self.number} and {a._device.number}")
+        out = kwargs.get("out")
+        if out is not None:
+            _check_out(name, out, [a for a in arrays if a is not out])
+        raw_args = [_unwrap(a) for a in args]
+        raw_kwargs = {k: _unwrap(v) for k, v in kwargs.items()}
+        result = function(*raw_args, **raw_kwargs)
+        self._check_promotion(name, arrays, result)
+        if out is not None or name in ("copyto", "setitem", "fill", "add.at"):
+            self.record(name, (*raw_args, *raw_kwargs.values()), lambda: function(*raw_args, **raw_kwargs))
+            return out
+        return self.wrap(name, result, arrays)
+
+    def wrap(self, name: str, result: Any, sources: list[StrictArray]) -> Any:
+        """Wrap a result; one that is not a view of a source was allocated."""
+        if isinstance(result, (tuple, list)):
+            return type(result)(self.wrap(name, r, sources) for r in result)
+        array = np.asarray(result)
+        for source in sources:
+            if array.size and np.may_share_memory(array, source._a) or array is source._a:
+                return StrictArray(array, self, source)
+        if self.recording is not None:
+            raise CaptureError(f"{name} allocates an array of shape {array.shape}: in a recorded step, "
+                               "write into a buffer that exists (out=, or Backend.empty within an arena)")
+        return StrictArray(array, self, None)
+
+    def record(self, name: str, operands: tuple[Any, ...], again: Callable[[], Any]) -> None:
+        """Note a primitive, if a recording is in progress."""
+        if self.recording is not None:
+            self.recording.append(Call(name, tuple(_describe(o) for o in _flat(operands)), again))
+
+    def _check_promotion(self, name: str, arrays: list[StrictArray], result: Any) -> None:
+        if name in _CONVERTING:
+            return
+        floats = {a.dtype for a in arrays if a.dtype.kind == "f"}
+        if len(floats) > 1:
+            raise TypeError(f"{name} mixes {' and '.join(sorted(map(str, floats)))}: convert one with astype")
+        dtype = getattr(result, "dtype", None)
+        if floats and dtype is not None and dtype.kind == "f" and dtype not in floats:
+            raise TypeError(f"{name} turned {floats.pop()} into {dtype} silently: use arrays and numbers of one dtype")
+
+
+class StrictArray:
+    """An array on the pretend device."""
+
+    __slots__ = ("_a", "_device", "_source", "__weakref__")
+    __array_ufunc__ = None
+    __hash__ = None
+
+    def __init__(self, array: np.ndarray, device: Device, source: StrictArray | None):
+        self._a, self._device = array, device
+        self._source = source  # what this is a view of: kept, so that the owner of a buffer knows it is in use
+
+    # ---------------------------------------------------------------- what a GPU array refuses
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        raise TypeError("an array on the device does not convert to NumPy by itself: use Backend.to_host")
+
+    def _no_number(self, *args: Any) -> Any:
+        raise TypeError("an array on the device does not become a Python number by itself: use Backend.to_host")
+
+    __float__ = __int__ = __bool__ = __index__ = __complex__ = item = tolist = _no_number
+
+    def __iter__(self) -> Any:
+        raise TypeError("going through an array on the device element by element would wait for each: use Backend.to_host")
+
+    # ---------------------------------------------------------------- what it is
+
+    shape = property(lambda self: self._a.shape)
+    dtype = property(lambda self: self._a.dtype)
+    ndim = property(lambda self: self._a.ndim)
+    size = property(lambda self: self._a.size)
+    nbytes = property(lambda self: self._a.nbytes)
+    itemsize = property(lambda self: self._a.itemsize)
+    strides = property(lambda self: self._a.strides)
+    flags = property(lambda self: self._a.flags)
+    T = property(lambda self: self.transpose())
+
+    def __len__(self) -> int:
+        return len(self._a)
+
+    def __repr__(self) -> str:
+        return f"StrictArray(shape={self.shape}, dtype={self.dtype}, device={self._device.number})"
+
+    # ---------------------------------------------------------------- views, copies, writes
+
+    def _view(self, name: str, array: Any) -> StrictArray:
+        return self._device.wrap(name, array, [self])
+
+    def reshape(self, *shape: Any) -> StrictArray:
+        return self._view("reshape", self._a.reshape(*shape))
+
+    def transpose(self, *axes: Any) -> StrictArray:
+        return self._view("transpose", self._a.transpose(*axes))
+
+    def squeeze(self, axis: Any = None) -> StrictArray:
+        return self._view("squeeze", self._a.squeeze(axis))
+
+    def ravel(self) -> StrictArray:
+        return self._view("ravel", self._a.ravel())
+
+    def astype(self, dtype: Any, copy: bool = True) -> StrictArray:
+        return self._device.run("astype", lambda a: a.astype(dtype, copy=copy), self)
+
+    def copy(self) -> StrictArray:
+        return self._device.run("copy", np.copy, self)
+
+    def fill(self, value: float) -> None:
+        self._device.run("fill", lambda a, v: a.fill(v), self, value)
+
+    def __getitem__(self, index: Any) -> StrictArray:
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, np.ndarray):
+                raise TypeError("a NumPy array can't index an array on the device: move it there with asarray")
+            if isinstance(part, StrictArray) and part.dtype == bool:
+                self._device.wait("indexing with a boolean mask")
+        parts = index if isinstance(index, tuple) else (index,)
+        if all(p is None or p is Ellipsis or isinstance(p, (int, slice)) for p in parts):
+            if not any(p is Ellipsis for p in parts):
+                parts = (*parts, Ellipsis)  # so that a single element stays an array
+            return self._view("getitem", self._a[parts])
+        return self._device.run("getitem", lambda a, *i: a[i if len(i) > 1 else i[0]], self, *parts)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        parts = index if isinstance(index, tuple) else (index,)
+
+        def write(a: np.ndarray, v: Any, *i: Any) -> None:
+            a[i if len(i) > 1 else i[0]] = v
+
+        self._device.run("setitem", write, self, value, *parts)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> StrictArray:
+        return self._device.run("sum", np.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> StrictArray:
+        return self._device.run("mean", np.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> StrictArray:
+        return self._device.run("max", np.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> StrictArray:
+        return self._device.run("min", np.min, self, axis=axis, keepdims=keepdims)
+
+
+def _operator(name: str, ufunc: Any, swapped: bool = False) -> Callable[..., Any]:
+    def method(self: StrictArray, *other: Any) -> Any:
+        if other and not isinstance(other[0], (StrictArray, int, float, np.number)):
+            if isinstance(other[0], np.ndarray):
+                raise TypeError(f"{name} got a NumPy array on device {self._device.number}: move it there with asarray")
+            return NotImplemented
+        args = (*other, self) if swapped else (self, *other)
+        return self._device.run(name, ufunc, *args)
+
+    return method
+
+
+for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power,
+                      "matmul": np.matmul, "and": np.bitwise_and, "or": np.bitwise_or, "mod": np.mod,
+                      "floordiv": np.floor_divide}.items():
+    setattr(StrictArray, f"__{_name}__", _operator(_name, _ufunc))
+    setattr(StrictArray, f"__r{_name}__", _operator(_name, _ufunc, swapped=True))
+for _name, _ufunc in {"neg": np.negative, "abs": np.abs, "invert": np.invert, "eq": np.equal, "ne": np.not_equal,
+                      "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items():
+    setattr(StrictArray, f"__{_name}__", _operator(_name, _ufunc))
+
+
+def _in_place(name: str, ufunc: Any) -> Callable[..., StrictArray]:
+    def method(self: StrictArray, other: Any) -> StrictArray:
+        return self._device.run(name, ufunc, self, other, out=self)
+
+    return method
+
+
+for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide}.items():
+    setattr(StrictArray, f"__i{_name}__", _in_place(_name, _ufunc))
+
+
+class StrictUfunc:
+    """A ufunc of the pretend device. Like CuPy's it takes arrays and numbers, no lists."""
+
+    def __init__(self, name: str, device: Device):
+        self._name, self._ufunc, self._device = name, getattr(np, name), device
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for a in args:
+            if isinstance(a, (list, tuple)):
+                raise TypeError(f"{self._name} takes arrays and numbers, got a {type(a).__name__}")
+        return self._device.run(self._name, self._ufunc, *args, **kwargs)
+
+    def at(self, a: StrictArray, index: Any, value: Any) -> None:
+        """a[index] += value, for each time an element is named."""
+        parts = index if isinstance(index, tuple) else (index,)
+
+        def write(a: np.ndarray, v: Any, *i: Any) -> None:
+            self._ufunc.at(a, i if len(i) > 1 else i[0], v)
+
+        self._device.run(f"{self._name}.at", write, a, value, *parts)
+
+
+class StrictNamespace:
+    """`xp` of the pretend device: a list of names, all of which CuPy has too."""
+
+    ndarray = StrictArray
+    names = (*_UFUNCS, *_FUNCTIONS, *_CONSTANTS)
+
+    def __init__(self, device: Device):
+        for name in _CONSTANTS:
+            setattr(self, name, getattr(np, name))
+        for name in _UFUNCS:
+            setattr(self, name, StrictUfunc(name, device))
+        for name in _FUNCTIONS:
+            setattr(self, name, _function(name, device))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name} is not among the functions the strict backend knows: if CuPy has it, "
+                             "add it to the list in miniae/backend/strict.py")
+
+
+def _function(name: str, device: Device) -> Callable[..., Any]:
+    function = getattr(np, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if name in _FROM_HOST and device.recording is not None:
+            raise CaptureError(f"{name} copies from the host: a recorded step can't")
+        result = device.run(name, function, *args, **kwargs)
+        if name in ("empty", "empty_like"):
+            result._a.fill(np.nan if result.dtype.kind == "f" else np.iinfo(result.dtype).min
+                           if result.dtype.kind in "iu" else True)
+        return result
+
+    return call
+
+
+class StrictBackend(Backend):
+    """See the module's description. `device` is the pretend device; `waits` counts how often the host waited for it."""
+
+    name = "strict"
+
+    def __init__(self, number: int = 0):
+        self.device = Device(number)
+        super().__init__(StrictNamespace(self.device))
+
+    @property
+    def waits(self) -> int:
+        return self.device.waits
+
+    def is_array(self, a: object) -> bool:
+        return isinstance(a, StrictArray) and a._device is self.device
+
+    def to_host(self, a: Array) -> np.ndarray:
+        if not self.is_array(a):
+            raise TypeError(f"to_host takes an array of device {self.device.number}, got {type(a).__name__}")
+        self.device.wait("to_host")
+        return a._a.copy()
+
+    def synchronize(self) -> None:
+        self.device.wait("synchronize")
+
+    def device_info(self) -> dict[str, Any]:
+        return {"device": f"pretend device {self.device.number} (for tests)"}
+
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
+        def draw(out: np.ndarray, seed: int, stream: int, step: np.ndarray) -> None:
+            bits = np.random.Philox(key=[seed, 0], counter=[0, int(step[0]), stream, 0])
+            out[...] = np.random.Generator(bits).random(out.shape, out.dtype)
+
+        raw = (out._a, seed, stream, step._a)
+        draw(*raw)
+        self.device.record("philox_uniform", raw, lambda: draw(*raw))
+
+    def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
+        """Run `step` warmup times, then record it twice; return a callable that replays the recording.
+
+        The step has then run warmup + 2 times. The two recordings must be the same, as a graph would repeat the first
+        for ever. Raises `CaptureError`, naming the primitive, for what a graph could not hold: an allocation, a copy
+        from or to the host, a wait, another buffer, a number that has changed.
+        """
+        run = self._in_arena(step)
+        for _ in range(warmup):
+            run()
+        first, second = self._record(run), self._record(run)
+        for i, (a, b) in enumerate(zip(first, second, strict=False)):
+            if a.name != b.name:
+                raise CaptureError(f"primitive {i} was {a.name} in one step and {b.name} in the next")
+            for x, y in zip(a.operands, b.operands, strict=True):
+                if x != y:
+                    what = "another buffer" if isinstance(x, tuple) else f"another number ({x!r}, then {y!r})"
+                    raise CaptureError(f"{a.name} (primitive {i}) got {what} in the second step: a graph would go on "
+                                       "with the first. Keep what changes in an array on the device")
+        if len(first) != len(second):
+            raise CaptureError(f"one step has {len(first)} primitives, the next {len(second)}")
+
+        def replay() -> None:
+            for call in second:
+                call.again()
+
+        return replay
+
+    def _record(self, step: Callable[[], None]) -> list[Call]:
+        self.device.recording = []
+        try:
+            step()
+            return self.device.recording
+        finally:
+            self.device.recording = None
+
+
+def _flat(values: Any) -> list[Any]:
+    flat = []
+    for v in values:
+        flat.extend(_flat(v) if isinstance(v, (tuple, list)) else [v])
+    return flat
+
+
+def _unwrap(value: Any) -> Any:
+    if isinstance(value, StrictArray):
+        return value._a
+    return type(value)(_unwrap(v) for v in value) if isinstance(value, (tuple, list)) else value
+
+
+def _describe(value: Any) -> Any:
+    """What must stay the same from step to step: a buffer's address and layout, or a number."""
+    if isinstance(value, np.ndarray):
+        return value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype)
+    return str(value) if isinstance(value, slice) else value
+
+
+def _check_out(name: str, out: StrictArray, operands: list[StrictArray]) -> None:
+    if name == "matmul" and not out.flags.c_contiguous:
+        raise TypeError("matmul writes into C-contiguous arrays only")
+    for a in operands:
+        if out._a.size == 0 or not np.may_share_memory(out._a, a._a):
+            continue
+        same = name != "matmul" and _describe(out._a) == _describe(a._a)
+        if not same and np.shares_memory(out._a, a._a):
+            raise ValueError(f"{name} got an out= that overlaps an operand: a GPU would read what it has just written")
+    floats = {a.dtype for a in operands if a.dtype.kind == "f"}
+    if out.dtype.kind == "f" and floats and floats != {out.dtype}:
+        raise TypeError(f"{name} would write {', '.join(map(str, floats))} into {out.dtype} silently: convert first")
+
+
+def make() -> StrictBackend:
+    """The backend `get("strict")` returns."""
+    return StrictBackend()

@@ -1,0 +1,97 @@
+"""How good a reconstruction is, in numbers. Host NumPy; sums run in float64 over a part of the samples at a time.
+
+x is always the data and y (or p) its reconstruction, both (N, ...) of the same shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from miniae.training.estimator import check_samples
+
+__all__ = ["bce", "bce_floor", "mse", "psnr", "squared_error", "squared_errors"]
+
+# How many values are held in float64 at once.
+_CHUNK = 1 << 21
+
+# No logarithm is taken of less, so that an output that rounding made 0 or 1 costs much and not infinitely much.
+_SMALLEST = 1e-7
+
+
+def squared_errors(x: Any, y: Any) -> np.ndarray:
+    """The squared error of each sample, |x_n - y_n|^2, summed over its features: (N,), float64."""
+    return np.concatenate([np.square(a - b).sum(axis=1) for a, b in _parts(x, y)])
+
+
+def squared_error(x: Any, y: Any) -> float:
+    """The squared error 1/N sum_n |x_n - y_n|^2: summed over features, averaged over samples.
+
+    The measure of Hinton and Salakhutdinov, Science 313, 2006. Raises `ValueError` where shapes differ, and for data
+    that are empty or not finite.
+    """
+    return float(squared_errors(x, y).mean())
+
+
+def mse(x: Any, y: Any) -> float:
+    """The mean squared error of one value: `squared_error` divided by the number of features."""
+    return squared_error(x, y) / math.prod(np.shape(x)[1:])
+
+
+def psnr(x: Any, y: Any, peak: float = 1.0) -> float:
+    """The peak signal-to-noise ratio 10 log10(peak^2 / mse) in decibels, from the `mse` over all samples together.
+
+    `peak` is the largest value the data can take: 1 for images in [0, 1], 255 for bytes. Infinite for a perfect
+    reconstruction. Raises `ValueError` for a peak that is not above 0.
+    """
+    if not peak > 0:
+        raise ValueError(f"peak is {peak}, expected the largest value of the data, above 0: 1 for images in [0, 1]")
+    error = mse(x, y)
+    return math.inf if error == 0 else 10.0 * math.log10(peak * peak / error)
+
+
+def bce(x: Any, p: Any) -> float:
+    """The cross-entropy -1/N sum x log p + (1 - x) log(1 - p): nats a sample, x and p in [0, 1].
+
+    p is held at 1e-7 from the end that x is not at, as the loss of that name does. For x between 0 and 1 even a
+    perfect p = x costs something: see `bce_floor`. Raises `ValueError` for values outside [0, 1].
+    """
+    x, p = _unit_interval(x, "x"), _unit_interval(p, "p")
+    total = sum(_cross_entropy(a, b) for a, b in _parts(x, p))
+    return total / len(x)
+
+
+def bce_floor(x: Any) -> float:
+    """The smallest `bce` any reconstruction of x can have: the entropy of x, in nats a sample, x in [0, 1].
+
+    -1/N sum x log x + (1 - x) log(1 - x), which is 0 for values of 0 and 1 and log 2 for 1/2.
+    """
+    return bce(x, x)
+
+
+def _cross_entropy(x: np.ndarray, p: np.ndarray) -> float:
+    on, off = np.log(np.maximum(p, _SMALLEST)), np.log(np.maximum(1.0 - p, _SMALLEST))
+    return -float((x * on + (1.0 - x) * off).sum())
+
+
+def _unit_interval(x: Any, name: str) -> np.ndarray:
+    x = check_samples(x, name=name)
+    low, high = x.min(), x.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} ranges from {low:g} to {high:g}, expected values in [0, 1] for a cross-entropy: "
+                         "scale the data, or use squared_error")
+    return x
+
+
+def _parts(x: Any, y: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both as float64 rows (n, features), some samples at a time."""
+    x, y = check_samples(x, name="the data"), check_samples(y, name="the reconstruction")
+    if x.shape != y.shape:
+        raise ValueError(f"the data have shape {x.shape}, the reconstruction {y.shape}: they must be the same")
+    samples = max(1, _CHUNK // math.prod(x.shape[1:]))
+    for start in range(0, len(x), samples):
+        n = min(samples, len(x) - start)
+        yield tuple(a[start:start + n].reshape(n, -1).astype(np.float64) for a in (x, y))

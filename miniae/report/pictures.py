@@ -1,0 +1,443 @@
+"""Pictures of what a model does: each function writes one PNG and returns its path.
+
+Drawn with matplotlib, which is imported when the first picture is. Each raises `ValueError` for data that can't be
+drawn and `OSError` where the file can't be written; `path` then is what it was before.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miniae.backend.philox import host_generator
+from miniae.models.pca import PCA
+from miniae.report import canvas
+from miniae.report.canvas import INK, QUIET, SERIES, drawing, number
+from miniae.report.metrics import squared_errors
+from miniae.training.estimator import check_samples
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["filters", "latent", "loss_curves", "reconstructions"]
+
+# More points than this make a scatter plot slow and no clearer.
+_POINTS = 5000
+
+
+# -------------------------------------------------------------------- reconstructions
+
+def reconstructions(path: str | os.PathLike[str], originals: Any, reconstructions: Any | Mapping[str, Any],
+                    image_shape: Sequence[int] | None = None, *, title: str | None = None, columns: int = 10) -> Path:
+    """The first samples above their reconstructions, each with its squared error.
+
+    `originals` is (N, ...); `reconstructions` an array of the same shape, or several by name, one row each: a noisy
+    version and its cleaned one, or PCA and an autoencoder. `image_shape` is (height, width) or (channels, height,
+    width) of samples that are images but flat; flat samples without it are drawn as bars, or lines where they have
+    many features. Errors are summed over features; the mean in front of a row is over all N samples given.
+    """
+    originals = check_samples(originals, name="originals")
+    if not isinstance(reconstructions, Mapping):
+        reconstructions = {"reconstruction": reconstructions}
+    if not reconstructions:
+        raise ValueError("there are no reconstructions to draw: give an array, or a dict of arrays by name")
+    if columns < 1:
+        raise ValueError(f"columns is {columns}, expected at least 1")
+    rows = {name: check_samples(y, originals.shape[1:], name=name) for name, y in reconstructions.items()}
+    errors = {name: squared_errors(originals, y) for name, y in rows.items()}
+    n = min(columns, len(originals))
+    shape = canvas.as_image_shape(image_shape, originals.shape[1:])
+    flat = originals[:n].reshape(n, -1).astype(np.float64)
+    flat_rows = {name: y[:n].reshape(n, -1).astype(np.float64) for name, y in rows.items()}
+    if shape is None:
+        _feature_panels(path, flat, flat_rows, errors, title)
+    else:
+        _image_rows(path, flat, flat_rows, errors, shape, title)
+    return Path(path)
+
+
+def _image_rows(path: str | os.PathLike[str], originals: np.ndarray, rows: dict[str, np.ndarray],
+                errors: dict[str, np.ndarray], shape: tuple[int, int, int], title: str | None) -> None:
+    n, (_, height, width) = len(originals), shape
+    low, high = _grey_range(originals)
+    # A whole number of dots for each pixel keeps all pixels the same size.
+    zoom = max(1, min(1040 // (max(n, 6) * (width + 1)), 240 // height))
+    gap = canvas.tile_gap(height, width)
+    strip = (n * (width + gap) - gap) * zoom
+    longest = max(len(name) for name in ["original", *rows])
+    left, top, caption, margin = 30 + max(13 * longest, 150), 58 if title else 18, 38, 24
+    step = height * zoom + caption
+    full_height = top + (len(rows) + 1) * step + 14
+    with drawing(path, left + max(strip, 560) + margin, full_height) as figure:
+        if title:
+            canvas.write(figure, left, 16, title, va="top", fontsize=10, weight="bold")
+        for i, (name, samples) in enumerate({"original": originals, **rows}.items()):
+            above = top + i * step - (caption - 12 if i else 0)
+            middle = above + height * zoom / 2
+            canvas.show(canvas.place(figure, left, above, strip, height * zoom),
+                        canvas.tile(samples.reshape(n, *shape), n), low, high)
+            if i == 0:
+                canvas.write(figure, left - 16, middle, name, ha="right", va="center")
+                continue
+            canvas.write(figure, left - 16, middle, name, ha="right", va="bottom")
+            canvas.write(figure, left - 16, middle + 4, f"mean {number(errors[name].mean())}", ha="right", va="top",
+                         fontsize=8, color=QUIET)
+            for j, error in enumerate(errors[name][:n]):
+                centre = left + (j * (width + gap) + width / 2) * zoom
+                canvas.write(figure, centre, above + height * zoom + 5, number(error), ha="center", va="top",
+                             fontsize=7.5, color=QUIET)
+        canvas.write(figure, left, full_height - 10, _error_note(errors, "pixels"), va="bottom", fontsize=7.5,
+                     color=QUIET)
+
+
+def _feature_panels(path: str | os.PathLike[str], originals: np.ndarray, rows: dict[str, np.ndarray],
+                    errors: dict[str, np.ndarray], title: str | None) -> None:
+    n, features = originals.shape
+    across = min(n, 5)
+    down = math.ceil(n / across)
+    position = np.arange(features)
+    with drawing(path, max(240 * across, 620), 190 * down + (150 if title else 110)) as figure:
+        figure.set_layout_engine("constrained")
+        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes in panels[n:]:
+            axes.set_axis_off()
+        for i, axes in enumerate(panels[:n]):
+            if features > 40:
+                axes.plot(position, originals[i], color="#9a9a9a", linewidth=2.2, label="original")
+            else:
+                axes.bar(position, originals[i], color="#c4c4c4", width=0.8, label="original")
+            for colour, (name, samples) in zip(SERIES * len(rows), rows.items(), strict=False):
+                marks = {"linewidth": 1.0} if features > 40 else {"linestyle": "", "marker": "o", "markersize": 3.5}
+                axes.plot(position, samples[i], color=colour, label=name, **marks)
+            axes.set_title(", ".join(number(errors[name][i]) for name in rows), fontsize=8, color=QUIET,
+                           weight="normal", loc="center", pad=3)
+        if features == 1:
+            panels[0].set_xlim(-1.5, 1.5)
+        panels[0].set_xticks(_whole_numbers(features, 5))
+        handles, labels = panels[0].get_legend_handles_labels()
+        means = [f"{label} (mean error {number(errors[label].mean())})" if label in errors else label
+                 for label in labels]
+        figure.legend(handles, means, loc="outside upper center", ncols=len(labels))
+        figure.supxlabel(f"feature number. Above each panel: {_error_note(errors, 'features')}", fontsize=8,
+                         color=QUIET)
+        if title:
+            figure.suptitle(title, fontsize=10, weight="bold")
+
+
+def _whole_numbers(count: int, most: int) -> np.ndarray:
+    """Ticks for positions 0 to count - 1: round steps, `most` of them at most."""
+    step = next(s * 10**power for power in range(12) for s in (1, 2, 5) if s * 10**power * most >= count)
+    return np.arange(0, count, step)
+
+
+def _error_note(errors: dict[str, np.ndarray], what: str) -> str:
+    n = len(next(iter(errors.values())))
+    return f"squared error, summed over {what}; means over {n:,} sample{'s' if n > 1 else ''}"
+
+
+def _grey_range(originals: np.ndarray) -> tuple[float, float]:
+    """The values to draw black and white: 0 and 1 for data within, else the ends of what the originals hold."""
+    low, high = float(originals.min()), float(originals.max())
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return (low, high) if high > low else (low - 1.0, high + 1.0)
+
+
+# -------------------------------------------------------------------- losses
+
+def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, float]],
+                pretraining: Sequence[Sequence[Mapping[str, float]]] = (), *, title: str | None = None,
+                label: str = "loss per sample") -> Path:
+    """The loss of every epoch, in training and, where it was measured, in validation.
+
+    `history` is what `Trainer.fit` returns: one dict an epoch with `loss` and maybe `val_loss`. Where the loss has
+    several terms (reconstruction, KL, penalty), each is drawn as a thin line. `pretraining` holds the histories of
+    pretrained layers, drawn in a panel of their own. A scale is logarithmic when its losses differ by more than ten.
+    """
+    curves = {"training": _curve(history, "loss", "history")}
+    if any("val_loss" in row for row in history):
+        curves["validation"] = _curve(history, "val_loss", "history")
+    terms = _terms(history)
+    layers = {f"layer {i + 1}": _curve(rows, "loss", f"pretraining[{i}]") for i, rows in enumerate(pretraining)}
+    with drawing(path, 1500 if layers else 1050, 640 if title else 600) as figure:
+        figure.set_layout_engine("constrained")
+        *before, axes = figure.subplots(1, 2 if layers else 1, squeeze=False)[0]
+        if layers:
+            from matplotlib import colormaps
+
+            shades = colormaps["viridis"](np.linspace(0.0, 0.8, len(layers)))
+            _plot_curves(before[0], layers, list(shades), 1.6)
+            _finish_curves(before[0], list(layers.values()), label)
+            before[0].set_title("pretraining, layer by layer")
+            axes.set_title("training the whole")
+        _plot_curves(axes, curves, list(SERIES), 2.0)
+        _plot_curves(axes, terms, [*SERIES[2:], *SERIES[:2]] * len(terms), 0.9)
+        _finish_curves(axes, [*curves.values(), *terms.values()], label)
+        if "validation" in curves:
+            epochs, losses = curves["validation"]
+            best = int(losses.argmin())
+            axes.plot(epochs[best], losses[best], "o", color=SERIES[1], markersize=6, markerfacecolor="white",
+                      markeredgewidth=1.5, label=f"best, epoch {epochs[best]:g}: {number(losses[best])}", zorder=4)
+        axes.legend()
+        if title:
+            figure.suptitle(title, fontsize=11, weight="bold")
+    return Path(path)
+
+
+# What a history tells of an epoch besides the terms of its loss.
+_NOT_TERMS = ("epoch", "loss", "lr", "seconds", "samples_per_second")
+
+
+def _terms(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The curves of the training loss's terms, where there is more than one."""
+    names = [name for name in history[0] if name not in _NOT_TERMS and not name.startswith("val_")]
+    return {name: _curve(history, name, "history") for name in names} if len(names) > 1 else {}
+
+
+def _curve(history: Sequence[Mapping[str, float]], key: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The epochs that have that entry, and its values."""
+    rows = [(row.get("epoch", i + 1), row[key]) for i, row in enumerate(history) if key in row]
+    if not rows:
+        raise ValueError(f"{name} holds no {key!r}: expected one dict an epoch with the key 'loss', as Trainer.history")
+    epochs, values = np.array(rows, dtype=np.float64).T
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds {key} = {values[~np.isfinite(values)][0]} in epoch "
+                         f"{epochs[~np.isfinite(values)][0]:g}: only finite losses can be drawn")
+    return epochs, values
+
+
+def _plot_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], colours: Sequence[Any],
+                 linewidth: float) -> None:
+    for colour, (name, (epochs, losses)) in zip(colours, curves.items(), strict=False):
+        axes.plot(epochs, losses, color=colour, linewidth=linewidth, label=f"{name}: {number(losses[-1])}",
+                  marker="o" if len(epochs) < 3 else "", markersize=4)
+
+
+def _finish_curves(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]], label: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    values = np.concatenate([losses for _, losses in curves])
+    if canvas.spans_a_decade(values):
+        axes.set_yscale("log")
+    axes.grid(True, which="major")
+    axes.legend()
+
+
+# -------------------------------------------------------------------- filters
+
+def filters(path: str | os.PathLike[str], weights: Any, image_shape: Sequence[int] | None = None, *,
+            title: str | None = None, limit: int = 100) -> Path:
+    """What the units of a first layer respond to: white is 0, red positive, blue negative, on one scale for all.
+
+    `weights` is that of a `Dense`, (features, units), or of a `Conv2D`, (out, in, height, width). With `image_shape`,
+    (height, width) or (channels, height, width), each unit of a Dense is drawn as an image, those of three channels in
+    their colours, grey for 0; without it the whole matrix is one heat map. At most `limit` units are drawn, the first.
+    The scale ends where 99.8 % of the weights lie within.
+    """
+    weights = check_samples(weights, name="weights")
+    if limit < 1:
+        raise ValueError(f"limit is {limit}, expected at least 1 unit to draw")
+    if weights.ndim == 2:
+        shape, units = canvas.as_image_shape(image_shape, weights.shape[:1]), weights.T
+    elif weights.ndim == 4:
+        # Between many channels there is no colour to show: a unit's kernels are drawn one by one.
+        shape = weights.shape[1:] if weights.shape[1] in (1, 3) else (1, *weights.shape[2:])
+        units = weights.reshape(-1, math.prod(shape))
+    else:
+        raise ValueError(f"weights have shape {weights.shape}, expected (features, units) or (out, in, height, width)")
+    total, units = len(units), units[:limit].astype(np.float64)
+    reach = float(np.quantile(np.abs(units), 0.998)) or float(np.abs(units).max()) or 1.0
+    note = f"{total:,} unit{'s' if total > 1 else ''}" if total <= limit else f"the first {limit} of {total:,} units"
+    if shape is None:
+        _weight_heat_map(path, units, reach, title, note)
+    else:
+        _filter_tiles(path, units.reshape(len(units), *shape), reach, title, note)
+    return Path(path)
+
+
+def _filter_tiles(path: str | os.PathLike[str], units: np.ndarray, reach: float, title: str | None,
+                  note: str) -> None:
+    n, channels, height, width = units.shape
+    columns = min(n, max(1, math.ceil(math.sqrt(1.6 * n * height / width))))
+    mosaic = canvas.tile(units, columns)
+    zoom = max(1, min(900 // mosaic.shape[1], 160 // height))
+    across, down = mosaic.shape[1] * zoom, mosaic.shape[0] * zoom
+    top, edge = 58 if title else 20, 24
+    with drawing(path, max(across, 420) + edge + 160, max(down, 200) + top + 48) as figure:
+        if title:
+            canvas.write(figure, edge, 16, title, va="top", fontsize=10, weight="bold")
+        axes = canvas.place(figure, edge, top, across, down)
+        foot = max(down, 200) + top + 36
+        if channels == 3:
+            canvas.show(axes, mosaic, -reach, reach)
+            canvas.write(figure, edge, foot, f"{note}; grey is 0, the scale ends at ±{number(reach)}", va="bottom",
+                         fontsize=8, color=QUIET)
+            return
+        colours = _diverging(axes, mosaic[:, :, 0], reach, aspect="auto")
+        bar = canvas.place(figure, edge + across + 26, top, 22, max(down, 200))
+        bar.set_axis_on()
+        figure.colorbar(colours, cax=bar, extend=_extend(units, reach), label="weight")
+        canvas.write(figure, edge, foot, note, va="bottom", fontsize=8, color=QUIET)
+
+
+def _weight_heat_map(path: str | os.PathLike[str], units: np.ndarray, reach: float, title: str | None,
+                     note: str) -> None:
+    n, features = units.shape
+    with drawing(path, 1050, min(900, max(340, 40 * n + 200))) as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.subplots()
+        colours = _diverging(axes, units, reach, aspect="auto")
+        axes.set_xlabel("input feature")
+        axes.set_ylabel("hidden unit")
+        axes.set_title(title or note)
+        axes.spines[:].set_visible(False)
+        axes.set_xticks(_whole_numbers(features, 10))
+        axes.set_yticks(_whole_numbers(n, 10))
+        figure.colorbar(colours, ax=axes, extend=_extend(units, reach), label="weight")
+
+
+def _diverging(axes: Axes, values: np.ndarray, reach: float, **style: Any) -> Any:
+    """`values` as an image, blue through white to red from -reach to reach."""
+    from matplotlib import colormaps
+
+    colours = colormaps["RdBu_r"].with_extremes(bad="#d9d9d9")
+    return axes.imshow(values, cmap=colours, vmin=-reach, vmax=reach, interpolation="nearest", **style)
+
+
+def _extend(values: np.ndarray, reach: float) -> str:
+    """Which ends of the colour bar stand for more than is written there."""
+    above, below = values.max() > reach, values.min() < -reach
+    return {(True, True): "both", (True, False): "max", (False, True): "min", (False, False): "neither"}[above, below]
+
+
+# -------------------------------------------------------------------- codes
+
+def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, title: str | None = None) -> Path:
+    """Where samples lie in code space, coloured by label.
+
+    `codes` is (N, code). Two dimensions are drawn as they are; of more, the first two principal components, with their
+    shares of the variance; a single one as a histogram for each label. `labels` (N,) are classes, each with its name at
+    its mean, or numbers of more than 20 kinds, which get a colour bar. Of more than 5,000 samples, 5,000 drawn at
+    random (always the same) are shown; means and components are of all.
+    """
+    codes = check_samples(codes, name="codes")
+    codes = codes.reshape(len(codes), -1).astype(np.float64)
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.shape != (len(codes),):
+            raise ValueError(f"labels have shape {labels.shape}, expected ({len(codes)},): one for each code")
+        if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+            raise ValueError("labels hold values that are missing or infinite: drop these samples")
+        if labels.dtype.kind not in "fiubSU":
+            raise ValueError(f"labels have type {labels.dtype}, expected numbers or strings")
+    order = host_generator(0, "latent").permutation(len(codes))[:_POINTS]
+    names = ["code 1", "code 2"]
+    if codes.shape[1] > 2:
+        pca = PCA(min(2, len(codes))).fit(codes)
+        names = [f"principal component {i + 1} of {codes.shape[1]} ({100 * share:.0f} % of the variance)"
+                 for i, share in enumerate(pca.explained_variance_ratio_)]
+        codes = pca.transform(codes)
+    with drawing(path, 1150, 940 if title else 900) as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.subplots()
+        if codes.shape[1] == 1:
+            _histograms(axes, codes[:, 0], labels)
+            axes.set_xlabel(names[0])
+        else:
+            _scatter(figure, axes, codes, labels, order)
+            axes.set_xlabel(names[0])
+            axes.set_ylabel(names[1])
+        if title:
+            axes.set_title(title)
+        if len(order) < len(codes) and codes.shape[1] > 1:
+            axes.set_title(f"{len(order):,} of {len(codes):,} samples", loc="right", fontsize=8, color=QUIET,
+                           weight="normal")
+    return Path(path)
+
+
+def _scatter(figure: Figure, axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:
+    size = float(np.clip(30000 / len(order), 7, 40))
+    points = {"s": size, "alpha": 0.65, "linewidths": 0}
+    if labels is None:
+        axes.scatter(*codes[order].T, color=SERIES[0], **points)
+    elif _is_continuous(labels):
+        shown = axes.scatter(*codes[order].T, c=labels[order], cmap="viridis", **points)
+        bar = figure.colorbar(shown, ax=axes, label="label")
+        bar.solids.set_alpha(1.0)
+    else:
+        classes, colours, which = _classes(labels)
+        # One call, in random order: drawn class by class, the last would cover the others.
+        axes.scatter(*codes[order].T, c=colours[which[order]], **points)
+        _legend_of_classes(axes, classes, colours)
+        for i, name in enumerate(classes):
+            _name_at(axes, codes[which == i].mean(axis=0), name, colours[i])
+    spans = np.ptp(codes[order], axis=0)
+    if spans.min() > 0 and spans.max() < 3 * spans.min():
+        axes.set_aspect("equal", adjustable="datalim")  # so that distances are what they look like
+    axes.grid(True)
+
+
+def _histograms(axes: Axes, codes: np.ndarray, labels: np.ndarray | None) -> None:
+    """The distribution of one code: a ridge for each class, or a single histogram."""
+    edges = np.histogram_bin_edges(codes, bins=60)
+    if labels is None or _is_continuous(labels):
+        axes.hist(codes, bins=edges, color=SERIES[0])
+        axes.set_ylabel("samples")
+        return
+    classes, colours, which = _classes(labels)
+    counts = [np.histogram(codes[which == i], bins=edges)[0] / max((which == i).sum(), 1) for i in range(len(classes))]
+    tallest = max(c.max() for c in counts)
+    for i in reversed(range(len(classes))):
+        height = 1.6 * counts[i] / tallest
+        axes.stairs(i + height, edges, baseline=i, fill=True, color=colours[i], alpha=0.75)
+        axes.stairs(i + height, edges, baseline=None, color=colours[i])
+        mean = codes[which == i].mean()
+        axes.plot([mean, mean], [i, i + 0.25], color=INK, linewidth=1.2)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_ylabel("label (share of its samples; the mark is their mean)")
+    axes.grid(True, axis="x")
+
+
+def _is_continuous(labels: np.ndarray) -> bool:
+    return labels.dtype.kind in "fiu" and len(np.unique(labels)) > 20
+
+
+def _classes(labels: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The classes' names, their colours (classes, 4), and the class number of each sample; at most 20 classes.
+
+    Names beyond the 19 most frequent become one class, "other".
+    """
+    from matplotlib import colormaps
+
+    values, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    names = [f"{v:g}" if labels.dtype.kind == "f" else v.decode() if isinstance(v, bytes) else str(v) for v in values]
+    if len(names) > 20:
+        kept = np.sort(np.argsort(-counts, kind="stable")[:19])
+        position = np.full(len(names), 19)
+        position[kept] = np.arange(19)
+        names, which = [*(names[i] for i in kept), "other"], position[which]
+    palette = colormaps["tab10" if len(names) <= 10 else "tab20"]
+    return names, palette(np.arange(len(names))), which
+
+
+def _legend_of_classes(axes: Axes, classes: Sequence[str], colours: np.ndarray) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=name)
+               for name, colour in zip(classes, colours, strict=True)]
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), title="label")
+
+
+def _name_at(axes: Axes, place: np.ndarray, name: str, colour: np.ndarray) -> None:
+    """A class's name at its mean, with a white rim so that it reads on top of the points."""
+    from matplotlib.patheffects import withStroke
+
+    axes.text(*place, name, ha="center", va="center", fontsize=13 if len(name) < 4 else 10, weight="bold",
+              color=tuple(0.6 * colour[:3]), path_effects=[withStroke(linewidth=3, foreground="white")], zorder=5)

@@ -1,0 +1,31 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import miniae
+from miniae.backend import BackendUnavailable, get
+
+
+@pytest.fixture(params=["numpy", "strict", "cupy"])
+def backend(request):
+    """Each backend in turn, as the default one. CuPy is skipped, with the reason, where there is no GPU."""
+    try:
+        be = get(request.param)
+    except BackendUnavailable as why:
+        pytest.skip(str(why))
+    with miniae.use_backend(be):
+        yield be
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data sets that MINIAE_DATA names; tests that need it skip where it is absent."""
+    folder = os.environ.get("MINIAE_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs real data: set MINIAE_DATA to a folder with mnist/, fashion-mnist/, ...")
+    return Path(folder)
