@@ -1,7 +1,51 @@
-"""miniae: autoencoders from first principles, on NumPy and CuPy."""
+"""miniae: autoencoders from first principles, on NumPy and CuPy.
+
+    import miniae
+
+    digits = miniae.data.load("digits")
+    model = miniae.Autoencoder(hidden=[256, 64], code=16, loss="bce").fit(digits.train)
+    codes = model.transform(digits.test)
+
+The names below, and the packages `autodiff`, `functions`, `nn`, `optim`, `rbm`, `models`, `training`, `data`, `report`
+and `tasks`, are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from miniae import functions  # noqa: F401  gives Tensor its operators
+from miniae import functions  # gives Tensor its operators
 from miniae.autodiff import Function, Tensor, gradcheck, jvp, no_grad
 from miniae.backend import use_backend
+
+if TYPE_CHECKING:
+    from miniae.models import PCA, Autoencoder, Stack, load, pretrain
+    from miniae.nn import Sequential
+    from miniae.rbm import RBM
+    from miniae.training import Trainer
+
+_PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
+_HOMES = {
+    "Autoencoder": "models", "PCA": "models", "RBM": "rbm", "Sequential": "nn", "Stack": "models",
+    "Trainer": "training", "load": "models", "pretrain": "models",
+}
+
+__all__ = [
+    "PCA", "RBM", "Autoencoder", "Function", "Sequential", "Stack", "Tensor", "Trainer", "functions", "gradcheck",
+    "jvp", "load", "no_grad", "pretrain", "use_backend",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"miniae.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"miniae.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'miniae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PACKAGES, *_HOMES})

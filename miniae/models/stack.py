@@ -12,7 +12,7 @@ from miniae.autodiff import no_grad
 from miniae.backend import Backend
 from miniae.models.autoencoder import Autoencoder
 from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
-from miniae.rbm import RBM, get_units
+from miniae.rbm import RBM, Machine, get_units
 from miniae.training import Callback, check_samples
 
 __all__ = ["PRETRAINING", "Stack", "pretrain"]
@@ -86,7 +86,8 @@ class Stack:
 
 def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "bernoulli",
              visible_unit: str = "bernoulli", code_unit: str = "gaussian", epochs: int | Sequence[int] = 10,
-             lr: float | Sequence[float] | None = None, batch_size: int = 100, noise: float = 0.25, seed: int = 0,
+             lr: float | Sequence[float] | None = None, batch_size: int = 100, noise: float = 0.25,
+             activation: str = "sigmoid", seed: int = 0,
              dtype: str = "float32", backend: str | Backend | None = None,
              callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> Stack:
     """Train a stack of layers, one at a time, each on the hidden means of the one below.
@@ -94,7 +95,8 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     `sizes` goes from the input to the code, [784, 1000, 500, 250, 30] for instance. `method` is "rbm" (contrastive
     divergence), "autoencoder" (each layer an autoencoder of one hidden layer) or "denoising" (the same from inputs of
     which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010). Units are "bernoulli" (means by a sigmoid) or
-    "gaussian" (linear): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between.
+    "gaussian" (linear): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between. The
+    layers between may have another `activation` than the sigmoid when `method` is not "rbm".
 
     `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian, and
     autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
@@ -110,17 +112,25 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     data = check_samples(X, (sizes[0],) if sizes else None, get_units(visible_unit).unit_interval)
     if len(sizes) < 2:
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
+    if method == "rbm" and activation != "sigmoid":
+        raise ValueError(f"RBMs have sigmoid units, got activation {activation!r}: pretrain by autoencoders instead")
     stack, layers = Stack(), len(sizes) - 1
     all_epochs, all_lr = _per_layer("epochs", epochs, layers), _per_layer("lr", lr, layers)
-    below = visible_unit
-    for i, size in enumerate(sizes[1:]):
-        above = code_unit if i == layers - 1 else unit
-        train = _train_rbm if method == "rbm" else _train_autoencoder
-        common = {"epochs": all_epochs[i], "batch_size": batch_size, "seed": seed + i, "dtype": dtype,
-                  "backend": backend}
+    below, kinds = visible_unit, [*[unit] * (layers - 1), code_unit]
+    for i, (size, above) in enumerate(zip(sizes[1:], kinds, strict=True)):
         told = callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})")
-        noisy = noise if method == "denoising" else 0.0
-        pair, history = train(data, size, below, above, all_lr[i], noisy, common, told)
+        common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i, "dtype": dtype,
+                  "backend": backend}
+        if method == "rbm":
+            rbm = RBM(size, visible_units=below, hidden_units=above, **common).fit(data, callbacks=told)
+            pair, history = _pair_of_rbm(rbm.machine_), rbm.history_
+        else:
+            up, down = get_units(above).activation, get_units(below).activation
+            model = _autoencoder_of_one_layer(size, activation if i < layers - 1 and up == "sigmoid" else up,
+                                              activation if i and down == "sigmoid" else down,
+                                              noise if method == "denoising" else 0.0, common)
+            model.fit(data, callbacks=told)
+            pair, history = _pair_of_autoencoder(model), model.history_
         stack.pairs.append(pair)
         stack.histories.append(history)
         data = _through([pair.up], data)
@@ -128,24 +138,21 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     return stack
 
 
-def _train_rbm(data: np.ndarray, size: int, below: str, above: str, lr: float | None, noise: float,
-               common: dict[str, Any], callbacks: Sequence[Callback]) -> tuple[Pair, list[dict[str, float]]]:
-    rbm = RBM(size, visible_units=below, hidden_units=above, lr=lr, **common).fit(data, callbacks=callbacks)
-    machine = rbm.machine_
+def _pair_of_rbm(machine: Machine) -> Pair:
     weight = machine.weight.numpy()
-    up = _dense(weight, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place)
-    down = _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place)
-    return Pair(up, down), rbm.history_
+    return Pair(_dense(weight, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place),
+                _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place))
 
 
-def _train_autoencoder(data: np.ndarray, size: int, below: str, above: str, lr: float | None, noise: float,
-                       common: dict[str, Any], callbacks: Sequence[Callback]) -> tuple[Pair, list[dict[str, float]]]:
-    output = get_units(below).activation
-    model = Autoencoder(hidden=(), code=size, code_activation=get_units(above).activation,
-                        loss="bce" if output == "sigmoid" else "mse", output_activation=output, lr=lr or 1e-3,
-                        corruption=[Masking(noise)] if noise else [], **common).fit(data, callbacks=callbacks)
-    up, down = model.encoder_[0], model.decoder_[0]
-    return Pair(up, _copy(down, output)), model.history_
+def _autoencoder_of_one_layer(size: int, up: str, down: str, noise: float, common: dict[str, Any]) -> Autoencoder:
+    return Autoencoder(hidden=(), code=size, code_activation=up, output_activation=down,
+                       loss="bce" if down == "sigmoid" else "mse", corruption=[Masking(noise)] if noise else [],
+                       **{**common, "lr": common["lr"] or 1e-3})
+
+
+def _pair_of_autoencoder(model: Autoencoder) -> Pair:
+    down = model.decoder_[0]
+    return Pair(model.encoder_[0], _copy(down, model.network_.reconstruction.activation))
 
 
 def _dense(weight: np.ndarray, bias: np.ndarray, activation: str | None, place: Build) -> Dense:

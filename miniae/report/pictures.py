@@ -69,30 +69,28 @@ def _image_rows(path: str | os.PathLike[str], originals: np.ndarray, rows: dict[
     # A whole number of dots for each pixel keeps all pixels the same size.
     zoom = max(1, min(1040 // (max(n, 6) * (width + 1)), 240 // height))
     gap = canvas.tile_gap(height, width)
-    strip = (n * (width + gap) - gap) * zoom
-    longest = max(len(name) for name in ["original", *rows])
-    left, top, caption, margin = 30 + max(13 * longest, 150), 58 if title else 18, 38, 24
-    step = height * zoom + caption
-    full_height = top + (len(rows) + 1) * step + 14
-    with drawing(path, left + max(strip, 560) + margin, full_height) as figure:
+    strip, tall = (n * (width + gap) - gap) * zoom, height * zoom
+    left = 36 + max(11 * len(name) for name in ["reconstruction", *rows])
+    top, caption, note = 58 if title else 16, 38, 30
+    full_height = top + tall + 10 + len(rows) * (tall + caption) + note
+    with drawing(path, left + max(strip, 560) + 24, full_height) as figure:
         if title:
             canvas.write(figure, left, 16, title, va="top", fontsize=10, weight="bold")
-        for i, (name, samples) in enumerate({"original": originals, **rows}.items()):
-            above = top + i * step - (caption - 12 if i else 0)
-            middle = above + height * zoom / 2
-            canvas.show(canvas.place(figure, left, above, strip, height * zoom),
-                        canvas.tile(samples.reshape(n, *shape), n), low, high)
-            if i == 0:
-                canvas.write(figure, left - 16, middle, name, ha="right", va="center")
-                continue
-            canvas.write(figure, left - 16, middle, name, ha="right", va="bottom")
-            canvas.write(figure, left - 16, middle + 4, f"mean {number(errors[name].mean())}", ha="right", va="top",
-                         fontsize=8, color=QUIET)
-            for j, error in enumerate(errors[name][:n]):
-                centre = left + (j * (width + gap) + width / 2) * zoom
-                canvas.write(figure, centre, above + height * zoom + 5, number(error), ha="center", va="top",
-                             fontsize=7.5, color=QUIET)
-        canvas.write(figure, left, full_height - 10, _error_note(errors, "pixels"), va="bottom", fontsize=7.5,
+        canvas.write(figure, left - 16, top + tall / 2, "original", ha="right", va="center")
+        canvas.show(canvas.place(figure, left, top, strip, tall), canvas.tile(originals.reshape(n, *shape), n),
+                    low, high)
+        top += tall + 10
+        for name, samples in rows.items():
+            canvas.write(figure, left - 16, top + tall / 2, name, ha="right", va="bottom")
+            canvas.write(figure, left - 16, top + tall / 2 + 4, f"mean {number(errors[name].mean())}", ha="right",
+                         va="top", fontsize=8, color=QUIET)
+            canvas.show(canvas.place(figure, left, top, strip, tall), canvas.tile(samples.reshape(n, *shape), n),
+                        low, high)
+            for i, error in enumerate(errors[name][:n]):
+                canvas.write(figure, left + (i * (width + gap) + width / 2) * zoom, top + tall + 5, number(error),
+                             ha="center", va="top", fontsize=7.5, color=QUIET)
+            top += tall + caption
+        canvas.write(figure, left, full_height - 12, _error_note(errors, "pixels"), va="bottom", fontsize=7.5,
                      color=QUIET)
 
 
@@ -102,32 +100,31 @@ def _feature_panels(path: str | os.PathLike[str], originals: np.ndarray, rows: d
     across = min(n, 5)
     down = math.ceil(n / across)
     position = np.arange(features)
-    with drawing(path, max(240 * across, 620), 190 * down + (150 if title else 110)) as figure:
+    with drawing(path, max(240 * across, 900), 190 * down + (150 if title else 110)) as figure:
         figure.set_layout_engine("constrained")
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
         for axes in panels[n:]:
             axes.set_axis_off()
         for i, axes in enumerate(panels[:n]):
             if features > 40:
-                axes.plot(position, originals[i], color="#9a9a9a", linewidth=2.2, label="original")
+                (original,) = axes.plot(position, originals[i], color="#9a9a9a", linewidth=2.2)
+                marks = {"linewidth": 1.0}
             else:
-                axes.bar(position, originals[i], color="#c4c4c4", width=0.8, label="original")
+                original = axes.bar(position, originals[i], color="#c4c4c4", width=0.8)
+                marks = {"linestyle": "", "marker": "o", "markersize": 3.5}
+            handles = {"original": original}
             for colour, (name, samples) in zip(SERIES * len(rows), rows.items(), strict=False):
-                marks = {"linewidth": 1.0} if features > 40 else {"linestyle": "", "marker": "o", "markersize": 3.5}
-                axes.plot(position, samples[i], color=colour, label=name, **marks)
+                (handle,) = axes.plot(position, samples[i], color=colour, **marks)
+                handles[f"{name} (mean error {number(errors[name].mean())})"] = handle
             axes.set_title(", ".join(number(errors[name][i]) for name in rows), fontsize=8, color=QUIET,
                            weight="normal", loc="center", pad=3)
         if features == 1:
             panels[0].set_xlim(-1.5, 1.5)
         panels[0].set_xticks(_whole_numbers(features, 5))
-        handles, labels = panels[0].get_legend_handles_labels()
-        means = [f"{label} (mean error {number(errors[label].mean())})" if label in errors else label
-                 for label in labels]
-        figure.legend(handles, means, loc="outside upper center", ncols=len(labels))
+        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=len(handles),
+                      title=title, title_fontproperties={"weight": "bold", "size": 10})
         figure.supxlabel(f"feature number. Above each panel: {_error_note(errors, 'features')}", fontsize=8,
                          color=QUIET)
-        if title:
-            figure.suptitle(title, fontsize=10, weight="bold")
 
 
 def _whole_numbers(count: int, most: int) -> np.ndarray:
@@ -220,12 +217,17 @@ def _plot_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def _finish_curves(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]], label: str) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     values = np.concatenate([losses for _, losses in curves])
     if canvas.spans_a_decade(values):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major")
     axes.legend()
 
@@ -280,11 +282,23 @@ def _filter_tiles(path: str | os.PathLike[str], units: np.ndarray, reach: float,
             canvas.write(figure, edge, foot, f"{note}; grey is 0, the scale ends at ±{number(reach)}", va="bottom",
                          fontsize=8, color=QUIET)
             return
-        colours = _diverging(axes, mosaic[:, :, 0], reach, aspect="auto")
+        colours = _diverging(axes, mosaic[:, :, 0], reach)
+        _outline(axes, n, columns, height, width)
         bar = canvas.place(figure, edge + across + 26, top, 22, max(down, 200))
         bar.set_axis_on()
         figure.colorbar(colours, cax=bar, extend=_extend(units, reach), label="weight")
         canvas.write(figure, edge, foot, note, va="bottom", fontsize=8, color=QUIET)
+
+
+def _outline(axes: Axes, n: int, columns: int, height: int, width: int) -> None:
+    """A thin frame around each tile, whose white would else run into the page."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    gap = canvas.tile_gap(height, width)
+    corners = [(i % columns * (width + gap) - 0.5, i // columns * (height + gap) - 0.5) for i in range(n)]
+    axes.add_collection(PatchCollection([Rectangle(corner, width, height) for corner in corners], facecolor="none",
+                                        edgecolor="#bdbdbd", linewidth=0.6, clip_on=False), autolim=False)
 
 
 def _weight_heat_map(path: str | os.PathLike[str], units: np.ndarray, reach: float, title: str | None,
@@ -293,7 +307,7 @@ def _weight_heat_map(path: str | os.PathLike[str], units: np.ndarray, reach: flo
     with drawing(path, 1050, min(900, max(340, 40 * n + 200))) as figure:
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
-        colours = _diverging(axes, units, reach, aspect="auto")
+        colours = _diverging(axes, units, reach)
         axes.set_xlabel("input feature")
         axes.set_ylabel("hidden unit")
         axes.set_title(title or note)
@@ -303,12 +317,9 @@ def _weight_heat_map(path: str | os.PathLike[str], units: np.ndarray, reach: flo
         figure.colorbar(colours, ax=axes, extend=_extend(units, reach), label="weight")
 
 
-def _diverging(axes: Axes, values: np.ndarray, reach: float, **style: Any) -> Any:
+def _diverging(axes: Axes, values: np.ndarray, reach: float) -> Any:
     """`values` as an image, blue through white to red from -reach to reach."""
-    from matplotlib import colormaps
-
-    colours = colormaps["RdBu_r"].with_extremes(bad="#d9d9d9")
-    return axes.imshow(values, cmap=colours, vmin=-reach, vmax=reach, interpolation="nearest", **style)
+    return axes.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest", aspect="auto")
 
 
 def _extend(values: np.ndarray, reach: float) -> str:
@@ -338,13 +349,14 @@ def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, titl
         if labels.dtype.kind not in "fiubSU":
             raise ValueError(f"labels have type {labels.dtype}, expected numbers or strings")
     order = host_generator(0, "latent").permutation(len(codes))[:_POINTS]
-    names = ["code 1", "code 2"]
+    names = ["code 1", "code 2"] if codes.shape[1] > 1 else ["code"]
     if codes.shape[1] > 2:
         pca = PCA(min(2, len(codes))).fit(codes)
         names = [f"principal component {i + 1} of {codes.shape[1]} ({100 * share:.0f} % of the variance)"
                  for i, share in enumerate(pca.explained_variance_ratio_)]
         codes = pca.transform(codes)
-    with drawing(path, 1150, 940 if title else 900) as figure:
+    height = 560 if codes.shape[1] == 1 and labels is None else 900
+    with drawing(path, 1150, height + (40 if title else 0)) as figure:
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
         if codes.shape[1] == 1:
@@ -379,7 +391,7 @@ def _scatter(figure: Figure, axes: Axes, codes: np.ndarray, labels: np.ndarray |
         for i, name in enumerate(classes):
             _name_at(axes, codes[which == i].mean(axis=0), name, colours[i])
     spans = np.ptp(codes[order], axis=0)
-    if spans.min() > 0 and spans.max() < 3 * spans.min():
+    if spans.min() > 0 and spans.max() < 2 * spans.min():
         axes.set_aspect("equal", adjustable="datalim")  # so that distances are what they look like
     axes.grid(True)
 
@@ -401,7 +413,7 @@ def _histograms(axes: Axes, codes: np.ndarray, labels: np.ndarray | None) -> Non
         mean = codes[which == i].mean()
         axes.plot([mean, mean], [i, i + 0.25], color=INK, linewidth=1.2)
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_ylabel("label (share of its samples; the mark is their mean)")
+    axes.set_ylabel("label (height: share of its samples, mark: their mean)")
     axes.grid(True, axis="x")
 
 

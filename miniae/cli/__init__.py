@@ -1,0 +1,87 @@
+"""The command line: one module a command, each with `add_arguments` and `run`.
+
+Exit codes: 0 done, 1 a mistake in miniae, 2 something the user can mend (one line on stderr says what), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from miniae import __version__
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "train": "train a stacked autoencoder; without arguments, on the bundled digits",
+    "reconstruct": "put data through a model's encoder and decoder",
+    "encode": "turn data into a model's codes",
+    "evaluate": "measure how well a model reconstructs data",
+    "gradcheck": "compare gradients with finite differences",
+    "info": "describe a model file",
+    "backends": "list the devices that can be used",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"miniae: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="miniae", description="Autoencoders from first principles.")
+    parser.add_argument("--version", action="version", version=f"miniae {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, what in _COMMANDS.items():
+        module = importlib.import_module(f"miniae.cli.{name}")
+        command = commands.add_parser(name, help=what, description=module.__doc__, allow_abbrev=False,
+                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit code."""
+    try:
+        args = _parser().parse_args(arguments)
+    except SystemExit as done:
+        return int(done.code or 0)
+    try:
+        return args.run(args) or 0
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone away, `miniae ... | head` say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError as why:
+        _complain(f"out of memory ({why}): use fewer samples, smaller layers or a smaller batch size")
+        return 2
+    except Exception as why:
+        if _mendable(why):
+            _complain(str(why) or type(why).__name__)
+            return 2
+        if os.environ.get("MINIAE_TRACEBACK"):
+            raise
+        _complain(f"this is a mistake in miniae, please report it: {type(why).__name__}: {why} "
+                  "(MINIAE_TRACEBACK=1 shows where)")
+        return 1
+
+
+def _mendable(why: Exception) -> bool:
+    """Whether it is for the user to mend: bad input, a missing file or device, a run that diverged."""
+    from miniae.backend import BackendUnavailable
+    from miniae.training import TrainingDiverged
+
+    return isinstance(why, (ValueError, OSError, BackendUnavailable, TrainingDiverged))
+
+
+def _complain(message: str) -> None:
+    print(f"miniae: {' '.join(message.split())}", file=sys.stderr)

@@ -1,0 +1,21 @@
+"""Turn data into a model's codes."""
+
+from __future__ import annotations
+
+import argparse
+
+from miniae.cli import model_and_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    model_and_data.add_arguments(parser)
+    parser.add_argument("-o", "--out", metavar="FILE", default="codes.npy",
+                        help="where to write the codes, .npy or .csv (default: codes.npy)")
+
+
+def run(args: argparse.Namespace) -> int:
+    model, samples = model_and_data.open_both(args)
+    codes = model.transform(samples.X)
+    model_and_data.write_array(args.out, codes)
+    print(f"written to {args.out}: {codes.shape[0]} codes of {codes.shape[1]} numbers")
+    return 0

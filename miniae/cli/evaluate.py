@@ -1,0 +1,24 @@
+"""Measure how well a model reconstructs data: prints JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from miniae.cli import model_and_data
+from miniae.report import metrics
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    model_and_data.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    model, samples = model_and_data.open_both(args)
+    reconstruction = model.reconstruct(samples.X)
+    measures = {"samples": len(samples.X), "squared_error": metrics.squared_error(samples.X, reconstruction),
+                "mse": metrics.mse(samples.X, reconstruction)}
+    if model.loss == "bce" and model.scaling is None:
+        measures |= {"bce": metrics.bce(samples.X, reconstruction), "bce_floor": metrics.bce_floor(samples.X)}
+    print(json.dumps(measures, indent=2))
+    return 0

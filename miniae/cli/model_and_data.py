@@ -1,0 +1,47 @@
+"""What the commands that apply a model to data share: reading both, and writing an array."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from miniae.data import DATASETS, DataError, Samples, load, read, writing
+from miniae.models import Autoencoder
+from miniae.models import load as load_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model.safetensors that miniae wrote")
+    parser.add_argument("data", metavar="DATA",
+                        help="a name (digits, mnist, fashion-mnist: the test part), or the path of a file or folder")
+    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto (default: auto)")
+
+
+def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
+    """The model, and data of the width it was made for."""
+    model = load_model(args.model, backend=args.backend)
+    if args.data in DATASETS:
+        dataset = load(args.data)
+        samples = Samples(dataset.test, dataset.test_labels, dataset.image_shape)
+    else:
+        samples = read(args.data, args.label)
+    if samples.X.shape[1] != model.n_features_in_:
+        raise DataError(f"{args.data} has {samples.X.shape[1]} features a sample, {args.model} was made for "
+                        f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")
+    return model, samples
+
+
+def write_array(path: str, array: np.ndarray) -> None:
+    """Write a .npy or .csv file, by its ending; whole or not at all."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".npy", ".csv"):
+        raise DataError(f"can't write {path}: expected a name that ends in .npy or .csv")
+    with writing(path) as temporary:
+        if suffix == ".npy":
+            with temporary.open("wb") as file:
+                np.save(file, array)
+        else:
+            np.savetxt(temporary, array.reshape(len(array), -1), delimiter=",", fmt="%.9g")

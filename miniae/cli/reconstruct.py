@@ -1,0 +1,32 @@
+"""Put data through a model's encoder and decoder; write the reconstructions, and a picture of the first ones."""
+
+from __future__ import annotations
+
+import argparse
+
+from miniae.cli import model_and_data
+from miniae.report import metrics, pictures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    model_and_data.add_arguments(parser)
+    parser.add_argument("-o", "--out", metavar="FILE", help="where to write the reconstructions (.npy or .csv)")
+    parser.add_argument("--picture", metavar="FILE", default=None,
+                        help="where to draw originals above reconstructions (default: reconstructions.png, "
+                             "unless --out is given)")
+
+
+def run(args: argparse.Namespace) -> int:
+    model, samples = model_and_data.open_both(args)
+    reconstruction = model.reconstruct(samples.X)
+    print(f"squared error per sample: {metrics.squared_error(samples.X, reconstruction):.6g} "
+          f"({len(samples.X):,} samples)")
+    if args.out:
+        model_and_data.write_array(args.out, reconstruction)
+        print(f"written to {args.out}: {reconstruction.shape[0]} x {reconstruction.shape[1]}")
+    if args.picture or not args.out:
+        picture = args.picture or "reconstructions.png"
+        image_shape = samples.image_shape or model.extra_.get("image_shape")
+        pictures.reconstructions(picture, samples.X, reconstruction, image_shape)
+        print(f"drawn to {picture}")
+    return 0

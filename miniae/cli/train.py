@@ -1,0 +1,110 @@
+"""Train a stacked autoencoder and write the model, its measures and its pictures to a folder.
+
+Without arguments: the bundled digits, pretrained layer by layer by RBMs, unrolled and fine-tuned by backpropagation.
+--data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from miniae.data import DATASETS, StorageError
+from miniae.tasks import Run, RunConfig, new_folder
+from miniae.training import Callback, ProgressBar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = RunConfig()
+
+    def option(name: str, what: str, **settings: Any) -> None:
+        value = getattr(default, name)
+        shown = "-".join(map(str, value)) if isinstance(value, tuple) else value
+        parser.add_argument(f"--{name.replace('_', '-')}", default=None, help=f"{what} (default: {shown})", **settings)
+
+    option("data", "what to train on", metavar="NAME_OR_PATH")
+    option("label", "the column of a table that holds labels", metavar="COLUMN")
+    option("layers", "sizes of the encoder's layers after the input, the code last", type=_sizes, metavar="512-256-16")
+    option("activation", "of the hidden layers", metavar="NAME")
+    option("pretrain", "how to pretrain: rbm, autoencoder, denoising or none", metavar="HOW")
+    option("epochs", "epochs of fine-tuning", type=int, metavar="N")
+    option("pretrain_epochs", "epochs of pretraining, for each layer", type=int, metavar="N")
+    option("batch_size", "samples an update", type=int, metavar="N")
+    option("optimizer", "how to fine-tune", metavar="NAME")
+    option("lr", "the learning rate of fine-tuning", type=float, metavar="RATE")
+    option("loss", "auto, mse, mae, huber or bce", metavar="NAME")
+    option("scaling", "auto, none, minmax or standard", metavar="NAME")
+    parser.add_argument("--tied", action=argparse.BooleanOptionalAction, default=None,
+                        help="the decoder uses the encoder's weights, transposed (default: no)")
+    option("validation", "the share of the training samples held out to watch", type=float, metavar="SHARE")
+    option("backend", "numpy, cupy or auto", metavar="NAME")
+    option("dtype", "float32 or float64", metavar="NAME")
+    option("seed", "decides initial weights, shuffling and noise", type=int, metavar="N")
+    parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
+    parser.add_argument("--out", metavar="DIR", help="a new folder for the results (default: runs/NAME-N)")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = RunConfig.read(args.config) if args.config else {}
+    names = RunConfig.__dataclass_fields__
+    settings |= {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+    config = RunConfig(**settings)
+    job = Run(config, say=print, progress=_progress)
+    folder = _folder(args.out, config.data)
+    interrupted = False
+    try:
+        job.execute()
+    except KeyboardInterrupt:
+        if job.model is None or not hasattr(job.model, "network_"):
+            folder.rmdir()
+            print("miniae: interrupted while pretraining; nothing was written", file=sys.stderr)
+            return 130
+        interrupted = True
+    except BaseException:
+        folder.rmdir()
+        raise
+    measures = job.write(folder)
+    print(_report(measures))
+    print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+    if interrupted:
+        print("miniae: interrupted; what had been trained is saved", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _progress(title: str) -> Sequence[Callback]:
+    return [ProgressBar(title)]
+
+
+def _folder(out: str | None, data: str) -> Path:
+    if out is None:
+        return new_folder(data if data in DATASETS else Path(data).name)
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(f"{folder} exists already and is not an empty folder: choose a new one, so that nothing "
+                           "is overwritten")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as why:
+        raise StorageError(f"can't write into {folder}: {why.strerror}. Choose a writable folder") from None
+    return folder
+
+
+def _report(measures: dict[str, Any]) -> str:
+    ours, pca = measures["test_squared_error"], measures["pca_squared_error"]
+    verdict = f"{pca / ours:.2f} times better" if ours < pca else f"{ours / max(pca, 1e-300):.2f} times worse"
+    return (f"squared error per test sample: {ours:.4g}, PCA with {measures['pca_components']} components {pca:.4g} "
+            f"({verdict}); {measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.replace(",", "-").split("-"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes like 512-256-16") from None
