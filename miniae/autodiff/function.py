@@ -19,7 +19,7 @@ class Function:
     - `forward(*arrays)` computes the result from raw arrays, and calls `save` on what backward needs;
     - `backward(gy)` turns dL/dy into dL/dx for each input, from the `saved` arrays (`None` where there is none);
     - `jvp(y, *tangents)` turns tangents of the inputs into the tangent of the output `y`, expressed in differentiable
-      functions of tensors (`self.inputs`, `y`), so that it can be differentiated in turn. A tangent may be `None`: zero.
+      functions of tensors (`self.inputs`, `y`), so that it can be differentiated in turn. A tangent of `None` is zero.
 
     Parameters that are not differentiated (a stride, a slope) go to `__init__`. Calling the object applies it, once:
 

@@ -25,8 +25,8 @@ _UFUNCS = """abs absolute add arctan2 ceil cos cosh divide equal exp expm1 floor
 isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative not_equal power
 rint sign sin sinh sqrt square subtract tanh true_divide""".split()
 
-_FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot einsum
-empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad prod repeat
+_FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot
+einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad prod repeat
 reshape roll sort squeeze stack std sum swapaxes take take_along_axis tensordot tile transpose var where zeros
 zeros_like""".split()
 
@@ -138,7 +138,7 @@ class StrictArray:
     __float__ = __int__ = __bool__ = __index__ = __complex__ = item = tolist = _no_number
 
     def __iter__(self) -> Any:
-        raise TypeError("going through an array on the device element by element would wait for each: use Backend.to_host")
+        raise TypeError("going through an array on the device would wait for each element: use Backend.to_host")
 
     # ---------------------------------------------------------------- what it is
 

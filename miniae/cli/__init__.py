@@ -1,6 +1,6 @@
 """The command line: one module a command, each with `add_arguments` and `run`.
 
-Exit codes: 0 done, 1 a mistake in miniae, 2 something the user can mend (one line on stderr says what), 130 interrupted.
+Exit codes: 0 done, 1 a mistake in miniae, 2 something the user can mend (a line on stderr says what), 130 interrupted.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="sizes from the input to the code, of an autoencoder made for the check")
     parser.add_argument("--activation", default="sigmoid", metavar="NAME", help="with --layers (default: sigmoid)")
     parser.add_argument("--loss", default="mse", metavar="NAME", help="with --layers (default: mse)")
-    parser.add_argument("--backend", default="numpy", metavar="NAME", help="numpy, cupy, strict or auto (default: numpy)")
+    parser.add_argument("--backend", default="numpy", metavar="NAME",
+                        help="numpy, cupy, strict or auto (default: numpy)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +62,8 @@ def _network(args: argparse.Namespace, backend: object) -> object:
         network.load_state_dict(stored.state_dict())
         return network
     if len(args.layers) < 2 or min(args.layers) < 1:
-        raise ValueError(f"--layers needs positive sizes from the input to the code, got {'-'.join(map(str, args.layers))}")
+        raise ValueError("--layers needs positive sizes from the input to the code, got "
+                         f"{'-'.join(map(str, args.layers))}")
     model = Autoencoder(args.layers[1:-1], args.layers[-1], activation=args.activation, loss=args.loss, epochs=1,
                         dtype="float64", backend=backend)
     network = model._make_network((args.layers[0],))

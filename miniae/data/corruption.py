@@ -13,7 +13,8 @@ def gaussian_noise(X: np.ndarray, std: float = 0.3, seed: int = 0) -> np.ndarray
     """X plus normal noise of this standard deviation. It is not clipped."""
     if not 0 <= std < float("inf"):
         raise ValueError(f"the standard deviation must be a finite number of at least 0, got {std}")
-    return X + host_generator(seed, "gaussian noise").standard_normal(X.shape, np.float32).astype(X.dtype) * X.dtype.type(std)
+    noise = host_generator(seed, "gaussian noise").standard_normal(X.shape, np.float32)
+    return X + (std * noise).astype(X.dtype)
 
 
 def masking(X: np.ndarray, rate: float = 0.25, seed: int = 0) -> np.ndarray:
@@ -21,7 +22,8 @@ def masking(X: np.ndarray, rate: float = 0.25, seed: int = 0) -> np.ndarray:
     return np.where(_drawn(X, rate, seed) < rate, X.dtype.type(0), X)
 
 
-def salt_and_pepper(X: np.ndarray, rate: float = 0.25, low: float = 0.0, high: float = 1.0, seed: int = 0) -> np.ndarray:
+def salt_and_pepper(X: np.ndarray, rate: float = 0.25, low: float = 0.0, high: float = 1.0,
+                    seed: int = 0) -> np.ndarray:
     """X with each element set to `low` or `high`, half of the time each, with probability `rate`."""
     drawn = _drawn(X, rate, seed)
     grain = np.where(drawn < rate / 2, X.dtype.type(high), X.dtype.type(low))

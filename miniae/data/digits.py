@@ -1,7 +1,7 @@
 """The bundled digits: the first 10,000 training and 2,000 test images of MNIST, so that nothing need be downloaded.
 
 MNIST is by Yann LeCun, Corinna Cortes and Christopher J.C. Burges, under the Creative Commons Attribution-Share Alike
-3.0 licence; see digits.LICENSE.txt. The file holds the pixels as they are and the labels behind them, compressed by LZMA.
+3.0 licence; see digits.LICENSE.txt. The file holds the pixels as they are, then the labels, compressed by LZMA.
 
 `python -m miniae.data.digits MNIST_FOLDER digits.bin.xz` makes it again, byte by byte, from MNIST's four files.
 """

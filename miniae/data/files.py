@@ -38,8 +38,8 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
     """Read a file or folder by what it is: .npy, .npz, .csv, .tsv, IDX (gzipped or not), or a folder of images.
 
     `label` names the column of a table that holds labels. In an .npz file the samples are called X, x, data, images or
-    train (or are the only array, or are named as in `file.npz:name`), the labels y, labels or target. Arrays of three or
-    more axes are images. Raises `DataError`, in one line, for anything that can't be used.
+    train (or are the only array, or are named as in `file.npz:name`), the labels y, labels or target. Arrays of three
+    or more axes are images. Raises `DataError`, in one line, for anything that can't be used.
     """
     text = os.fspath(path)
     file, _, key = text.rpartition(":") if ".npz:" in text else (text, "", "")
@@ -112,8 +112,8 @@ def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
             try:
                 X[r, c] = float(row[i])
             except ValueError:
-                raise DataError(f"{path} row {r + first_line}, column {names[i]!r} holds {row[i]!r}, expected a number: "
-                                "drop the column, encode it, or name it as the label") from None
+                raise DataError(f"{path} row {r + first_line}, column {names[i]!r} holds {row[i]!r}, expected a "
+                                "number: drop the column, encode it, or name it as the label") from None
     labels = None if label is None else np.array([row[names.index(label)].strip() for row in rows])
     return _checked(Samples(X, labels, None, [names[i] for i in columns] if header else None), path)
 

@@ -1,7 +1,7 @@
 """The IDX format that MNIST comes in.
 
-Two zero bytes, a byte for the type, a byte for the number of axes, the axes' lengths as big-endian 32-bit integers, then
-the elements row by row. http://yann.lecun.com/exdb/mnist/
+Two zero bytes, a byte for the type, a byte for the number of axes, the axes' lengths as big-endian 32-bit integers,
+then the elements row by row. http://yann.lecun.com/exdb/mnist/
 """
 
 from __future__ import annotations

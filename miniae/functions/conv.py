@@ -141,8 +141,8 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair =
                      output_padding: int | Pair = 0, dilation: int | Pair = 1) -> Tensor:
     """The transpose of a convolution with this weight (in, out, kh, kw): (N, in, H, W) to (N, out, oh, ow).
 
-    oh = (H - 1) stride - padding + dilation (kh - 1) + 1 + output_padding; with padding "same", oh = H stride. The other
-    arguments are as in `conv2d`. Raises `ValueError` for shapes that don't fit.
+    oh = (H - 1) stride - padding + dilation (kh - 1) + 1 + output_padding; with padding "same", oh = H stride. The
+    other arguments are as in `conv2d`. Raises `ValueError` for shapes that don't fit.
     """
     x, weight, bias = _operands(x, weight, bias, "conv_transpose2d", "(in, out, kh, kw)", 0, 1)
     kernel, stride, dilation = weight.shape[2:], _pair("stride", stride), _pair("dilation", dilation)
@@ -161,7 +161,8 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair =
     return ConvTranspose2D(windows)(x, weight, bias)
 
 
-def _operands(x: Any, weight: Any, bias: Any, name: str, layout: str, in_axis: int, out_axis: int) -> tuple[Tensor, ...]:
+def _operands(x: Any, weight: Any, bias: Any, name: str, layout: str, in_axis: int,
+              out_axis: int) -> tuple[Tensor, ...]:
     """The operands as tensors, their shapes checked; no bias becomes one of zeros."""
     x = as_tensor(x)
     weight = as_tensor(weight, x.dtype, x.backend)

@@ -173,7 +173,7 @@ class GaussianKL(Function):
 
 
 class KLSparsity(Function):
-    """L = sum_j rho log(rho / r_j) + (1 - rho) log((1 - rho) / (1 - r_j)), r_j the mean activity of unit j in the batch.
+    """L = sum_j rho log(rho / r_j) + (1 - rho) log((1 - rho) / (1 - r_j)), r_j the mean activity of unit j in a batch.
 
     dL/dh_nj = 1/N ((1 - rho) / (1 - r_j) - rho / r_j), with r held between 1e-6 and 1 - 1e-6. Ng, "Sparse
     autoencoder", CS294A notes, section 3. A sum over units; the batch enters through its mean activity alone.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from miniae.autodiff import Function, Tensor
 
 __all__ = ["batch_norm", "layer_norm"]

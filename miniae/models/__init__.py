@@ -8,6 +8,6 @@ from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 
 __all__ = [
-    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Reconstruction", "Stack",
-    "load", "pretrain", "save",
+    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Reconstruction",
+    "Stack", "load", "pretrain", "save",
 ]

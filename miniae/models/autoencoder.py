@@ -12,12 +12,12 @@ import numpy as np
 from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
 from miniae.data.scaling import Scaler, make_scaler
-from miniae.training.estimator import Estimator, NotFittedError, check_samples
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Build, Dense, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
 from miniae.optim import ClipByNorm, get_optimizer
 from miniae.training import Callback, Trainer
+from miniae.training.estimator import Estimator, NotFittedError, check_samples
 
 # How many samples go through the network at once when nothing is learned.
 _CHUNK = 1024
@@ -118,7 +118,8 @@ class Autoencoder(Estimator):
             raise ValueError("give both an encoder and a decoder, or neither")
         encoder = self.encoder or self._dense_encoder(input_shape)
         decoder = self.decoder or self._dense_decoder(input_shape, encoder)
-        return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, self.corruption, self.l1, self.l2)
+        return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, self.corruption, self.l1,
+                                  self.l2)
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         flatten = [] if len(input_shape) == 1 else [Flatten()]

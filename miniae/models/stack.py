@@ -98,8 +98,8 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     "gaussian" (linear): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between. The
     layers between may have another `activation` than the sigmoid when `method` is not "rbm".
 
-    `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian, and
-    autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
+    `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian,
+    and autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
 
         stack = pretrain(X, [784, 1000, 500, 250, 30], epochs=50)
         deep = stack.unroll(epochs=20).fit(X)

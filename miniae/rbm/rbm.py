@@ -98,11 +98,14 @@ class RBM(Estimator):
 
     def learning_rate(self) -> float:
         """`lr`, or the default for these units."""
-        return self.lr if self.lr is not None else 0.001 if "gaussian" in (self.visible_units, self.hidden_units) else 0.1
+        if self.lr is not None:
+            return self.lr
+        return 0.001 if "gaussian" in (self.visible_units, self.hidden_units) else 0.1
 
     def _check_parameters(self) -> None:
         if self.hidden < 1 or self.k < 1:
-            raise ValueError(f"an RBM needs at least 1 hidden unit and 1 Gibbs step, got hidden={self.hidden}, k={self.k}")
+            raise ValueError("an RBM needs at least 1 hidden unit and 1 Gibbs step, got "
+                             f"hidden={self.hidden}, k={self.k}")
         if self.visible_bias not in ("zero", "data"):
             raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
         if self.visible_units == self.hidden_units == "gaussian":
@@ -137,7 +140,8 @@ class RBM(Estimator):
         machine = self._machine()
         rng = Generator(seed, "sample", machine.be)
         if start is None:
-            v = machine.visible_units.sample(machine.be, rng.uniform((n, self.n_features_in_), machine.place.dtype), rng)
+            mean = rng.uniform((n, self.n_features_in_), machine.place.dtype)
+            v = machine.visible_units.sample(machine.be, mean, rng)
         else:
             v = machine.be.asarray(self._check(start), machine.place.dtype)
         for _ in range(steps):

@@ -64,7 +64,8 @@ def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: b
         finite = np.isfinite(array)
         if not finite.all():
             where = tuple(int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(f"{name} holds {array[where]} at index {where}: fill in or drop missing and infinite values")
+            raise ValueError(f"{name} holds {array[where]} at index {where}: fill in or drop missing and infinite "
+                             "values")
     if unit_interval:
         low, high = array.min(), array.max()
         if low < 0 or high > 1:
