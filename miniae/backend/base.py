@@ -81,6 +81,10 @@ class Backend(ImageKernels):
         self.xp.copyto(out, a)
         return out
 
+    def silent(self) -> contextlib.AbstractContextManager[Any]:
+        """A block in which overflow and invalid operations pass without a warning, as they do on a GPU."""
+        return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
     # ---------------------------------------------------------------- steps
 
     @contextlib.contextmanager

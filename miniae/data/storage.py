@@ -67,7 +67,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], h
     from safetensors.numpy import save
 
     contiguous = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
-    data = save(contiguous, metadata={_HEADER_KEY: json.dumps(header, sort_keys=True)})
+    data = save(contiguous, metadata={_HEADER_KEY: json.dumps(header)})
     with writing(path) as temporary:
         temporary.write_bytes(data)
 

@@ -23,7 +23,9 @@ class ContrastiveDivergence(Function):
     error of the reconstruction E[v | h], h drawn from the data, summed over units and averaged over the batch.
 
     As in Hinton and Salakhutdinov's programs the hidden states are drawn, the visible ones of CD are means, and the
-    last hidden ones are means. The chains of persistent CD draw both. `weight_cost` W is added to W's gradient, and
+    last hidden ones are means: good features, but no longer samples of the model, however large k is. With
+    `sample_visible` the visible states are drawn too, as those of persistent CD always are; then CD-k approaches the
+    exact gradient as k grows. `weight_cost` W is added to W's gradient, and
     `sparsity_cost` (mean of h - target) to that of the hidden biases.
 
     Hinton 2002; Tieleman, "Training RBMs using approximations to the likelihood gradient", ICML 2008; Hinton, "A
@@ -52,10 +54,14 @@ class ContrastiveDivergence(Function):
                 v = machine.sample_visible(machine.sample_hidden(v))
             self.be.copy(v, out=machine.chains._data)
         else:
-            v = reconstruction
+            v = self._visible_state(reconstruction)
             for _ in range(machine.k - 1):
-                v = machine.visible_mean(machine.sample_hidden(v))
+                v = self._visible_state(machine.visible_mean(machine.sample_hidden(v)))
         return v, machine.hidden_mean(v)
+
+    def _visible_state(self, mean):
+        machine = self.machine
+        return machine.visible_units.sample(self.be, mean, machine.rng) if machine.draw_visible else mean
 
     def backward(self, gy):
         be, machine = self.be, self.machine

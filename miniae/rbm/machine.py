@@ -30,11 +30,12 @@ class Machine(Layer):
     """
 
     def __init__(self, hidden: int, visible_units: str = "bernoulli", hidden_units: str = "bernoulli",
-                 init_std: float = 0.1, k: int = 1, persistent: int = 0, weight_cost: float = 0.0,
-                 sparsity_target: float = 0.0, sparsity_cost: float = 0.0):
+                 init_std: float = 0.1, k: int = 1, persistent: int = 0, sample_visible: bool = False,
+                 weight_cost: float = 0.0, sparsity_target: float = 0.0, sparsity_cost: float = 0.0):
         super().__init__()
         self.hidden, self.init_std, self.k, self.persistent = hidden, init_std, k, persistent
         self.visible_units, self.hidden_units = get_units(visible_units), get_units(hidden_units)
+        self.draw_visible = sample_visible
         self.weight_cost, self.sparsity_target, self.sparsity_cost = weight_cost, sparsity_target, sparsity_cost
 
     def make(self, input_shape: Shape) -> None:
@@ -88,5 +89,5 @@ class Machine(Layer):
     def config(self) -> dict[str, Any]:
         return {"hidden": self.hidden, "visible_units": self.visible_units.name,
                 "hidden_units": self.hidden_units.name, "init_std": self.init_std, "k": self.k,
-                "persistent": self.persistent, "weight_cost": self.weight_cost,
+                "persistent": self.persistent, "sample_visible": self.draw_visible, "weight_cost": self.weight_cost,
                 "sparsity_target": self.sparsity_target, "sparsity_cost": self.sparsity_cost}

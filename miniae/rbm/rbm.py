@@ -39,6 +39,7 @@ class RBM(Estimator):
     lr : None means 0.1 for Bernoulli units and 0.001 where a side is Gaussian.
     epochs, batch_size : how long to train, and on how many samples at a time.
     k : steps of Gibbs sampling an update.
+    sample_visible : draw the visible states of CD's chains instead of taking means: better densities, noisier features.
     persistent : True for persistent contrastive divergence, with `batch_size` chains.
     momentum : (at first, after `momentum_switch` epochs).
     weight_cost : pulls the weights towards 0; biases are left alone.
@@ -62,12 +63,14 @@ class RBM(Estimator):
 
     def __init__(self, hidden: int = 64, *, visible_units: str = "bernoulli", hidden_units: str = "bernoulli",
                  lr: float | None = None, epochs: int = 10, batch_size: int = 100, k: int = 1, persistent: bool = False,
-                 momentum: tuple[float, float] = (0.5, 0.9), momentum_switch: int = 5, weight_cost: float = 2e-4,
+                 sample_visible: bool = False, momentum: tuple[float, float] = (0.5, 0.9), momentum_switch: int = 5,
+                 weight_cost: float = 2e-4,
                  sparsity_target: float = 0.1, sparsity_cost: float = 0.0, init_std: float = 0.1,
                  visible_bias: str = "zero", seed: int = 0, dtype: str = "float32",
                  backend: str | Backend | None = None):
         self.hidden, self.visible_units, self.hidden_units = hidden, visible_units, hidden_units
         self.lr, self.epochs, self.batch_size, self.k, self.persistent = lr, epochs, batch_size, k, persistent
+        self.sample_visible = sample_visible
         self.momentum, self.momentum_switch, self.weight_cost = momentum, momentum_switch, weight_cost
         self.sparsity_target, self.sparsity_cost = sparsity_target, sparsity_cost
         self.init_std, self.visible_bias = init_std, visible_bias
@@ -79,8 +82,8 @@ class RBM(Estimator):
         """Train from the start. X: (N, visible), in [0, 1] for Bernoulli units. y is not used."""
         self._check_parameters()
         machine = Machine(self.hidden, self.visible_units, self.hidden_units, self.init_std, self.k,
-                          self.batch_size if self.persistent else 0, self.weight_cost, self.sparsity_target,
-                          self.sparsity_cost)
+                          self.batch_size if self.persistent else 0, self.sample_visible, self.weight_cost,
+                          self.sparsity_target, self.sparsity_cost)
         X = check_samples(X, unit_interval=machine.visible_units.unit_interval)
         if X.ndim != 2:
             raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")

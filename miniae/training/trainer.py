@@ -144,7 +144,7 @@ class Trainer:
         """One batch: its loss terms added to the totals and, when training, one update of the parameters."""
         n = len(index)
         arena = self._arenas.setdefault((n, update), Arena(self.backend.xp.empty))
-        with self.backend.arena(arena):
+        with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
             terms = self._step(rows, index) if update else self._forward(rows, index)
             for name, term in terms.items():
                 if name not in self._totals:

@@ -1,0 +1,118 @@
+"""Model files."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+
+import miniae
+from miniae import Autoencoder, nn
+from miniae.data import StorageError
+from miniae.data.storage import load_tensors, save_tensors
+from miniae.models import load, save
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"tied": True}, {"loss": "bce", "activation": "sigmoid"}, {"scaling": "standard"}, {"dtype": "float64"},
+    {"corruption": [nn.SaltAndPepper(0.1)], "l2": 1e-4},
+])
+def test_a_model_comes_back_the_same(settings, blobs, tmp_path, backend):
+    model = Autoencoder([8], 3, epochs=2, **settings).fit(blobs)
+    path = tmp_path / "model.safetensors"
+    save(path, model, extra={"data": "blobs"})
+    again = miniae.load(path)
+    np.testing.assert_array_equal(again.reconstruct(blobs), model.reconstruct(blobs))
+    np.testing.assert_array_equal(again.transform(blobs), model.transform(blobs))
+    assert again.extra_ == {"data": "blobs"}
+    assert again.get_params()["loss"] == model.loss
+    again.set_params(epochs=2).fit(blobs)  # goes on from the loaded weights
+    assert again.history_[0]["loss"] < model.history_[0]["loss"]
+
+
+def test_a_convolutional_model_comes_back_the_same(tmp_path):
+    x = np.random.default_rng(0).random((6, 1, 8, 8), np.float32)
+    encoder = nn.Sequential([nn.Conv2D(2, 3), nn.BatchNorm(), nn.Flatten(), nn.Dense(4)])
+    decoder = nn.Sequential([nn.Dense(128), nn.Reshape((2, 8, 8)), nn.ConvTranspose2D(1, 3)])
+    model = Autoencoder(encoder=encoder, decoder=decoder, epochs=2).fit(x)
+    model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(load(tmp_path / "m.safetensors").reconstruct(x), model.reconstruct(x))
+
+
+def test_the_same_model_gives_the_same_bytes(blobs, tmp_path):
+    for name in "ab":
+        Autoencoder([8], 3, epochs=2, seed=5).fit(blobs).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.fixture
+def saved(blobs, tmp_path):
+    path = tmp_path / "model.safetensors"
+    Autoencoder([4], 2, epochs=1).fit(blobs).save(path)
+    return path
+
+
+def test_a_truncated_file_is_refused_at_every_length(saved):
+    whole = saved.read_bytes()
+    for length in [*range(0, 64), *range(64, len(whole), 101), len(whole) - 1]:
+        saved.write_bytes(whole[:length])
+        with pytest.raises(StorageError, match="model.safetensors"):
+            load(saved)
+
+
+def test_a_file_of_another_program_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(StorageError, match="other program"):
+        load(tmp_path / "other.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello, this is no model")
+    with pytest.raises(StorageError, match="damaged or not"):
+        load(tmp_path / "text.safetensors")
+
+
+def change_header(path, change):
+    tensors, header = load_tensors(path)
+    change(header)
+    save_tensors(path, tensors, header)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda h: h.update(format=99), "newer miniae"),
+    (lambda h: h.update(kind="checkpoint"), "expected a model"),
+    (lambda h: h.update({"class": "os.system"}), "expected one of Autoencoder"),
+    (lambda h: h["network"].update(type="Bomb"), "unknown layer"),
+    (lambda h: h["network"]["encoder"]["layers"][0].update(units=7), "damaged"),
+    (lambda h: h["network"]["encoder"]["layers"][0].update(units="many"), "damaged"),
+    (lambda h: h.pop("params"), "damaged"),
+    (lambda h: h.update(input_shape=[5]), "damaged"),
+])
+def test_a_header_that_does_not_fit_is_refused(saved, change, message):
+    change_header(saved, change)
+    with pytest.raises(StorageError, match=message):
+        load(saved)
+
+
+def test_entries_nobody_knows_are_ignored(saved):
+    change_header(saved, lambda h: (h.update(colour="blue"), h["params"].update(invented=3)))
+    assert load(saved).code == 2
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(StorageError, match="does not exist"):
+        load(tmp_path / "none.safetensors")
+    with pytest.raises(StorageError, match="is a folder"):
+        load(tmp_path)
+    with pytest.raises(StorageError, match="can't write"):
+        save_tensors(tmp_path / "no" / "such" / "folder.safetensors", {"x": np.zeros(1)}, {})
+
+
+def test_the_file_is_plain_safetensors(saved):
+    """Anybody can read it: eight bytes of length, JSON, then the numbers."""
+    data = saved.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    assert "network.encoder.0.weight" in header
+    assert json.loads(header["__metadata__"]["miniae"])["class"] == "Autoencoder"

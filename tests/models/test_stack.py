@@ -1,0 +1,106 @@
+"""Greedy pretraining and unrolling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from miniae import Autoencoder, pretrain
+from miniae.training import Callback
+
+
+def error(x, y):
+    return float(np.square(x - y).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("method", ["rbm", "autoencoder", "denoising"])
+def test_unrolling_reconstructs_what_the_stack_does(method, blobs, backend):
+    stack = pretrain(blobs, [12, 10, 6, 3], method=method, epochs=3, batch_size=50)
+    assert [len(h) for h in stack.histories] == [3, 3, 3]
+    deep = stack.unroll(epochs=1, lr=1e-12).fit(blobs)  # a step too small to move anything
+    np.testing.assert_allclose(deep.transform(blobs), stack.encode(blobs), atol=1e-5)
+    np.testing.assert_allclose(deep.reconstruct(blobs), stack.reconstruct(blobs), atol=1e-5)
+
+
+def test_layer_by_layer_the_deep_autoencoder_is_the_up_and_down_pass(blobs, backend):
+    stack = pretrain(blobs, [12, 8, 4], epochs=2)
+    deep = stack.unroll(epochs=1, lr=1e-12).fit(blobs)
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    values = lambda layer: (layer.weight.numpy(), layer.bias.numpy())  # noqa: E731
+    (w1, b1), (w2, b2) = (values(pair.up) for pair in stack.pairs)
+    (v1, a1), (v2, a2) = (values(pair.down) for pair in stack.pairs)
+    np.testing.assert_array_equal(v1, w1.T)
+    np.testing.assert_array_equal(v2, w2.T)
+    up = sigmoid(blobs @ w1 + b1)
+    code = up @ w2 + b2  # linear
+    down = sigmoid(code @ v2 + a2)
+    np.testing.assert_allclose(deep.encoder_[0](blobs).numpy(), up, atol=1e-5)
+    np.testing.assert_allclose(deep.encoder_(blobs).numpy(), code, atol=1e-5)
+    np.testing.assert_allclose(deep.decoder_[0](code).numpy(), down, atol=1e-5)
+    np.testing.assert_allclose(deep.reconstruct(blobs), sigmoid(down @ v1 + a1), atol=1e-5)
+
+
+def test_fine_tuning_improves_and_copies(blobs):
+    stack = pretrain(blobs, [12, 10, 3], epochs=10, batch_size=25)
+    before = stack.reconstruct(blobs)
+    deep = stack.unroll(epochs=40, lr=1e-2, batch_size=25).fit(blobs)
+    assert error(deep.reconstruct(blobs), blobs) < 0.5 * error(before, blobs)
+    np.testing.assert_array_equal(stack.reconstruct(blobs), before)
+
+
+def test_tied_unrolling_shares_the_weights(blobs, backend):
+    stack = pretrain(blobs, [12, 8, 3], epochs=2)
+    free, tied = stack.unroll(epochs=1, lr=1e-12).fit(blobs), stack.unroll(tied=True, epochs=1, lr=1e-12).fit(blobs)
+    np.testing.assert_allclose(tied.reconstruct(blobs), free.reconstruct(blobs), atol=1e-5)
+    count = lambda m: sum(p.size for p in m.network_.parameters())  # noqa: E731
+    assert count(free) - count(tied) == 12 * 8 + 8 * 3
+
+
+def test_pretraining_helps_a_deep_sigmoid_network(blobs):
+    """From small random weights the gradient vanishes through five sigmoid layers; from pretrained ones it does not."""
+    sizes, steps = [12, 16, 16, 16, 3], {"epochs": 30, "lr": 1e-3, "batch_size": 25}
+    deep = pretrain(blobs, sizes, epochs=20, batch_size=25).unroll(**steps).fit(blobs)
+    raw = Autoencoder(sizes[1:-1], 3, activation="sigmoid", loss="bce", **steps).fit(blobs)
+    assert error(deep.reconstruct(blobs), blobs) < 0.7 * error(raw.reconstruct(blobs), blobs)
+
+
+def test_real_data_with_gaussian_visible_units(backend):
+    x = np.random.default_rng(0).standard_normal((100, 6)).astype(np.float32)
+    deep = pretrain(x, [6, 8, 2], visible_unit="gaussian", epochs=3).unroll(epochs=2).fit(x)
+    assert deep.loss == "mse"
+    assert deep.reconstruct(x).shape == (100, 6)
+
+
+def test_other_activations_by_autoencoders(blobs):
+    stack = pretrain(blobs, [12, 10, 8, 3], method="autoencoder", activation="relu", epochs=5)
+    assert [pair.up.activation for pair in stack.pairs] == ["relu", "relu", "linear"]
+    assert [pair.down.activation for pair in stack.pairs] == ["sigmoid", "relu", "relu"]
+    deep = stack.unroll(epochs=1, lr=1e-12).fit(blobs)
+    np.testing.assert_allclose(deep.reconstruct(blobs), stack.reconstruct(blobs), atol=1e-5)
+
+
+def test_epochs_and_rates_for_each_layer_and_progress(blobs):
+    titles, rates = [], []
+
+    class Watch(Callback):
+        def on_train_begin(self, trainer):
+            rates.append(trainer.optimizer.lr)
+
+    def callbacks(title):
+        titles.append(title)
+        return [Watch()]
+
+    stack = pretrain(blobs, [12, 8, 3], epochs=[1, 3], lr=[0.05, 0.002], callbacks=callbacks)
+    assert [len(h) for h in stack.histories] == [1, 3]
+    assert titles == ["layer 1/2 (12-8)", "layer 2/2 (8-3)"]
+    assert rates == [0.05, 0.002]
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"sizes": [12]}, "at least two"), ({"sizes": [5, 3]}, "made for \\(5,\\)"), ({"method": "magic"}, "rbm"),
+    ({"epochs": [1, 2, 3]}, "each of the 2 layers"), ({"activation": "relu"}, "sigmoid units"),
+    ({"unit": "poisson"}, "bernoulli"), ({"visible_unit": "x"}, "bernoulli"),
+])
+def test_bad_settings(settings, message, blobs):
+    with pytest.raises(ValueError, match=message):
+        pretrain(blobs, **{"sizes": [12, 8, 3], **settings})

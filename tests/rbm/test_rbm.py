@@ -1,0 +1,178 @@
+"""The RBM estimator."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from miniae import RBM
+from miniae.rbm.rbm import data_bias
+from miniae.training import NotFittedError
+
+
+def bars(n: int, seed: int = 0) -> np.ndarray:
+    """Bars and stripes on 3 x 3 pixels: every row, or every column, is on or off."""
+    rng = np.random.default_rng(seed)
+    lines = rng.integers(0, 2, (n, 3, 1)).repeat(3, axis=2)
+    across = rng.random(n) < 0.5
+    lines[across] = lines[across].transpose(0, 2, 1)
+    return lines.reshape(n, 9).astype(np.float32)
+
+
+def exact_log_likelihood(rbm: RBM, data: np.ndarray) -> float:
+    """log p(v) by summing exp(-F) over all visible states."""
+    every = np.array(list(itertools.product([0.0, 1.0], repeat=data.shape[1])), np.float32)
+    log_z = np.logaddexp.reduce(-rbm.free_energy(every).astype(np.float64))
+    return float(np.mean(rbm.score_samples(data)) - log_z)
+
+
+def test_training_learns_the_distribution():
+    """Bars and stripes have 14 patterns: the best log-likelihood is about -2.5, that of a coin for each pixel -6.2."""
+    data = bars(500)
+
+    def after(epochs: int, **settings) -> float:
+        rbm = RBM(20, epochs=epochs, batch_size=50, weight_cost=0, **settings).fit(data)
+        return exact_log_likelihood(rbm, data)
+
+    assert after(1, lr=1e-9) < -6
+    assert after(150) > -4  # CD-1 by means
+    assert after(150, k=5, sample_visible=True) > -3
+    assert after(300, k=5, persistent=True, momentum=(0, 0)) > -3.5
+
+
+def test_reconstruction_error_falls_and_shapes_fit(backend):
+    data = bars(130)  # the last batch has 30
+    rbm = RBM(8, epochs=6, batch_size=50).fit(data, validation=data)
+    losses = [row["loss"] for row in rbm.history_]
+    assert losses[-1] < losses[0]
+    assert "val_loss" in rbm.history_[0]
+    h = rbm.transform(data)
+    assert h.shape == (130, 8) and h.dtype == np.float32
+    assert rbm.inverse_transform(h).shape == rbm.reconstruct(data).shape == (130, 9)
+    np.testing.assert_allclose(rbm.inverse_transform(h), rbm.reconstruct(data), rtol=1e-6)
+    assert rbm.free_energy(data).shape == rbm.score_samples(data).shape == (130,)
+
+
+@pytest.mark.parametrize("settings", [{}, {"persistent": True}, {"k": 3}, {"hidden_units": "gaussian"},
+                                      {"visible_units": "gaussian"}])
+def test_the_same_seed_gives_the_same_weights_on_every_backend(settings, backend):
+    data = bars(60)
+    on_this = RBM(5, epochs=2, batch_size=25, seed=3, backend=backend, **settings).fit(data)
+    on_numpy = RBM(5, epochs=2, batch_size=25, seed=3, backend="numpy", **settings).fit(data)
+    np.testing.assert_allclose(on_this.machine_.weight.numpy(), on_numpy.machine_.weight.numpy(), atol=1e-6)
+    other = RBM(5, epochs=2, batch_size=25, seed=4, backend=backend, **settings).fit(data)
+    assert np.abs(other.machine_.weight.numpy() - on_this.machine_.weight.numpy()).max() > 1e-3
+    if backend.name == "numpy":
+        again = RBM(5, epochs=2, batch_size=25, seed=3, **settings).fit(data)
+        np.testing.assert_array_equal(again.machine_.weight.numpy(), on_this.machine_.weight.numpy())
+
+
+def test_one_update_by_hand():
+    """One batch, CD-1 with means for everything but the drawn hidden states: the published update."""
+    data = bars(40)
+    rbm = RBM(4, epochs=1, batch_size=40, lr=0.1, weight_cost=0.0002, dtype="float64", momentum=(0.5, 0.9))
+    start = RBM(4, epochs=1, batch_size=40, lr=0, dtype="float64").fit(data).machine_.weight.numpy()
+    after = rbm.fit(data).machine_
+
+    from miniae.backend.philox import Generator, host_generator
+
+    order = host_generator(0, "shuffle", 0).permutation(40)
+    v0 = data[order].astype(np.float64)
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    h0 = sigmoid(v0 @ start)
+    drawn = Generator(0, "gibbs").uniform((40, 4), "float64") < h0
+    v1 = sigmoid(drawn @ start.T)
+    h1 = sigmoid(v1 @ start)
+    np.testing.assert_allclose(after.weight.numpy(),
+                               start + 0.1 * ((v0.T @ h0 - v1.T @ h1) / 40 - 0.0002 * start), rtol=1e-10)
+    np.testing.assert_allclose(after.visible_bias.numpy(), 0.1 * (v0 - v1).mean(0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(after.hidden_bias.numpy(), 0.1 * (h0 - h1).mean(0), rtol=1e-9, atol=1e-12)
+
+
+def test_momentum_switches():
+    rbm = RBM(3, epochs=4, momentum=(0.5, 0.9), momentum_switch=2)
+    seen = []
+
+    from miniae.training import Callback
+
+    class Watch(Callback):
+        def on_epoch_end(self, trainer, logs):
+            seen.append(trainer.optimizer.momentum)
+
+    rbm.fit(bars(20), callbacks=[Watch()])
+    assert seen == [0.5, 0.5, 0.9, 0.9]
+
+
+def test_samples_are_states_and_repeat_by_seed():
+    rbm = RBM(8, epochs=20).fit(bars(200))
+    first = rbm.sample(5, steps=10, seed=1)
+    assert first.shape == (5, 9)
+    assert set(np.unique(first)) <= {0.0, 1.0}
+    np.testing.assert_array_equal(first, rbm.sample(5, steps=10, seed=1))
+    assert (first != rbm.sample(5, steps=10, seed=2)).any()
+    assert rbm.sample(steps=3, start=bars(4)).shape == (4, 9)
+
+
+def test_sparsity_target_lowers_the_activity():
+    data = bars(300)
+    free = RBM(10, epochs=30).fit(data).transform(data).mean()
+    sparse = RBM(10, epochs=30, sparsity_target=0.05, sparsity_cost=1.0).fit(data).transform(data).mean()
+    assert sparse < 0.15 < free
+
+
+def test_gaussian_visible_units_reconstruct_real_data():
+    rng = np.random.default_rng(0)
+    data = (rng.integers(0, 2, (400, 1)) * 2.0 - 1) * np.ones((1, 6)) + 0.1 * rng.standard_normal((400, 6))
+    rbm = RBM(4, visible_units="gaussian", epochs=60, lr=0.01).fit(data)
+    assert np.square(rbm.reconstruct(data) - data).mean() < 0.2 * data.var()
+
+
+def test_data_bias_gives_the_means():
+    data = bars(200)
+    bias = data_bias(data, unit_interval=True)
+    np.testing.assert_allclose(1 / (1 + np.exp(-bias)), data.mean(0), atol=1e-6)
+    assert np.isfinite(data_bias(np.zeros((10, 3)), unit_interval=True)).all()
+    np.testing.assert_allclose(data_bias(data, unit_interval=False), data.mean(0), rtol=1e-6)
+    rbm = RBM(3, epochs=1, lr=1e-12, init_std=0.0, visible_bias="data").fit(data)
+    np.testing.assert_allclose(rbm.reconstruct(data), np.broadcast_to(data.mean(0), data.shape), atol=1e-4)
+
+
+@pytest.mark.parametrize("data, message", [
+    (np.array([[0.0, np.nan]]), "nan at index"),
+    (np.array([[0.0, 2.0]]), "values in \\[0, 1\\]"),
+    (np.zeros((0, 3)), "nothing in it"),
+    (np.zeros(3), "expected \\(samples, features\\)"),
+    (np.zeros((2, 3, 3)), "vectors"),
+    (np.array([["a", "b"]]), "expected numbers"),
+])
+def test_bad_data(data, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        RBM(3).fit(data)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"hidden": 0}, "at least 1 hidden"), ({"k": 0}, "1 Gibbs step"), ({"visible_bias": "mean"}, "zero or data"),
+    ({"visible_units": "gaussian", "hidden_units": "gaussian"}, "both sides"), ({"visible_units": "x"}, "bernoulli"),
+    ({"batch_size": 0}, "batch_size"),
+])
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RBM(**settings).fit(bars(10))
+
+
+def test_not_fitted_and_wrong_width():
+    with pytest.raises(NotFittedError, match="fit"):
+        RBM().transform(bars(2))
+    with pytest.raises(ValueError, match="made for \\(9,\\)"):
+        RBM(3, epochs=1).fit(bars(10)).transform(np.zeros((2, 4)))
+
+
+def test_params_are_only_stored():
+    rbm = RBM(3, lr=0.5)
+    assert rbm.get_params()["lr"] == 0.5
+    assert rbm.set_params(k=2).k == 2
+    with pytest.raises(ValueError, match="no parameter 'depth'"):
+        rbm.set_params(depth=2)
+    assert repr(RBM(3)) == "RBM(hidden=3)"
