@@ -6,10 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# References to a buffer that only the arena holds, as `sys.getrefcount` counts them inside `Arena.empty`:
-# the slot's tuple, the local name, and the argument of getrefcount itself.
-_HELD_BY_ARENA_ALONE = 3
-
 
 class Arena:
     """Memory of one repeated computation, a training step say.
@@ -27,6 +23,10 @@ class Arena:
         self._next = 0
         self.allocations = 0
 
+    # How many references `sys.getrefcount` counts in `empty` for a buffer that nobody but the arena holds. It depends
+    # on the interpreter, so it is measured, below.
+    _references_when_free = 0
+
     def rewind(self) -> None:
         """Begin the next step at slot 0."""
         self._next = 0
@@ -38,7 +38,7 @@ class Arena:
         if index < len(self._slots):
             buffer, buffer_shape, buffer_dtype = self._slots[index]
             fits = buffer_shape == shape and buffer_dtype == dtype
-            if fits and sys.getrefcount(buffer) <= _HELD_BY_ARENA_ALONE:
+            if fits and sys.getrefcount(buffer) <= self._references_when_free:
                 return buffer
             del buffer
         self.allocations += 1
@@ -49,3 +49,19 @@ class Arena:
         else:
             self._slots.append(slot)
         return buffer
+
+
+def _measure() -> int:
+    """The least count at which a buffer that nobody else holds is handed out again."""
+    for count in range(1, 10):
+        Arena._references_when_free = count
+        arena = Arena(lambda shape, dtype: [None])
+        for _ in range(2):
+            arena.rewind()
+            arena.empty((), None)
+        if arena.allocations == 1:
+            return count
+    raise RuntimeError("this Python does not count references: buffers can't be reused safely")  # pragma: no cover
+
+
+Arena._references_when_free = _measure()

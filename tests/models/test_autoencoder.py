@@ -34,7 +34,7 @@ def test_a_linear_autoencoder_spans_the_principal_subspace():
     rotation = np.linalg.qr(rng.standard_normal((10, 10)))[0]
     x = rng.standard_normal((400, 10)) * np.linspace(3.0, 0.5, 10) @ rotation
     x -= x.mean(axis=0)
-    model = Autoencoder([], 3, epochs=600, lr=1e-2, batch_size=400, dtype="float64").fit(x)
+    model = Autoencoder([], 3, epochs=2000, lr=1e-2, batch_size=400, dtype="float64").fit(x)
     spanned = np.linalg.qr(model.decoder_[0].weight.numpy().T)[0]
     principal = PCA(3).fit(x).components_.T
     cosines = np.linalg.svd(spanned.T @ principal, compute_uv=False)
