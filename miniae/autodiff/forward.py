@@ -35,11 +35,10 @@ def jvp(f: Callable[..., Tensor], primals: Sequence[Any], tangents: Sequence[Any
         for x, v in zip(xs, vs, strict=True):
             x.tangent = v
         y = f(*xs)
+        dy, y.tangent = y.tangent, None
     finally:
         for x, t in zip(xs, before, strict=True):
             x.tangent = t
-    dy = y.tangent
-    y.tangent = None
     if dy is None:
         dy = Tensor._wrap(y.backend.zeros(y.shape, y.dtype), y.backend)
     return y, dy

@@ -2,8 +2,9 @@
 
 Every kernel here is a plain reference in terms of the array namespace `xp`: any shape, any dtype. It is the oracle
 that the faster ones in `numpy.py` and `cupy.py` are tested against. A kernel writes into `out` when it is given one;
-otherwise it takes a buffer from `Backend.empty`, which is the arena's while a step runs. No kernel waits for the
-device, and none reads a number back from it.
+otherwise it takes a buffer from `Backend.empty`, which is the arena's while a step runs. Only the arithmetic of single
+elements (`elementwise`, `add`, ...) may write over its own operands. No kernel waits for the device, and none reads a
+number back from it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Backend(ImageKernels):
         return isinstance(a, self.xp.ndarray)
 
     def asarray(self, host: Any, dtype: Any = None) -> Array:
-        """Host data (a NumPy array, a list, a number) as an array of this backend; a copy."""
-        return self.xp.array(host, dtype=dtype)
+        """Host data (a NumPy array, a list, a number) as an array of this backend; a copy, C-contiguous."""
+        return self.xp.array(host, dtype=dtype, order="C")
 
     def to_host(self, a: Array) -> np.ndarray:
         """A NumPy copy of `a`. Waits for the device."""
@@ -124,7 +125,8 @@ class Backend(ImageKernels):
         """out = ufunc(*operands), broadcast, in the dtype of the first array operand."""
         if out is None:
             if self._arena is None:
-                return ufunc(*operands)
+                result = ufunc(*operands)
+                return result if self.is_array(result) else self.xp.asarray(result)  # NumPy makes numbers of 0-d arrays
             arrays = [a for a in operands if hasattr(a, "shape")]
             shape = arrays[0].shape
             for a in arrays[1:]:
@@ -258,21 +260,31 @@ class Backend(ImageKernels):
         self.xp.copyto(out, self.asarray(host))
 
     def philox_normal(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        """Fill `out` with standard normal numbers: sqrt(-2 log(1 - u1)) times cos(2 pi u2), then times sin(2 pi u2)."""
-        half = (out.size + 1) // 2
-        uniform = self.empty((2, half), out.dtype)
+        """Fill `out` with standard normal numbers, made from twice half as many uniform ones by `box_muller`."""
+        whole = out if out.flags.c_contiguous else self.empty(out.shape, out.dtype)
+        uniform = self.empty((2, (out.size + 1) // 2), out.dtype)
         self.philox_uniform(uniform, seed, stream, step)
+        self.box_muller(uniform, whole.reshape(-1))
+        if whole is not out:
+            self.copy(whole, out=out)
+
+    def box_muller(self, uniform: Array, out: Array) -> None:
+        """out = sqrt(-2 log(1 - u1)) cos(2 pi u2), then sqrt(-2 log(1 - u1)) sin(2 pi u2).
+
+        `uniform` is (2, half) and is overwritten, `out` has 2 half elements or one fewer. Box and Muller, "A note on
+        the generation of random normal deviates", Annals of Mathematical Statistics 29, 1958.
+        """
         radius, angle = uniform[0], uniform[1]
         self.xp.negative(radius, out=radius)
         self.xp.log1p(radius, out=radius)
         self.xp.multiply(radius, -2.0, out=radius)
         self.xp.sqrt(radius, out=radius)
         self.xp.multiply(angle, 2.0 * math.pi, out=angle)
-        flat = out.reshape(-1)
-        first, second = flat[:half], flat[half:]
+        half = len(radius)
+        rest = len(out) - half
+        first, second = out[:half], out[half:]
         self.xp.cos(angle, out=first)
         self.xp.multiply(first, radius, out=first)
-        rest = out.size - half
         self.xp.sin(angle[:rest], out=second)
         self.xp.multiply(second, radius[:rest], out=second)
 

@@ -7,6 +7,7 @@ would be several passes over memory. They take contiguous arrays of float32 or f
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 from miniae.backend.base import Array, Backend, BackendUnavailable
 
 _TYPES = {"float32": "float", "float64": "double"}
-_KERNELS = ("sigmoid", "sigmoid_grad", "tanh_grad", "leaky_relu", "leaky_relu_grad", "softplus", "adam",
-            "philox_uniform")
+_KERNELS = ("sigmoid", "sigmoid_grad", "tanh_grad", "leaky_relu", "leaky_relu_grad", "softplus", "squared_error",
+            "bce_logits", "adam", "philox_uniform", "box_muller")
 _THREADS = 256
 _MOST_BLOCKS = 4096  # enough to fill any GPU; each thread then takes several elements
 
@@ -39,9 +40,6 @@ class CupyBackend(Backend):
     def __init__(self, cupy: Any):
         super().__init__(cupy)
         self._module = cupy.RawModule(code=cuda_source(), options=("--std=c++17",), name_expressions=kernel_names())
-
-    def asarray(self, host: Any, dtype: Any = None) -> Array:
-        return self.xp.asarray(np.asarray(host, dtype=dtype)).copy()
 
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)
@@ -70,68 +68,88 @@ class CupyBackend(Backend):
         return str(first.dtype) in _TYPES and all(
             a.flags.c_contiguous and a.dtype == first.dtype and a.shape == first.shape for a in arrays)
 
-    def _map(self, kernel: str, inputs: tuple[Array, ...], out: Array | None, *numbers: float) -> Array | None:
-        """out = kernel(inputs, numbers), or None when the arrays are not of the kind the kernels take."""
+    def _map(self, kernel: str, reference: Callable[..., Array], inputs: tuple[Array, ...],
+             numbers: tuple[float, ...], out: Array | None) -> Array:
+        """out = kernel(inputs, numbers), by the reference when the arrays are not of the kind the kernels take."""
         out = self.empty_like(inputs[0]) if out is None else out
         if not self._fits(*inputs, out):
-            return None
+            return reference(*inputs, *numbers, out)
         self._launch(kernel, out.size, out.dtype, *inputs, out, *[out.dtype.type(v) for v in numbers])
         return out
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
-        y = self._map("sigmoid", (x,), out)
-        return super().sigmoid(x, out) if y is None else y
+        return self._map("sigmoid", super().sigmoid, (x,), (), out)
 
     def sigmoid_grad(self, gy: Array, y: Array, out: Array | None = None) -> Array:
-        gx = self._map("sigmoid_grad", (gy, y), out)
-        return super().sigmoid_grad(gy, y, out) if gx is None else gx
+        return self._map("sigmoid_grad", super().sigmoid_grad, (gy, y), (), out)
 
     def tanh_grad(self, gy: Array, y: Array, out: Array | None = None) -> Array:
-        gx = self._map("tanh_grad", (gy, y), out)
-        return super().tanh_grad(gy, y, out) if gx is None else gx
+        return self._map("tanh_grad", super().tanh_grad, (gy, y), (), out)
 
     def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
-        y = self._map("leaky_relu", (x,), out, slope)
-        return super().leaky_relu(x, slope, out) if y is None else y
+        return self._map("leaky_relu", super().leaky_relu, (x,), (slope,), out)
 
     def leaky_relu_grad(self, gy: Array, x: Array, slope: float, out: Array | None = None) -> Array:
-        gx = self._map("leaky_relu_grad", (gy, x), out, slope)
-        return super().leaky_relu_grad(gy, x, slope, out) if gx is None else gx
+        return self._map("leaky_relu_grad", super().leaky_relu_grad, (gy, x), (slope,), out)
 
     def softplus(self, x: Array, out: Array | None = None) -> Array:
-        y = self._map("softplus", (x,), out)
-        return super().softplus(x, out) if y is None else y
+        return self._map("softplus", super().softplus, (x,), (), out)
+
+    def _loss(self, kernel: str, y: Array, t: Array) -> tuple[Array, Array]:
+        terms, grad = self.empty_like(y), self.empty_like(y)
+        self._launch(kernel, y.size, y.dtype, y, t, terms, grad, y.dtype.type(1.0 / max(len(y), 1)))
+        return self.sum(terms), grad
+
+    def squared_error(self, y: Array, t: Array) -> tuple[Array, Array]:
+        return self._loss("squared_error", y, t) if self._fits(y, t) else super().squared_error(y, t)
+
+    def bce_logits(self, z: Array, t: Array) -> tuple[Array, Array]:
+        return self._loss("bce_logits", z, t) if self._fits(z, t) else super().bce_logits(z, t)
 
     def adam(self, p: Array, g: Array, m: Array, v: Array, rate: Array, scratch: Array, beta1: float, beta2: float,
              epsilon: float) -> None:
-        if not self._fits(p, g, m, v):
+        if not self._fits(p, g, m, v) or rate.dtype != p.dtype:
             return super().adam(p, g, m, v, rate, scratch, beta1, beta2, epsilon)
-        number = p.dtype.type
-        self._launch("adam", p.size, p.dtype, p, g, m, v, rate, number(beta1), number(beta2), number(epsilon))
+        numbers = [p.dtype.type(v) for v in (1.0 - beta1, 1.0 - beta2, epsilon)]
+        self._launch("adam", p.size, p.dtype, p, g, m, v, rate, *numbers)
 
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        if not self._fits(out):
-            whole = self.xp.empty(out.shape, out.dtype)
-            self.philox_uniform(whole, seed, stream, step)
-            self.xp.copyto(out, whole)
-            return
-        self._launch("philox_uniform", out.size, out.dtype, out, np.uint64(seed), np.uint64(stream), step)
+        if str(out.dtype) not in _TYPES:
+            raise TypeError(f"uniform numbers are float32 or float64, not {out.dtype}")
+        whole = out if out.flags.c_contiguous else self.empty(out.shape, out.dtype)
+        self._launch("philox_uniform", out.size, out.dtype, whole, np.uint64(seed), np.uint64(stream), step)
+        if whole is not out:
+            self.copy(whole, out=out)
+
+    def box_muller(self, uniform: Array, out: Array) -> None:
+        if not self._fits(uniform) or not self._fits(out):
+            return super().box_muller(uniform, out)
+        self._launch("box_muller", out.size, out.dtype, uniform, out)
 
 
 def make() -> CupyBackend:
     """The backend `get("cupy")` returns. Raises `BackendUnavailable` with what is missing."""
     if importlib.util.find_spec("cupy") is None:
-        raise BackendUnavailable('backend cupy needs CuPy, which is not installed: pip install "miniae[gpu]" for '
-                                 'CUDA 13, "miniae[gpu-cuda12]" for CUDA 12, or use the backend numpy')
+        raise BackendUnavailable('backend cupy needs CuPy, which is not installed: pip install "miniae[gpu-cuda13]" '
+                                 '(or "miniae[gpu-cuda12]" for a driver of CUDA 12), or use the backend numpy')
     try:
         import cupy
 
         if not cupy.is_available():
             cupy.cuda.runtime.getDeviceCount()  # raises with the reason
             raise RuntimeError("no device")
-        cupy.zeros(1)
+        one = cupy.ones((1, 1))
     except (ImportError, RuntimeError) as why:
-        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
-        raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({reason}): check the driver with "
+        raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({_first_line(why)}): check the driver with "
                                  "nvidia-smi, or use the backend numpy") from None
+    try:
+        cupy.matmul(one, one) + one  # loads the compiler and the matrix products
+    except (ImportError, RuntimeError) as why:
+        raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({_first_line(why)}): pip "
+                                 'install "miniae[gpu-cuda13]" (or "miniae[gpu-cuda12]" for a driver of CUDA 12)'
+                                 ) from None
     return CupyBackend(cupy)
+
+
+def _first_line(why: Exception) -> str:
+    return str(why).splitlines()[0] if str(why) else type(why).__name__

@@ -39,14 +39,35 @@ template <typename T> __global__ void softplus(const T* x, T* y, long long n) {
     FOR_EACH(i, n) y[i] = (x[i] > T(0) ? x[i] : T(0)) + log1p(exp(-fabs(x[i])));
 }
 
+// ---------------------------------------------------------------- losses with their gradients
+
+// The terms of L = scale sum (y - t)^2, and dL/dy = 2 scale (y - t)
+template <typename T>
+__global__ void squared_error(const T* y, const T* t, T* terms, T* gy, T scale, long long n) {
+    FOR_EACH(i, n) {
+        T difference = y[i] - t[i];
+        terms[i] = scale * difference * difference;
+        gy[i] = T(2) * scale * difference;
+    }
+}
+
+// The terms of L = scale sum log(1 + exp(z)) - t z, and dL/dz = scale (1 / (1 + exp(-z)) - t)
+template <typename T>
+__global__ void bce_logits(const T* z, const T* t, T* terms, T* gz, T scale, long long n) {
+    FOR_EACH(i, n) {
+        terms[i] = scale * ((z[i] > T(0) ? z[i] : T(0)) + log1p(exp(-fabs(z[i]))) - t[i] * z[i]);
+        gz[i] = scale * (T(1) / (T(1) + exp(-z[i])) - t[i]);
+    }
+}
+
 // ---------------------------------------------------------------- the Adam update
 
-// m += (1 - b1)(g - m);  v += (1 - b2)(g^2 - v);  p -= rate[0] m / (sqrt(v) rate[1] + epsilon)
+// m += c1 (g - m);  v += c2 (g^2 - v);  p -= rate[0] m / (sqrt(v) rate[1] + epsilon), where c1 = 1 - b1, c2 = 1 - b2
 template <typename T>
-__global__ void adam(T* p, const T* g, T* m, T* v, const T* rate, T beta1, T beta2, T epsilon, long long n) {
+__global__ void adam(T* p, const T* g, T* m, T* v, const T* rate, T c1, T c2, T epsilon, long long n) {
     FOR_EACH(i, n) {
-        T mi = m[i] + (T(1) - beta1) * (g[i] - m[i]);
-        T vi = v[i] + (T(1) - beta2) * (g[i] * g[i] - v[i]);
+        T mi = m[i] + c1 * (g[i] - m[i]);
+        T vi = v[i] + c2 * (g[i] * g[i] - v[i]);
         m[i] = mi;
         v[i] = vi;
         p[i] -= rate[0] * (mi / (sqrt(vi) * rate[1] + epsilon));
@@ -89,5 +110,17 @@ template <typename T> __global__ void philox_uniform(T* out, u64 seed, u64 strea
         u64 c[4] = {(u64)block + 1, (u64)step[0], stream, 0};
         philox(c, seed, 0);
         for (int k = 0; k < each && block * each + k < n; ++k) out[block * each + k] = number(c, k, T());
+    }
+}
+
+// out[i] = sqrt(-2 log(1 - u1[i])) cos(2 pi u2[i]) and out[half + i] the same with the sine; `uniform` is u1, then u2,
+// half = (n + 1) / 2 of each
+template <typename T> __global__ void box_muller(const T* uniform, T* out, long long n) {
+    const long long half = (n + 1) / 2;
+    FOR_EACH(i, half) {
+        T radius = sqrt(T(-2) * log1p(-uniform[i]));
+        T angle = T(6.283185307179586) * uniform[half + i];
+        out[i] = radius * cos(angle);
+        if (half + i < n) out[half + i] = radius * sin(angle);
     }
 }

@@ -33,6 +33,13 @@ class NumpyBackend(Backend):
         else:
             out[...] = generator.random(out.shape, out.dtype)
 
+    def gather(self, rows: Array, index: Array, out: Array | None = None) -> Array:
+        n = len(rows)
+        if len(index) and (index.min() < -n or index.max() >= n):
+            raise IndexError(f"the indices go from {index.min()} to {index.max()}, there are {n} rows")
+        out = self.empty((len(index), *rows.shape[1:]), rows.dtype) if out is None else out
+        return np.take(rows, index, axis=0, out=out, mode="wrap")  # the mode "raise" would gather into a buffer first
+
 
 def make() -> NumpyBackend:
     """The backend `get("numpy")` returns."""

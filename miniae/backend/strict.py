@@ -5,7 +5,7 @@ Code that would break, or silently crawl, on a GPU fails here on any machine:
 - arrays don't convert to or from NumPy by themselves, don't mix with it or with another device, and don't become Python
   numbers; `to_host` is the way, and every wait for the device is counted in `waits`;
 - nothing is promoted to float64 silently, and only functions that CuPy has exist;
-- `empty` is full of NaN, `out=` may not overlap an operand in part, integer indices are checked;
+- `empty` is full of NaN, what is written may not overlap an operand in part, integer indices are checked;
 - `capture` records a step and fails on what a CUDA graph could not hold.
 
 An array here is a wrapper and not a subclass of `numpy.ndarray`, which NumPy's functions would accept.
@@ -19,23 +19,32 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend.base import Array, Backend
+from miniae.backend.base import Array, Backend, Shape
 
 _UFUNCS = """abs absolute add arctan2 ceil cos cosh divide equal exp expm1 floor greater greater_equal isfinite isinf
 isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative not_equal power
 rint sign sin sinh sqrt square subtract tanh true_divide""".split()
 
 _FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot
-einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad prod repeat
-reshape roll sort squeeze stack std sum swapaxes take take_along_axis tensordot tile transpose var where zeros
+einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad prod
+repeat reshape roll sort squeeze stack std sum swapaxes take take_along_axis tensordot tile transpose var where zeros
 zeros_like""".split()
 
 _CONSTANTS = "float16 float32 float64 int8 int32 int64 uint8 uint32 uint64 bool_ newaxis inf nan pi".split()
 
-# These make arrays from something other than arrays, so they may take host data.
+# These make arrays from something other than arrays; the first two may take host data.
 _FROM_HOST = {"array", "asarray"}
+_MAKING = _FROM_HOST | {"arange", "empty", "full", "linspace", "ones", "zeros"}
 # These exist to convert, so they may change the dtype.
 _CONVERTING = {"array", "asarray", "copyto", "setitem", "astype"}
+# These write into their first argument.
+_WRITING = {"copyto", "setitem", "fill", "add.at", "philox_uniform"}
+# These go element by element, as ufuncs do: writing over an operand itself is safe.
+_ELEMENTWISE = {"clip", "copyto", "setitem"}
+# Keywords of NumPy's that CuPy's functions lack.
+_UFUNC_KEYWORDS = {"out", "dtype", "casting"}
+_MISSING_KEYWORDS = {"take": {"mode"}, "clip": {"min", "max"}} | dict.fromkeys(
+    ("all", "any", "max", "mean", "min", "prod", "std", "sum", "var"), {"where", "initial"})
 
 
 class CaptureError(RuntimeError):
@@ -66,26 +75,34 @@ class Device:
         self.waits += 1
 
     def run(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a NumPy function on wrapped arguments, with all the checks; return wrapped results."""
-        arrays = [a for a in _flat((*args, *kwargs.values())) if isinstance(a, StrictArray)]
-        if name not in _FROM_HOST:
-            for a in _flat((*args, *kwargs.values())):
-                if isinstance(a, np.ndarray):
-                    raise TypeError(f"{name} got a NumPy array on device {self.number}: move it there with asarray")
+        """Call a NumPy function on wrapped arguments, with all the checks; return wrapped results.
+
+        While a recording is in progress, what writes into a buffer is noted and not done, as a GPU's stream does.
+        """
+        values = _flat((*args, *kwargs.values()))
+        arrays = [v for v in values if isinstance(v, StrictArray)]
+        for v in values:
+            if isinstance(v, np.ndarray) and name not in _FROM_HOST:
+                raise TypeError(f"{name} got a NumPy array on device {self.number}: move it there with asarray")
         for a in arrays:
             if a._device is not self:
                 raise TypeError(f"{name} got arrays of devices {self.number} and {a._device.number}")
-        out = kwargs.get("out")
-        if out is not None:
-            _check_out(name, out, [a for a in arrays if a is not out])
+        written = args[0] if name in _WRITING else kwargs.get("out")
+        if written is not None:
+            _check_written(name, function, written, args[1:] if name in _WRITING else args)
         raw_args = [_unwrap(a) for a in args]
         raw_kwargs = {k: _unwrap(v) for k, v in kwargs.items()}
-        result = function(*raw_args, **raw_kwargs)
-        self._check_promotion(name, arrays, result)
-        if out is not None or name in ("copyto", "setitem", "fill", "add.at"):
-            self.record(name, (*raw_args, *raw_kwargs.values()), lambda: function(*raw_args, **raw_kwargs))
-            return out
-        return self.wrap(name, result, arrays)
+        if written is None:
+            result = function(*raw_args, **raw_kwargs)
+            if kwargs.get("dtype") is None and name not in _CONVERTING:
+                _check_promotion(name, arrays, result)
+            return self.wrap(name, result, arrays)
+        if self.recording is None:
+            function(*raw_args, **raw_kwargs)
+        else:
+            operands = tuple(_describe(o) for o in _flat((*raw_args, *raw_kwargs.values())))
+            self.recording.append(Call(name, operands, lambda: function(*raw_args, **raw_kwargs)))
+        return written
 
     def wrap(self, name: str, result: Any, sources: list[StrictArray]) -> Any:
         """Wrap a result; one that is not a view of a source was allocated."""
@@ -93,27 +110,12 @@ class Device:
             return type(result)(self.wrap(name, r, sources) for r in result)
         array = np.asarray(result)
         for source in sources:
-            if array.size and np.may_share_memory(array, source._a) or array is source._a:
+            if array is source._a or np.may_share_memory(array, source._a):
                 return StrictArray(array, self, source)
-        if self.recording is not None:
+        if self.recording is not None and array.size:
             raise CaptureError(f"{name} allocates an array of shape {array.shape}: in a recorded step, "
                                "write into a buffer that exists (out=, or Backend.empty within an arena)")
         return StrictArray(array, self, None)
-
-    def record(self, name: str, operands: tuple[Any, ...], again: Callable[[], Any]) -> None:
-        """Note a primitive, if a recording is in progress."""
-        if self.recording is not None:
-            self.recording.append(Call(name, tuple(_describe(o) for o in _flat(operands)), again))
-
-    def _check_promotion(self, name: str, arrays: list[StrictArray], result: Any) -> None:
-        if name in _CONVERTING:
-            return
-        floats = {a.dtype for a in arrays if a.dtype.kind == "f"}
-        if len(floats) > 1:
-            raise TypeError(f"{name} mixes {' and '.join(sorted(map(str, floats)))}: convert one with astype")
-        dtype = getattr(result, "dtype", None)
-        if floats and dtype is not None and dtype.kind == "f" and dtype not in floats:
-            raise TypeError(f"{name} turned {floats.pop()} into {dtype} silently: use arrays and numbers of one dtype")
 
 
 class StrictArray:
@@ -134,6 +136,9 @@ class StrictArray:
 
     def _no_number(self, *args: Any) -> Any:
         raise TypeError("an array on the device does not become a Python number by itself: use Backend.to_host")
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        raise TypeError(f"numpy.{function.__name__} got an array on the device: use the backend's xp instead of numpy")
 
     __float__ = __int__ = __bool__ = __index__ = __complex__ = item = tolist = _no_number
 
@@ -181,29 +186,34 @@ class StrictArray:
     def copy(self) -> StrictArray:
         return self._device.run("copy", np.copy, self)
 
+    def __deepcopy__(self, memo: Any) -> StrictArray:
+        return self.copy()
+
     def fill(self, value: float) -> None:
-        self._device.run("fill", lambda a, v: a.fill(v), self, value)
+        self._device.run("fill", np.ndarray.fill, self, value)
 
     def __getitem__(self, index: Any) -> StrictArray:
-        for part in index if isinstance(index, tuple) else (index,):
-            if isinstance(part, np.ndarray):
-                raise TypeError("a NumPy array can't index an array on the device: move it there with asarray")
-            if isinstance(part, StrictArray) and part.dtype == bool:
-                self._device.wait("indexing with a boolean mask")
-        parts = index if isinstance(index, tuple) else (index,)
-        if all(p is None or p is Ellipsis or isinstance(p, (int, slice)) for p in parts):
-            if not any(p is Ellipsis for p in parts):
-                parts = (*parts, Ellipsis)  # so that a single element stays an array
-            return self._view("getitem", self._a[parts])
-        return self._device.run("getitem", lambda a, *i: a[i if len(i) > 1 else i[0]], self, *parts)
+        parts = self._index(index)
+        if _is_basic(parts):
+            return self._view("getitem", self._a[(*parts, Ellipsis) if Ellipsis not in parts else parts])
+        if any(isinstance(p, StrictArray) and p.dtype == bool for p in parts):
+            self._device.wait("indexing with a boolean mask")
+        return self._device.run("getitem", lambda a, *i: a[i], self, *parts)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        parts = self._index(index)
+        if _is_basic(parts):
+            self._device.run("setitem", _set_item, self[parts], value, Ellipsis)
+            return
+        if any(isinstance(p, StrictArray) and p.dtype == bool for p in parts) and isinstance(value, StrictArray):
+            self._device.wait("writing an array through a boolean mask")
+        self._device.run("setitem", _set_item, self, value, *parts)
+
+    def _index(self, index: Any) -> tuple[Any, ...]:
         parts = index if isinstance(index, tuple) else (index,)
-
-        def write(a: np.ndarray, v: Any, *i: Any) -> None:
-            a[i if len(i) > 1 else i[0]] = v
-
-        self._device.run("setitem", write, self, value, *parts)
+        if any(isinstance(p, np.ndarray) for p in parts):
+            raise TypeError("a NumPy array can't index an array on the device: move it there with asarray")
+        return parts
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> StrictArray:
         return self._device.run("sum", np.sum, self, axis=axis, keepdims=keepdims)
@@ -220,14 +230,24 @@ class StrictArray:
 
 def _operator(name: str, ufunc: Any, swapped: bool = False) -> Callable[..., Any]:
     def method(self: StrictArray, *other: Any) -> Any:
-        if other and not isinstance(other[0], (StrictArray, int, float, np.number)):
-            if isinstance(other[0], np.ndarray):
-                raise TypeError(f"{name} got a NumPy array on device {self._device.number}: move it there with asarray")
+        if other and not _is_operand(name, other[0]):
             return NotImplemented
-        args = (*other, self) if swapped else (self, *other)
-        return self._device.run(name, ufunc, *args)
+        return self._device.run(name, ufunc, *((*other, self) if swapped else (self, *other)))
 
     return method
+
+
+def _in_place(name: str, ufunc: Any) -> Callable[..., StrictArray]:
+    def method(self: StrictArray, other: Any) -> StrictArray:
+        return self._device.run(name, ufunc, self, other, out=self) if _is_operand(name, other) else NotImplemented
+
+    return method
+
+
+def _is_operand(name: str, other: Any) -> bool:
+    if isinstance(other, (np.ndarray, list, tuple)):
+        raise TypeError(f"{name} got a {type(other).__name__} and an array on the device: move it there with asarray")
+    return isinstance(other, (StrictArray, int, float, np.number))
 
 
 for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power,
@@ -238,15 +258,6 @@ for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "tr
 for _name, _ufunc in {"neg": np.negative, "abs": np.abs, "invert": np.invert, "eq": np.equal, "ne": np.not_equal,
                       "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items():
     setattr(StrictArray, f"__{_name}__", _operator(_name, _ufunc))
-
-
-def _in_place(name: str, ufunc: Any) -> Callable[..., StrictArray]:
-    def method(self: StrictArray, other: Any) -> StrictArray:
-        return self._device.run(name, ufunc, self, other, out=self)
-
-    return method
-
-
 for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide}.items():
     setattr(StrictArray, f"__i{_name}__", _in_place(_name, _ufunc))
 
@@ -258,19 +269,18 @@ class StrictUfunc:
         self._name, self._ufunc, self._device = name, getattr(np, name), device
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > self._ufunc.nin or not kwargs.keys() <= _UFUNC_KEYWORDS:
+            raise TypeError(f"{self._name} takes {self._ufunc.nin} operands, out=, dtype= and casting=, "
+                            f"got {len(args)} and {sorted(kwargs)}")
         for a in args:
-            if isinstance(a, (list, tuple)):
-                raise TypeError(f"{self._name} takes arrays and numbers, got a {type(a).__name__}")
+            _is_operand(self._name, a)
         return self._device.run(self._name, self._ufunc, *args, **kwargs)
 
     def at(self, a: StrictArray, index: Any, value: Any) -> None:
         """a[index] += value, for each time an element is named."""
-        parts = index if isinstance(index, tuple) else (index,)
-
-        def write(a: np.ndarray, v: Any, *i: Any) -> None:
-            self._ufunc.at(a, i if len(i) > 1 else i[0], v)
-
-        self._device.run(f"{self._name}.at", write, a, value, *parts)
+        if self._name != "add":
+            raise AttributeError(f"{self._name}.at is not among the functions the strict backend knows")
+        self._device.run("add.at", _add_at, a, value, *a._index(index))
 
 
 class StrictNamespace:
@@ -294,14 +304,22 @@ class StrictNamespace:
 
 def _function(name: str, device: Device) -> Callable[..., Any]:
     function = getattr(np, name)
+    missing = _MISSING_KEYWORDS.get(name, set())
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if name in _FROM_HOST and device.recording is not None:
+        if missing & kwargs.keys():
+            raise TypeError(f"{name} has no {' or '.join(sorted(missing & kwargs.keys()))}= in CuPy")
+        from_host = not any(isinstance(a, StrictArray) for a in _flat((*args, *kwargs.values())))
+        if from_host and name not in _MAKING:
+            raise TypeError(f"{name} takes arrays of device {device.number}, got {', '.join(map(_kind, args))}: "
+                            "move the data there with asarray")
+        if from_host and name in _FROM_HOST and device.recording is not None:
             raise CaptureError(f"{name} copies from the host: a recorded step can't")
+        if name == "where" and len(args) == 1:
+            device.wait("where with one argument")
         result = device.run(name, function, *args, **kwargs)
         if name in ("empty", "empty_like"):
-            result._a.fill(np.nan if result.dtype.kind == "f" else np.iinfo(result.dtype).min
-                           if result.dtype.kind in "iu" else True)
+            _spoil(result)
         return result
 
     return call
@@ -335,31 +353,30 @@ class StrictBackend(Backend):
     def device_info(self) -> dict[str, Any]:
         return {"device": f"pretend device {self.device.number} (for tests)"}
 
-    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        def draw(out: np.ndarray, seed: int, stream: int, step: np.ndarray) -> None:
-            bits = np.random.Philox(key=[seed, 0], counter=[0, int(step[0]), stream, 0])
-            out[...] = np.random.Generator(bits).random(out.shape, out.dtype)
+    def empty(self, shape: Shape, dtype: Any) -> Array:
+        a = super().empty(shape, dtype)
+        _spoil(a)  # the arena's buffers too: a step may not read what the step before left in them
+        return a
 
-        raw = (out._a, seed, stream, step._a)
-        draw(*raw)
-        self.device.record("philox_uniform", raw, lambda: draw(*raw))
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
+        self.device.run("philox_uniform", _philox_uniform, out, seed, stream, step)
 
     def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
-        """Run `step` warmup times, then record it twice; return a callable that replays the recording.
+        """Run `step` warmup times, then record it twice without doing it; return what does the recorded again.
 
-        The step has then run warmup + 2 times. The two recordings must be the same, as a graph would repeat the first
-        for ever. Raises `CaptureError`, naming the primitive, for what a graph could not hold: an allocation, a copy
-        from or to the host, a wait, another buffer, a number that has changed.
+        The two recordings must be the same, as a graph would repeat the first for ever. Raises `CaptureError`, naming
+        the primitive, for what a graph could not hold: an allocation, a copy from or to the host, a wait, another
+        buffer, a number that has changed.
         """
         run = self._in_arena(step)
         for _ in range(warmup):
             run()
         first, second = self._record(run), self._record(run)
         for i, (a, b) in enumerate(zip(first, second, strict=False)):
-            if a.name != b.name:
+            if a.name != b.name or len(a.operands) != len(b.operands):
                 raise CaptureError(f"primitive {i} was {a.name} in one step and {b.name} in the next")
             for x, y in zip(a.operands, b.operands, strict=True):
-                if x != y:
+                if repr(x) != repr(y):
                     what = "another buffer" if isinstance(x, tuple) else f"another number ({x!r}, then {y!r})"
                     raise CaptureError(f"{a.name} (primitive {i}) got {what} in the second step: a graph would go on "
                                        "with the first. Keep what changes in an array on the device")
@@ -398,21 +415,60 @@ def _describe(value: Any) -> Any:
     """What must stay the same from step to step: a buffer's address and layout, or a number."""
     if isinstance(value, np.ndarray):
         return value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype)
-    return str(value) if isinstance(value, slice) else value
+    return value
 
 
-def _check_out(name: str, out: StrictArray, operands: list[StrictArray]) -> None:
-    if name == "matmul" and not out.flags.c_contiguous:
+def _is_basic(parts: tuple[Any, ...]) -> bool:
+    """Whether an index gives a view: integers and slices only."""
+    return all(p is None or p is Ellipsis or isinstance(p, (int, np.integer, slice)) for p in parts)
+
+
+def _check_written(name: str, function: Any, written: Any, operands: Any) -> None:
+    """Raise for a target that a GPU would fill with something else than NumPy does."""
+    if not isinstance(written, StrictArray):
+        raise TypeError(f"{name} writes into arrays of the device, got {_kind(written)}")
+    if name == "matmul" and not written.flags.c_contiguous:
         raise TypeError("matmul writes into C-contiguous arrays only")
-    for a in operands:
-        if out._a.size == 0 or not np.may_share_memory(out._a, a._a):
+    one_by_one = name in _ELEMENTWISE or isinstance(function, np.ufunc) and function.signature is None
+    arrays = [a for a in _flat(operands) if isinstance(a, StrictArray)]
+    for a in arrays:
+        if one_by_one and _describe(written._a) == _describe(a._a):
             continue
-        same = name != "matmul" and _describe(out._a) == _describe(a._a)
-        if not same and np.shares_memory(out._a, a._a):
-            raise ValueError(f"{name} got an out= that overlaps an operand: a GPU would read what it has just written")
-    floats = {a.dtype for a in operands if a.dtype.kind == "f"}
-    if out.dtype.kind == "f" and floats and floats != {out.dtype}:
-        raise TypeError(f"{name} would write {', '.join(map(str, floats))} into {out.dtype} silently: convert first")
+        if written.size and np.shares_memory(written._a, a._a):
+            raise ValueError(f"{name} writes where an operand is read: a GPU would read what it has just written")
+    if name not in _CONVERTING:
+        _check_promotion(name, [written, *arrays], None)
+
+
+def _check_promotion(name: str, arrays: list[StrictArray], result: Any) -> None:
+    floats = {a.dtype for a in arrays if a.dtype.kind == "f"}
+    if len(floats) > 1:
+        raise TypeError(f"{name} mixes {' and '.join(sorted(map(str, floats)))}: convert one with astype")
+    dtype = getattr(result, "dtype", None)
+    if floats and dtype is not None and dtype.kind == "f" and dtype not in floats:
+        raise TypeError(f"{name} turned {floats.pop()} into {dtype} silently: use arrays and numbers of one dtype")
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _spoil(a: StrictArray) -> None:
+    """Make undefined contents look like it."""
+    a._a.fill({"f": np.nan, "b": True}[a.dtype.kind] if a.dtype.kind in "fb" else np.iinfo(a.dtype).max)
+
+
+def _set_item(a: np.ndarray, value: Any, *index: Any) -> None:
+    a[index] = value
+
+
+def _add_at(a: np.ndarray, value: Any, *index: Any) -> None:
+    np.add.at(a, index, value)
+
+
+def _philox_uniform(out: np.ndarray, seed: int, stream: int, step: np.ndarray) -> None:
+    bits = np.random.Philox(key=[seed, 0], counter=[0, int(step[0]), stream, 0])
+    out[...] = np.random.Generator(bits).random(out.shape, out.dtype)
 
 
 def make() -> StrictBackend:

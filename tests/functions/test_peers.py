@@ -1,0 +1,115 @@
+"""Every function against PyTorch in float64: value, gradients, tangent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from miniae.autodiff import Tensor, jvp
+from miniae.backend.philox import Generator, host_generator
+from miniae.functions.catalogue import examples
+
+torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install 'miniae[peers]'")
+tf = torch.nn.functional
+
+RNG = host_generator(0, "targets")
+TARGETS, ROWS = torch.tensor(RNG.random((3, 4))), torch.tensor(RNG.dirichlet(np.ones(4), 3))
+ZEROS = torch.zeros(3, 4, dtype=torch.float64)
+
+
+def summed(loss, *args, **kwargs):
+    """The convention of this library, from PyTorch's sum over everything: the mean over the batch of three."""
+    return loss(*args, reduction="sum", **kwargs) / 3
+
+
+def batch_norm(training):
+    def function(x, gamma, beta):
+        channels = torch.arange(1.0, x.shape[1] + 1, dtype=torch.float64)
+        if training:
+            return tf.batch_norm(x, None, None, gamma, beta, True, 0.1, 1e-5)
+        return tf.batch_norm(x, channels / 10, channels, gamma, beta, False, 0.1, 1e-5)
+    return function
+
+
+def dropout(x):
+    keep = Generator(1, "mask", "numpy").uniform(tuple(x.shape), "float64") >= 0.4
+    return x * torch.tensor(keep / 0.6)
+
+
+def same(x, w, b):
+    # height 6, stride 2, kernel 3: one row below; width 5, stride 1, kernel 2: one column to the right
+    return tf.conv2d(tf.pad(x, (0, 1, 0, 1)), w, b, stride=(2, 1))
+
+
+def same_transposed(x, w, b):
+    # the full result is 9 x 6; the image of twice the size leaves the last row out
+    return tf.conv_transpose2d(x, w, b, stride=2)[:, :, :8, :6]
+
+
+def kl_sparsity(h):
+    r = h.mean(0)
+    return (0.1 * torch.log(0.1 / r) + 0.9 * torch.log(0.9 / (1 - r))).sum()
+
+
+PEERS = {
+    "add": torch.add, "subtract": torch.subtract, "multiply": torch.multiply, "divide": torch.divide,
+    "negative": torch.neg, "power": lambda x: x**2.5, "matmul": torch.matmul,
+    "dense": lambda x, w, b: tf.linear(x, w.T, b),
+    "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "absolute": torch.abs,
+    "clip": lambda x: torch.clamp(x, -0.4, 0.3), "dropout": dropout,
+    "linear": lambda x: x * 1.0, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
+    "leaky_relu": tf.leaky_relu, "elu": tf.elu, "selu": tf.selu, "softplus": tf.softplus,
+    "gelu": lambda x: tf.gelu(x, approximate="tanh"), "silu": tf.silu, "activation: softsign": tf.softsign,
+    "sum": torch.sum, "sum: axes": lambda x: x.sum((0, 2), keepdim=True), "mean": lambda x: x.mean(1),
+    "max": lambda x: x.amax(1), "min": torch.amin, "logsumexp": lambda x: torch.logsumexp(x, -1),
+    "softmax": lambda x: torch.softmax(x, -1), "log_softmax": lambda x: torch.log_softmax(x, -1),
+    "reshape": lambda x: x.reshape(2, 6), "flatten": lambda x: x.reshape(3, 4),
+    "transpose": lambda x: x.permute(2, 0, 1), "getitem": lambda x: x[1:, None, ::2],
+    "getitem: repeated": lambda x: x[[0, 2, 0]], "broadcast_to": lambda x: x.expand(2, 3, 4),
+    "concatenate": lambda a, b: torch.cat([a, b], 1), "pad": lambda x: tf.pad(x, (0, 2, 1, 0), value=0.5),
+    "conv2d": tf.conv2d, "conv2d: same, strided": same,
+    "conv2d: padded, dilated": lambda x, w, b: tf.conv2d(x, w, b, padding=2, dilation=2),
+    "conv_transpose2d": tf.conv_transpose2d, "conv_transpose2d: same, strided": same_transposed,
+    "conv_transpose2d: padded, longer":
+        lambda x, w, b: tf.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1),
+    "max_pool2d": lambda x: tf.max_pool2d(x, 2), "max_pool2d: overlapping": lambda x: tf.max_pool2d(x, 3, 2),
+    "avg_pool2d": lambda x: tf.avg_pool2d(x, (2, 3), 1),
+    "upsample2d": lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3),
+    "batch_norm": batch_norm(True), "batch_norm: images": batch_norm(True), "batch_norm: inference": batch_norm(False),
+    "layer_norm": lambda x, gamma, beta: tf.layer_norm(x, (4,), gamma, beta),
+    "squared_error": lambda y: summed(tf.mse_loss, y, TARGETS),
+    "absolute_error": lambda y: summed(tf.l1_loss, y, ZEROS),
+    "huber": lambda y: summed(tf.huber_loss, y, ZEROS, delta=0.4),
+    "binary_cross_entropy": lambda p: summed(tf.binary_cross_entropy, p, TARGETS),
+    "binary_cross_entropy_with_logits": lambda z: summed(tf.binary_cross_entropy_with_logits, z, TARGETS),
+    "cross_entropy": lambda z: summed(tf.cross_entropy, z, ROWS),
+    "gaussian_kl": lambda m, lv: 0.5 * (m**2 + torch.exp(lv) - lv - 1).sum() / 3,
+    "kl_sparsity": kl_sparsity,
+}
+
+
+def test_no_function_is_left_out():
+    assert {e.name for e in examples()} == set(PEERS)
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda e: e.name)
+def test_like_pytorch(example, backend):
+    peer = PEERS[example.name]
+    ours = example.inputs()
+    theirs = [torch.tensor(t.numpy(), requires_grad=True) for t in ours]
+    for t in ours:
+        t.requires_grad = True
+    y, z = example.function(*ours), peer(*theirs)
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+    seed = np.random.default_rng(1).standard_normal(y.shape)
+    y.backward(seed)
+    z.backward(torch.tensor(seed))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(backend.to_host(a.grad), b.grad.numpy(), rtol=1e-9, atol=1e-11)
+
+    directions = [np.random.default_rng(2).standard_normal(t.shape) for t in ours]
+    _, tangent = jvp(example.function, ours, [Tensor(d) for d in directions])
+    _, expected = torch.autograd.functional.jvp(peer, tuple(t.detach() for t in theirs),
+                                                tuple(torch.tensor(d) for d in directions))
+    np.testing.assert_allclose(tangent.numpy(), expected.numpy(), rtol=1e-8, atol=1e-10)
