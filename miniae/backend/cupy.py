@@ -110,7 +110,7 @@ class CupyBackend(Backend):
              epsilon: float) -> None:
         if not self._fits(p, g, m, v) or rate.dtype != p.dtype:
             return super().adam(p, g, m, v, rate, scratch, beta1, beta2, epsilon)
-        numbers = [p.dtype.type(v) for v in (1.0 - beta1, 1.0 - beta2, epsilon)]
+        numbers = [p.dtype.type(c) for c in (1.0 - beta1, 1.0 - beta2, epsilon)]
         self._launch("adam", p.size, p.dtype, p, g, m, v, rate, *numbers)
 
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:

@@ -62,10 +62,10 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
 
 def _read_numpy(path: Path, key: str) -> Samples:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix.lower() == ".npy":
-            return _of_array(loaded, None, path)
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return _of_array(loaded, None, path)
             names = list(loaded.keys())
             wanted = key or next((k for k in _KEYS if k in names), names[0] if len(names) == 1 else "")
             if wanted not in names:

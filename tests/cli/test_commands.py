@@ -1,0 +1,87 @@
+"""The commands that use a model, and those about miniae itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import miniae as library
+from miniae.data import read
+
+
+def test_encode_reconstruct_evaluate(trained, table, miniae, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, x = library.load(trained / "model.safetensors"), read(table, label="kind").X
+    path = trained / "model.safetensors"
+
+    code, out, _ = miniae("encode", path, table, "--label", "kind", "-o", "codes.npy")
+    assert code == 0 and "60 codes of 2 numbers" in out
+    np.testing.assert_array_equal(np.load("codes.npy"), model.transform(x))
+
+    code, _, _ = miniae("encode", path, table, "--label", "kind", "-o", "codes.csv")
+    np.testing.assert_allclose(np.loadtxt("codes.csv", delimiter=","), model.transform(x), rtol=1e-6)
+
+    code, out, _ = miniae("reconstruct", path, table, "--label", "kind", "-o", "back.npy", "--picture", "p.png")
+    assert code == 0
+    np.testing.assert_array_equal(np.load("back.npy"), model.reconstruct(x))
+    assert (tmp_path / "p.png").stat().st_size > 1000
+
+    code, _, _ = miniae("reconstruct", path, table, "--label", "kind")
+    assert code == 0 and (tmp_path / "reconstructions.png").exists()
+
+    code, out, _ = miniae("evaluate", path, table, "--label", "kind")
+    measures = json.loads(out)
+    assert code == 0 and measures["samples"] == 60
+    assert measures["squared_error"] == pytest.approx(np.square(model.reconstruct(x) - x).sum(1).mean(), rel=1e-5)
+
+
+def test_info(trained, miniae):
+    code, out, _ = miniae("info", trained / "model.safetensors")
+    assert code == 0
+    for piece in ("encoder", "decoder", "Dense", "(N, 2)", "table.csv", "loss bce"):
+        assert piece in out
+
+
+def test_backends(miniae):
+    code, out, _ = miniae("backends")
+    assert code == 0
+    assert "numpy    available" in out and "cupy" in out and "auto" in out
+
+
+def test_gradcheck_of_functions_layers_and_a_model(trained, miniae):
+    code, out, _ = miniae("gradcheck", "--layers", "7-5-2", "--loss", "bce", "--backend", "strict")
+    assert code == 0 and "encoder.0.weight" in out and "all gradients are right" in out
+    code, out, _ = miniae("gradcheck", trained / "model.safetensors")
+    assert code == 0 and "decoder.1.bias" in out
+    code, out, _ = miniae("gradcheck")
+    assert code == 0 and "conv2d" in out and "batch_norm" in out
+
+
+def test_version_and_help(miniae):
+    assert miniae("--version")[:2] == (0, f"miniae {library.__version__}\n")
+    code, out, _ = miniae("--help")
+    assert code == 0 and "reconstruct" in out
+    for command in ("train", "encode", "evaluate", "reconstruct", "gradcheck", "info", "backends"):
+        assert miniae(command, "--help")[0] == 0
+
+
+def test_python_dash_m_is_the_same():
+    done = subprocess.run([sys.executable, "-m", "miniae", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"miniae {library.__version__}\n")
+    done = subprocess.run([sys.executable, "-m", "miniae", "info", "nothing"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_a_mistake_of_ours_says_so_in_one_line(miniae, monkeypatch):
+    import miniae.cli.backends as command
+
+    def broken(args):
+        raise KeyError("oops")
+
+    monkeypatch.setattr(command, "run", broken)
+    code, _, err = miniae("backends")
+    assert code == 1 and "mistake in miniae" in err and err.count("\n") == 1

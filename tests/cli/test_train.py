@@ -1,0 +1,131 @@
+"""miniae train."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import miniae as library
+from miniae.data import read
+
+FILES = {"model.safetensors", "config.json", "history.csv", "metrics.json", "reconstructions.png", "loss.png",
+         "filters.png", "latent.png"}
+
+
+def test_a_run_writes_everything(trained):
+    assert {p.name for p in trained.iterdir()} == FILES
+    measures = json.loads((trained / "metrics.json").read_text())
+    assert {"test_squared_error", "test_mse", "pca_squared_error", "epochs", "seconds", "samples_per_second", "backend",
+            "seed", "parameters"} <= measures.keys()
+    assert measures["epochs"] == 2 and measures["backend"] == "numpy"
+    assert measures["parameters"] == 5 * 4 + 4 + 4 * 2 + 2 + 2 * 4 + 4 + 4 * 5 + 5
+    rows = list(csv.DictReader((trained / "history.csv").read_text().splitlines()))
+    assert [r["stage"] for r in rows] == ["pretrain 1", "pretrain 2", "train", "train"]
+    assert all(float(r["loss"]) > 0 for r in rows)
+    for picture in trained.glob("*.png"):
+        assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_measures_are_those_of_the_saved_model(trained, table):
+    """Recomputed from the files alone, with plain NumPy."""
+    from miniae.data import split
+
+    samples = read(table, label="kind")
+    _, test = split(60, 0.2, 0)
+    model = library.load(trained / "model.safetensors")
+    x = samples.X[test]
+    measures = json.loads((trained / "metrics.json").read_text())
+    assert measures["test_squared_error"] == pytest.approx(np.square(model.reconstruct(x) - x).sum(1).mean(), rel=1e-5)
+    assert measures["test_mse"] == pytest.approx(measures["test_squared_error"] / 5, rel=1e-6)
+
+
+def test_the_config_repeats_the_run(trained, table, miniae, tmp_path):
+    again = tmp_path / "again"
+    code, _, err = miniae("train", "--config", trained / "config.json", "--out", again)
+    assert code == 0, err
+    assert (again / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    for name in ("filters.png", "latent.png", "reconstructions.png", "loss.png", "config.json"):
+        assert (again / name).read_bytes() == (trained / name).read_bytes()
+
+
+@pytest.mark.parametrize("options", [
+    ("--pretrain", "none", "--activation", "relu"), ("--pretrain", "autoencoder", "--activation", "elu"),
+    ("--pretrain", "denoising"), ("--tied",), ("--loss", "mse"), ("--dtype", "float64"), ("--optimizer", "nadam"),
+    ("--validation", "0"), ("--batch-size", "7"), ("--scaling", "minmax"), ("--backend", "strict"), ("--seed", "9"),
+    ("--pretrain", "none", "--tied", "--loss", "huber"), ("--layers", "1"), ("--layers", "6,3"),
+])
+def test_options(options, table, miniae, quick, tmp_path):
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", tmp_path / "o", *options)
+    assert code == 0, err
+    assert {p.name for p in (tmp_path / "o").iterdir()} == FILES
+
+
+def test_every_kind_of_data(miniae, quick, tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "rows.npy", rng.standard_normal((50, 6)))
+    np.savez(tmp_path / "many.npz", X=rng.random((50, 6)), y=rng.integers(0, 3, 50))
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, (40, 5, 4), dtype=np.uint8))
+    for kind in "ab":
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(8):
+            Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(
+                tmp_path / "photos" / kind / f"{i}.png")
+    for name in ("rows.npy", "many.npz", "images.npy", "photos"):
+        out = tmp_path / f"out-{name}"
+        code, _, err = miniae("train", "--data", tmp_path / name, *quick, "--out", out)
+        assert code == 0, err
+        assert {p.name for p in out.iterdir()} == FILES
+
+
+def test_runs_are_numbered_and_never_overwritten(table, miniae, quick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for expected in ("runs/table-1", "runs/table-2"):
+        code, out, _ = miniae("train", "--data", table, "--label", "kind", *quick)
+        assert code == 0 and expected in out
+    before = (tmp_path / "runs/table-1/metrics.json").read_bytes()
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", "runs/table-1")
+    assert code == 2 and "overwritten" in err
+    assert (tmp_path / "runs/table-1/metrics.json").read_bytes() == before
+
+
+def test_interrupting_saves_what_was_trained(table, miniae, quick, tmp_path, monkeypatch):
+    from miniae.training import ProgressBar
+
+    def interrupt(self, trainer, logs):
+        if self.title == "fine-tuning" and trainer.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressBar, "on_epoch_end", interrupt)
+    folder = tmp_path / "cut"
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--epochs", 50, "--out", folder)
+    assert code == 130
+    assert "saved" in err
+    assert json.loads((folder / "metrics.json").read_text())["epochs"] == 2
+    assert library.load(folder / "model.safetensors").code == 2
+
+
+def test_interrupting_the_pretraining_writes_nothing(table, miniae, quick, tmp_path, monkeypatch):
+    from miniae.training import ProgressBar
+
+    def interrupt(self, trainer, logs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressBar, "on_epoch_end", interrupt)
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", tmp_path / "cut")
+    assert code == 130 and "nothing was written" in err
+    assert not (tmp_path / "cut").exists()
+
+
+def test_the_default_is_the_main_job_on_digits(miniae, tmp_path):
+    """Shortened in epochs only: better than PCA already."""
+    code, out, err = miniae("train", "--epochs", 3, "--pretrain-epochs", 2, "--out", tmp_path / "digits")
+    assert code == 0, err
+    measures = json.loads((tmp_path / "digits" / "metrics.json").read_text())
+    assert measures["pca_squared_error"] == pytest.approx(21.58, abs=0.01)
+    assert measures["test_squared_error"] < measures["pca_squared_error"]
+    assert measures["test_bce_floor"] == pytest.approx(44.80, abs=0.01)
