@@ -1,0 +1,75 @@
+"""One training step of a dense autoencoder, and one epoch of an RBM, beside PyTorch and scikit-learn.
+
+    python benchmarks/speed.py          writes benchmarks/results/speed.json
+
+The libraries take turns in one process, with the same data, sizes, precision (float32) and number of threads; medians.
+"""
+
+import statistics
+import time
+
+import numpy as np
+import torch
+from results import write
+from sklearn.neural_network import BernoulliRBM
+
+from miniae import RBM
+from miniae.data import load
+from miniae.models import AutoencoderNetwork
+from miniae.nn import Build, Dense, Sequential
+from miniae.optim import Adam
+from miniae.training import Trainer
+
+SIZES, BATCH, ROUNDS = [784, 128, 64, 32, 64, 128, 784], 128, 11
+X = load("digits").train
+steps = -(-len(X) // BATCH)
+
+
+def ours():
+    layers = [Dense(n, "relu") for n in SIZES[1:-1]]
+    network = AutoencoderNetwork(Sequential(layers[:3]), Sequential([*layers[3:], Dense(784)]), "mse", "sigmoid")
+    network.build((784,), Build())
+    trainer = Trainer(network, Adam(network.parameters(), lr=1e-3), batch_size=BATCH)
+    return lambda: trainer.fit(X, trainer.epoch + 1)
+
+
+def pytorch(**adam):
+    parts = [torch.nn.Linear(SIZES[0], SIZES[1])]
+    for a, b in zip(SIZES[1:], SIZES[2:], strict=False):
+        parts += [torch.nn.ReLU(), torch.nn.Linear(a, b)]
+    model = torch.nn.Sequential(*parts, torch.nn.Sigmoid())
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **adam)
+    data = torch.tensor(X)
+
+    def epoch():
+        order = torch.randperm(len(data))
+        for i in range(0, len(data), BATCH):
+            x = data[order[i:i + BATCH]]
+            loss = ((model(x) - x) ** 2).sum() / len(x)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return epoch
+
+
+def alternate(contestants, divide):
+    """Median milliseconds of each, the contestants taking turns."""
+    times = {name: [] for name in contestants}
+    for i in range(ROUNDS + 1):
+        for name, run in contestants.items():
+            began = time.perf_counter()
+            run()
+            if i:  # the first round warms up
+                times[name].append((time.perf_counter() - began) * 1e3 / divide)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+dense = alternate({"miniae": ours(), "pytorch": pytorch(), "pytorch_fused": pytorch(fused=True)}, steps)
+rbm = alternate({"miniae": lambda: RBM(500, epochs=1, batch_size=100).fit(X),
+                 "scikit_learn": lambda: BernoulliRBM(500, n_iter=1, batch_size=100).fit(X)}, 1)
+results = {f"dense_step_ms_{k}": v for k, v in dense.items()} | {f"rbm_epoch_ms_{k}": v for k, v in rbm.items()}
+results["threads"] = torch.get_num_threads()
+for name, value in results.items():
+    print(f"{name:32s} {value:.3g}")
+assert np.isfinite(list(results.values())).all()
+write("speed", results)
