@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
-from miniae.backend.image import Pair, Windows
-from miniae.functions.conv import _pair
+from miniae.backend.image import Pair, Windows, as_pair
 
 __all__ = ["avg_pool2d", "max_pool2d", "upsample2d"]
 
 
 class MaxPool2D(Function):
-    """y = the largest x in each window.   dL/dx is dL/dy at that element (the first among equals), 0 elsewhere."""
+    """y = the largest x in each window.   dL/dx is dL/dy at that element (the first among equals), 0 elsewhere.
+
+    The tangent of y is that of the largest element.
+    """
 
     def __init__(self, windows: Windows):
         self.windows = windows
@@ -24,7 +26,7 @@ class MaxPool2D(Function):
 
     def backward(self, gy):
         (winner,) = self.saved
-        return self.be.max_pool_grad(gy, winner, self.windows)
+        return self.be.max_pool_grad(gy, winner, self.windows, self.buffer_for(0))
 
     def jvp(self, y, tx):
         return SelectFromWindows(self.windows, self.winner)(tx)
@@ -40,72 +42,84 @@ class SelectFromWindows(Function):
         return self.be.max_pool_select(x, self.winner, self.windows)
 
     def backward(self, gy):
-        return self.be.max_pool_grad(gy, self.winner, self.windows)
+        return self.be.max_pool_grad(gy, self.winner, self.windows, self.buffer_for(0))
+
+    def jvp(self, y, tx):
+        return SelectFromWindows(self.windows, self.winner)(tx)
 
 
 class AvgPool2D(Function):
-    """y = the mean of x in each window.   dL/dx is dL/dy, shared equally among the window."""
+    """y = the sum of x in each window over the window's size.   dL/dx = dL/dy over the size, at every element."""
 
     def __init__(self, windows: Windows):
         self.windows = windows
 
     def forward(self, x):
-        return self.be.average_pool(x, self.windows)
+        total = self.be.sum_windows(x, self.windows)
+        return self.be.multiply(total, 1.0 / self.windows.size, out=total)
 
     def backward(self, gy):
-        return self.be.average_pool_grad(gy, self.windows)
+        share = self.be.multiply(gy, 1.0 / self.windows.size)
+        return self.be.spread_windows(share, self.windows, self.buffer_for(0))
 
     def jvp(self, y, tx):
         return AvgPool2D(self.windows)(tx)
 
 
 class Upsample2D(Function):
-    """y = every pixel of x repeated.   dL/dx = dL/dy summed over a pixel's repetitions."""
+    """y = every pixel of x spread over a window of its own.   dL/dx = dL/dy summed over the pixel's window."""
 
-    def __init__(self, factor: Pair):
-        self.factor = factor
+    def __init__(self, windows: Windows):
+        self.windows = windows
 
     def forward(self, x):
-        return self.be.upsample(x, self.factor)
+        return self.be.spread_windows(x, self.windows)
 
     def backward(self, gy):
-        return self.be.upsample_grad(gy, self.factor)
+        return self.be.sum_windows(gy, self.windows, self.buffer_for(0))
 
     def jvp(self, y, tx):
-        return Upsample2D(self.factor)(tx)
+        return Upsample2D(self.windows)(tx)
 
 
 def max_pool2d(x: Any, size: int | Pair = 2, stride: int | Pair | None = None) -> Tensor:
     """The largest value of each window: (N, C, H, W) to (N, C, oh, ow), oh = floor((H - size) / stride) + 1.
 
-    `stride` is the size when None. Rows and columns that no window reaches get no gradient.
+    `size` and `stride` are one number or (down, across); the stride is the size when None. Rows and columns that no
+    window reaches get no gradient, and among equal values the first one, row by row, gets all of it. Raises
+    `ValueError` for anything but images at least as large as a window.
     """
     x = as_tensor(x)
-    return MaxPool2D(_windows(x, size, stride))(x)
+    return MaxPool2D(_windows("max_pool2d", x, size, stride))(x)
 
 
 def avg_pool2d(x: Any, size: int | Pair = 2, stride: int | Pair | None = None) -> Tensor:
-    """The mean of each window; shapes as in `max_pool2d`."""
+    """The mean of each window; shapes, arguments and errors as in `max_pool2d`."""
     x = as_tensor(x)
-    return AvgPool2D(_windows(x, size, stride))(x)
+    return AvgPool2D(_windows("avg_pool2d", x, size, stride))(x)
 
 
 def upsample2d(x: Any, factor: int | Pair = 2) -> Tensor:
-    """Every pixel repeated `factor` times down and across: (N, C, H, W) to (N, C, H factor, W factor)."""
+    """Every pixel repeated `factor` times down and across: (N, C, H, W) to (N, C, H factor, W factor).
+
+    `factor` is one number or (down, across). Raises `ValueError` for anything but images.
+    """
     x = as_tensor(x)
-    _check_images(x)
-    return Upsample2D(_pair("factor", factor))(x)
+    _check_images("upsample2d", x)
+    factor = as_pair("factor", factor)
+    height, width = (n * f for n, f in zip(x.shape[2:], factor, strict=True))
+    return Upsample2D(Windows((height, width), factor, factor))(x)
 
 
-def _windows(x: Tensor, size: int | Pair, stride: int | Pair | None) -> Windows:
-    _check_images(x)
-    size = _pair("size", size)
-    windows = Windows(x.shape[2:], size, size if stride is None else _pair("stride", stride))
+def _windows(name: str, x: Tensor, size: int | Pair, stride: int | Pair | None) -> Windows:
+    _check_images(name, x)
+    size = as_pair("size", size)
+    windows = Windows(x.shape[2:], size, size if stride is None else as_pair("stride", stride))
     if min(windows.output) < 1:
-        raise ValueError(f"can't pool windows of {size} in images of {x.shape[2:]}: make the windows smaller")
+        raise ValueError(f"{name} can't fit a window of {size} into images of {x.shape[2:]}: make the window smaller")
     return windows
 
 
-def _check_images(x: Tensor) -> None:
+def _check_images(name: str, x: Tensor) -> None:
     if x.ndim != 4:
-        raise ValueError(f"expected images (N, channels, height, width), got shape {x.shape}")
+        raise ValueError(f"{name} takes images (N, channels, height, width), got shape {x.shape}")

@@ -24,7 +24,7 @@ static unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
     return (unsigned __int128)a * b >> 64;
 }
 """
-# Like cuLaunchKernel: the arguments come as pointers to their values, unchecked.
+# Like cuLaunchKernel: the arguments come as pointers to their values, unchecked; `size_of` is what lets Python check.
 LAUNCHER = """
 template <typename... A, size_t... I>
 void call(void (*kernel)(A...), void** args, std::index_sequence<I...>) { kernel(*(A*)args[I]...); }
@@ -34,6 +34,11 @@ void launch(void (*kernel)(A...), unsigned blocks, unsigned threads, void** args
     for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
         for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x)
             call(kernel, args, std::index_sequence_for<A...>());
+}
+template <typename... A>
+int size_of(void (*kernel)(A...), unsigned k) {
+    int sizes[] = {sizeof(A)..., 0};
+    return k < sizeof...(A) ? sizes[k] : 0;
 }
 """
 
@@ -45,8 +50,12 @@ class RawModule:
 
     def __init__(self, code, options, name_expressions):
         self.names = list(name_expressions)
-        entries = "".join(f'extern "C" void kernel_{i}(unsigned blocks, unsigned threads, void** args) '
-                          f"{{ launch({name}, blocks, threads, args); }}\n" for i, name in enumerate(self.names))
+        entries = "".join(f"""
+            extern "C" void kernel_{i}(unsigned blocks, unsigned threads, void** args) {{
+                launch({name}, blocks, threads, args);
+            }}
+            extern "C" int size_{i}(unsigned k) {{ return size_of({name}, k); }}
+        """ for i, name in enumerate(self.names))
         source, library = self.folder / "kernels.cpp", self.folder / "kernels.so"
         source.write_text(SHIM + code + LAUNCHER + entries)
         subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", source, "-o", library],
@@ -54,14 +63,17 @@ class RawModule:
         self.library = ctypes.CDLL(str(library))
 
     def get_function(self, name):
-        entry = getattr(self.library, f"kernel_{self.names.index(name)}")
+        index = self.names.index(name)
+        entry, size = getattr(self.library, f"kernel_{index}"), getattr(self.library, f"size_{index}")
 
         def function(grid, block, args):
             values = []
-            for a in args:
-                assert isinstance(a, (np.ndarray, np.generic)), f"{name} got a {type(a)}: its size is left to chance"
-                pointer = isinstance(a, np.ndarray)
-                values.append(ctypes.c_void_p(a.ctypes.data) if pointer else ctypes.create_string_buffer(a.tobytes()))
+            for k, a in enumerate(args):
+                value = np.uint64(a.ctypes.data) if isinstance(a, np.ndarray) else a
+                value = value.tobytes()  # a Python number has no fixed size, and fails here
+                assert len(value) == size(k), f"argument {k} of {name} has {len(value)} bytes, not {size(k)}"
+                values.append(ctypes.create_string_buffer(value, len(value)))
+            assert size(len(args)) == 0, f"{name} takes more than {len(args)} arguments"
             pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
             entry(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), pointers)
 

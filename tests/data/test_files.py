@@ -1,0 +1,116 @@
+"""Reading the user's own data. What can't be read is in tests/cli/test_bad_input.py."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from miniae.data import DataError, read
+from miniae.data.idx import read_idx
+
+RNG = np.random.default_rng(0)
+
+
+def test_npy(tmp_path):
+    x = RNG.standard_normal((7, 3))
+    np.save(tmp_path / "x.npy", x)
+    samples = read(tmp_path / "x.npy")
+    assert samples.X.dtype == np.float32 and samples.labels is None and samples.image_shape is None
+    np.testing.assert_allclose(samples.X, x, rtol=1e-6)
+    np.save(tmp_path / "whole.npy", np.arange(6, dtype=np.uint8).reshape(2, 3))
+    np.testing.assert_array_equal(read(tmp_path / "whole.npy").X, [[0, 1, 2], [3, 4, 5]])  # a table, not pixels
+
+
+def test_npy_of_images_is_scaled_where_pixels_are_bytes(tmp_path):
+    x = RNG.integers(0, 256, (4, 5, 6), dtype=np.uint8)
+    np.save(tmp_path / "grey.npy", x)
+    samples = read(tmp_path / "grey.npy")
+    assert samples.image_shape == (5, 6) and samples.X.shape == (4, 30)
+    np.testing.assert_allclose(samples.X, x.reshape(4, -1) / 255.0, rtol=1e-6)
+    np.save(tmp_path / "real.npy", x / 10.0)
+    np.testing.assert_allclose(read(tmp_path / "real.npy").X, x.reshape(4, -1) / 10.0, rtol=1e-6)
+    np.save(tmp_path / "colour.npy", RNG.random((4, 3, 5, 6)))
+    assert read(tmp_path / "colour.npy").image_shape == (3, 5, 6)
+    np.save(tmp_path / "one.npy", RNG.random((4, 1, 5, 6)))
+    assert read(tmp_path / "one.npy").image_shape == (5, 6)
+
+
+def test_npz(tmp_path):
+    x, y = RNG.random((6, 2)), np.arange(6)
+    np.savez(tmp_path / "a.npz", X=x, y=y, other=np.zeros(3))
+    samples = read(tmp_path / "a.npz")
+    np.testing.assert_allclose(samples.X, x, rtol=1e-6)
+    np.testing.assert_array_equal(samples.labels, y)
+    np.savez(tmp_path / "b.npz", something=x)
+    np.testing.assert_allclose(read(tmp_path / "b.npz").X, x, rtol=1e-6)
+    np.savez(tmp_path / "c.npz", first=x, second=x * 2)
+    np.testing.assert_allclose(read(f"{tmp_path / 'c.npz'}:second").X, x * 2, rtol=1e-6)
+    with pytest.raises(DataError, match="first, second"):
+        read(f"{tmp_path / 'c.npz'}:third")
+
+
+@pytest.mark.parametrize("text, names", [
+    ("a,b\n1,2\n3,4\n", ["a", "b"]), ("1,2\n3,4\n", None), ("\ufeffa,b\r\n1,2\r\n\r\n3,4\r\n", ["a", "b"]),
+    ('"a","b"\n"1","2"\n3,4', ["a", "b"]), (" 1, 2\n 3 ,4e0\n", None),
+])
+def test_csv_with_and_without_a_header(text, names, tmp_path):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    samples = read(tmp_path / "t.csv")
+    np.testing.assert_array_equal(samples.X, [[1, 2], [3, 4]])
+    assert samples.feature_names == names
+
+
+def test_csv_labels_and_tabs(tmp_path):
+    (tmp_path / "t.csv").write_text("x,kind,y\n1,red,2\n3,blue,4\n")
+    samples = read(tmp_path / "t.csv", label="kind")
+    np.testing.assert_array_equal(samples.X, [[1, 2], [3, 4]])
+    assert samples.labels.tolist() == ["red", "blue"] and samples.feature_names == ["x", "y"]
+    (tmp_path / "t.tsv").write_text("1\t2\n3\t4\n")
+    np.testing.assert_array_equal(read(tmp_path / "t.tsv").X, [[1, 2], [3, 4]])
+    (tmp_path / "n.csv").write_text("1,2,a\n3,4,b\n")  # the first row is not all numbers: taken for a header
+    with pytest.raises(DataError, match="column 'a' holds 'b'"):
+        read(tmp_path / "n.csv")
+
+
+@pytest.mark.parametrize("code, dtype", [(0x08, "u1"), (0x09, "i1"), (0x0B, "i2"), (0x0C, "i4"), (0x0D, "f4"),
+                                         (0x0E, "f8")])
+def test_idx_of_every_type_packed_or_not(code, dtype, tmp_path):
+    x = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    data = struct.pack(">HBB3I", 0, code, 3, 2, 3, 4) + x.astype(x.dtype.newbyteorder(">")).tobytes()
+    (tmp_path / "x.idx").write_bytes(data)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(data))
+    for name in ("x.idx", "x.gz"):
+        back = read_idx(tmp_path / name)
+        assert back.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(back, x)
+    assert read(tmp_path / "x.idx").image_shape == (3, 4)
+
+
+def test_folders_of_images(tmp_path):
+    from PIL import Image
+
+    pixels = {}
+    for kind in ("cat", "dog"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(2):
+            pixels[kind, i] = RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+            Image.fromarray(pixels[kind, i]).save(tmp_path / "photos" / kind / f"{i}.png")
+    (tmp_path / "photos" / "notes.txt").write_text("not an image")
+    samples = read(tmp_path / "photos")
+    assert samples.labels.tolist() == ["cat", "cat", "dog", "dog"]
+    assert samples.image_shape == (3, 4, 5)
+    expected = pixels["dog", 1].transpose(2, 0, 1).reshape(-1) / 255.0
+    np.testing.assert_allclose(samples.X[3], expected, rtol=1e-6)
+
+    (tmp_path / "grey").mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((4, 5), 51 * i, np.uint8)).save(tmp_path / "grey" / f"{i}.png")
+    samples = read(tmp_path / "grey")
+    assert samples.image_shape == (4, 5) and samples.labels is None
+    np.testing.assert_allclose(samples.X[:, 0], [0, 0.2, 0.4], rtol=1e-6)
+    Image.fromarray(pixels["cat", 0]).save(tmp_path / "grey" / "z.png")
+    with pytest.raises(DataError, match="5x4 colour, 0.png is 5x4 grey"):
+        read(tmp_path / "grey")
