@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
@@ -200,5 +201,4 @@ class ImageKernels:
 
 def _matrix(a: Array, axes: int) -> Array:
     """A contiguous array as a matrix: the first `axes` axes in its rows, the others in its columns."""
-    rows = int(np.prod(a.shape[:axes]))
-    return a.reshape(rows, int(np.prod(a.shape[axes:])))
+    return a.reshape(math.prod(a.shape[:axes]), math.prod(a.shape[axes:]))

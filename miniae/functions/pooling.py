@@ -44,9 +44,6 @@ class SelectFromWindows(Function):
     def backward(self, gy):
         return self.be.max_pool_grad(gy, self.winner, self.windows, self.buffer_for(0))
 
-    def jvp(self, y, tx):
-        return SelectFromWindows(self.windows, self.winner)(tx)
-
 
 class AvgPool2D(Function):
     """y = the sum of x in each window over the window's size.   dL/dx = dL/dy over the size, at every element."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
+from miniae.backend.image import as_pair
 
 __all__ = ["broadcast_to", "concatenate", "flatten", "getitem", "pad", "reshape", "transpose"]
 
@@ -157,12 +158,11 @@ def broadcast_to(x: Any, shape: tuple[int, ...]) -> Tensor:
 
 
 def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """`x` with `value` put around it: `widths` gives (before, after) for each axis."""
+    """`x` with `value` put around it: `widths` gives (before, after) for each axis. Raises `ValueError` otherwise."""
     x = as_tensor(x)
-    widths = tuple((int(a), int(b)) for a, b in widths)
-    if len(widths) != x.ndim or any(min(w) < 0 for w in widths):
-        raise ValueError(f"pad needs (before, after), at least 0, for each of the {x.ndim} axes; got {widths}")
-    return Pad(widths, float(value))(x)
+    if not isinstance(widths, (tuple, list)) or len(widths) != x.ndim:
+        raise ValueError(f"pad needs (before, after) for each of the {x.ndim} axes, got {widths!r}")
+    return Pad(tuple(as_pair(f"widths[{axis}]", w, least=0) for axis, w in enumerate(widths)), float(value))(x)
 
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Tensor:

@@ -38,17 +38,11 @@ class Momentum(Optimizer):
         xp.subtract(p, self.scratch, out=p)
 
 
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     """v = momentum v + g,   p -= lr (g + momentum v): the gradient is taken as that of the point ahead.
 
     Nesterov, 1983, in the form of Sutskever et al., "On the importance of initialization and momentum", ICML 2013.
     """
-
-    state = ("velocity",)
-
-    def __init__(self, parameters: Iterable[Parameter], lr: float = 0.01, momentum: float = 0.9):
-        super().__init__(parameters, lr)
-        self.momentum = check_fraction("momentum", momentum)
 
     def update(self, p: Any, g: Any) -> None:
         xp, v = self.backend.xp, self.buffers["velocity"]
