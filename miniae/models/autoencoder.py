@@ -16,8 +16,7 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Build, Dense, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
 from miniae.optim import ClipByNorm, get_optimizer
-from miniae.training import Callback, Trainer
-from miniae.training.estimator import Estimator, NotFittedError, check_samples
+from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_samples
 
 # How many samples go through the network at once when nothing is learned.
 _CHUNK = 1024
@@ -103,6 +102,7 @@ class Autoencoder(Estimator):
 
     def _prepare(self, X: Any) -> np.ndarray:
         """Make the network and the scaling for this data; return the scaled data."""
+        self._check_parameters()
         X = check_samples(X)
         scaler = make_scaler(self.scaling)
         scaled = scaler.fit(X).transform(X)
@@ -111,6 +111,17 @@ class Autoencoder(Estimator):
         network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
         self._set_fitted(network, scaler)
         return scaled
+
+    def _check_parameters(self) -> None:
+        for name in ("code", "batch_size"):
+            check_count(name, getattr(self, name))
+        check_count("epochs", self.epochs, least=0)
+        for name in ("hidden", "decoder_hidden"):
+            sizes = getattr(self, name)
+            if isinstance(sizes, (str, int, float)):
+                raise ValueError(f"{name} is a list of layer sizes, [256, 64] for instance; got {sizes!r}")
+            for size in () if sizes is None else sizes:
+                check_count(f"every size in {name}", size)
 
     def _make_network(self, input_shape: Shape) -> AutoencoderNetwork:
         """The network these parameters describe, not yet built."""
@@ -123,8 +134,8 @@ class Autoencoder(Estimator):
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         flatten = [] if len(input_shape) == 1 else [Flatten()]
-        hidden = [Dense(units, self.activation, self.init) for units in self.hidden]
-        return Sequential([*flatten, *hidden, Dense(self.code, self.code_activation, self.init)])
+        hidden = [Dense(int(units), self.activation, self.init) for units in self.hidden]
+        return Sequential([*flatten, *hidden, Dense(int(self.code), self.code_activation, self.init)])
 
     def _dense_decoder(self, input_shape: Shape, encoder: Sequential) -> Sequential:
         """The encoder's sizes in reverse, or `decoder_hidden`; the last layer is linear."""
@@ -137,7 +148,7 @@ class Autoencoder(Estimator):
             layers = [TiedDense(s, self.activation if i < last else None) for i, s in enumerate(sources)]
         else:
             sizes = list(self.hidden)[::-1] if self.decoder_hidden is None else self.decoder_hidden
-            layers = [Dense(units, self.activation, self.init) for units in sizes]
+            layers = [Dense(int(units), self.activation, self.init) for units in sizes]
             layers.append(Dense(math.prod(input_shape), None, self.init))
         return Sequential([*layers, *reshape])
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from miniae.backend import Backend
 from miniae.data.scaling import scaler_from
 from miniae.data.storage import StorageError, load_tensors, save_tensors
@@ -33,7 +35,8 @@ def save(path: str | os.PathLike[str], model: Autoencoder, extra: dict[str, Any]
         "format": _FORMAT,
         "kind": "model",
         "class": type(model).__name__,
-        "params": {name: v for name, v in model.get_params().items() if name not in _IN_NETWORK},
+        "params": {**{name: _plain(v) for name, v in model.get_params().items() if name not in _IN_NETWORK},
+                   "seed": network.place.seed, "dtype": network.place.dtype},
         "network": layer_config(network),
         "input_shape": list(network.input_shape),
         "generators": {name: g.step for name, g in network.generators().items()},
@@ -76,6 +79,13 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
     model.encoder, model.decoder, model.corruption = network.encoder, network.decoder, network.corruption
     model.extra_ = header.get("extra", {})
     return model
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 def _part(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

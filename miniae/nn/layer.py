@@ -34,10 +34,13 @@ class Build:
     backend: str | Backend | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+        if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}")
-        if str(self.dtype) not in ("float32", "float64"):
+        dtype = {np.dtype(t): t for t in ("float32", "float64")}.get(_dtype_or_none(self.dtype))
+        if dtype is None:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype!r}")
+        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "dtype", dtype)
 
     def child(self, name: str) -> Build:
         return replace(self, name=f"{self.name}.{name}" if self.name else name)
@@ -197,6 +200,13 @@ class Layer:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _dtype_or_none(dtype: Any) -> np.dtype | None:
+    try:
+        return None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        return None
 
 
 def batch_shape(shape: Shape | None) -> str:

@@ -13,7 +13,7 @@ from miniae.backend.philox import Generator
 from miniae.nn import Build
 from miniae.optim import Momentum
 from miniae.rbm.machine import Machine
-from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_samples
+from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_samples
 
 # How many samples are worked on at once when nothing is learned.
 _CHUNK = 4096
@@ -106,9 +106,11 @@ class RBM(Estimator):
         return 0.001 if "gaussian" in (self.visible_units, self.hidden_units) else 0.1
 
     def _check_parameters(self) -> None:
-        if self.hidden < 1 or self.k < 1:
-            raise ValueError("an RBM needs at least 1 hidden unit and 1 Gibbs step, got "
-                             f"hidden={self.hidden}, k={self.k}")
+        for name in ("hidden", "k", "batch_size"):
+            check_count(name, getattr(self, name))
+        check_count("epochs", self.epochs, least=0)
+        if len(self.momentum) != 2 or not all(0 <= m < 1 for m in self.momentum):
+            raise ValueError(f"momentum is a pair of numbers in [0, 1), got {self.momentum!r}")
         if self.visible_bias not in ("zero", "data"):
             raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
         if self.visible_units == self.hidden_units == "gaussian":

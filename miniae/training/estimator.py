@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Estimator", "NotFittedError", "check_samples"]
+__all__ = ["Estimator", "NotFittedError", "check_count", "check_samples"]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -41,6 +41,13 @@ class Estimator:
         signature = inspect.signature(type(self).__init__).parameters
         changed = [f"{n}={v!r}" for n, v in self.get_params().items() if repr(v) != repr(signature[n].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int. Raises `ValueError` unless it is an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
 
 
 def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: bool = False,

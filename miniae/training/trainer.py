@@ -15,6 +15,7 @@ from miniae.backend.philox import host_generator
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback
+from miniae.training.estimator import check_count
 
 
 class TrainingDiverged(ArithmeticError):
@@ -52,10 +53,8 @@ class Trainer:
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
                  clip: Callable[[Optimizer], None] | None = None, callbacks: Sequence[Callback] = ()):
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.model, self.optimizer, self.clip = model, optimizer, clip
-        self.batch_size, self.seed = int(batch_size), int(seed)
+        self.batch_size, self.seed = check_count("batch_size", batch_size), check_count("seed", seed, least=0)
         self.callbacks = list(callbacks)
         self.backend = model.parameters()[0].backend
         self.dtype = model.parameters()[0].dtype
@@ -77,12 +76,12 @@ class Trainer:
         """
         rows = self._on_device(data)
         held_out = None if validation is None else self._on_device(validation)
-        self.epochs, self.stop = epochs, False
+        self.epochs, self.stop = check_count("epochs", epochs, least=0), False
         self.batches = -(-len(rows[0]) // self.batch_size)
         last_good = self.model.state_dict()
         try:
             self._tell("on_train_begin")
-            while self.epoch < epochs and not self.stop:
+            while self.epoch < self.epochs and not self.stop:
                 try:
                     self._tell("on_epoch_begin")
                     self.history.append(self._run_epoch(rows, held_out))

@@ -32,6 +32,14 @@ def test_a_model_comes_back_the_same(settings, blobs, tmp_path, backend):
     assert again.history_[0]["loss"] < model.history_[0]["loss"]
 
 
+def test_settings_of_numpys_types(blobs, tmp_path):
+    model = Autoencoder(np.array([8, 4]), np.int64(3), epochs=1, seed=np.int64(2), dtype=np.float64).fit(blobs)
+    model.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    assert again.get_params()["hidden"] == [8, 4] and again.dtype == "float64" and again.seed == 2
+    np.testing.assert_array_equal(again.transform(blobs), model.transform(blobs))
+
+
 def test_a_convolutional_model_comes_back_the_same(tmp_path):
     x = np.random.default_rng(0).random((6, 1, 8, 8), np.float32)
     encoder = nn.Sequential([nn.Conv2D(2, 3), nn.BatchNorm(), nn.Flatten(), nn.Dense(4)])

@@ -153,7 +153,9 @@ def test_bad_data(data, message):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"hidden": 0}, "at least 1 hidden"), ({"k": 0}, "1 Gibbs step"), ({"visible_bias": "mean"}, "zero or data"),
+    ({"hidden": 0}, "hidden must be an integer of at least 1"), ({"k": 0}, "k must be"),
+    ({"hidden": "3"}, "hidden must be"), ({"momentum": (0.5, 1.5)}, "pair of numbers"), ({"epochs": 1.5}, "epochs"),
+    ({"visible_bias": "mean"}, "zero or data"),
     ({"visible_units": "gaussian", "hidden_units": "gaussian"}, "both sides"), ({"visible_units": "x"}, "bernoulli"),
     ({"batch_size": 0}, "batch_size"),
 ])
