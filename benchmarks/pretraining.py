@@ -1,18 +1,18 @@
 """Does pretraining pay? The default run, the same network without pretraining for the same time, and PCA.
 
-    python benchmarks/pretraining.py          writes benchmarks/results/pretraining.json
+    python benchmarks/pretraining.py          writes benchmarks/results/pretraining.json and digits.png
 
 The network without pretraining gets as many epochs as fit into the time that pretraining and fine-tuning took together,
-with the better of two ways to start: the initial weights of the library's default, and Glorot's with ReLU units.
+once with the same sigmoid units and once with ReLU units, both from Glorot's initial weights.
 """
 
 import time
 
-from results import write
+from results import FOLDER, write
 
 from miniae import Autoencoder
 from miniae.models import PCA
-from miniae.report import metrics
+from miniae.report import metrics, pictures
 from miniae.tasks import Run, RunConfig
 from miniae.training import Callback
 
@@ -44,6 +44,8 @@ for name, activation in (("sigmoid", "sigmoid"), ("relu", "relu")):
     results[f"not_pretrained_{name}_epochs"] = len(model.history_)
 pca = PCA(config.layers[-1]).fit(run.train)
 results["pca"] = metrics.squared_error(test, pca.reconstruct(test))
+pictures.reconstructions(FOLDER / "digits.png", test, {"autoencoder": pretrained.reconstruct(test),
+                                                       "PCA": pca.reconstruct(test)}, run.data.image_shape)
 for name, value in results.items():
     print(f"{name:32s} {value:.4g}")
 write("pretraining", results)

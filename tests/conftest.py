@@ -29,3 +29,11 @@ def data_dir() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs real data: set MINIAE_DATA to a folder with mnist/, fashion-mnist/, ...")
     return Path(folder)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A skipped test must not be mistaken for one that passed."""
+    skipped = [str(r.longrepr) for r in terminalreporter.stats.get("skipped", [])]
+    gpu = sum("backend cupy" in why for why in skipped)
+    if gpu:
+        terminalreporter.write_line(f"{gpu} tests need an NVIDIA GPU and did not run here")
