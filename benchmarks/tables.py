@@ -74,7 +74,7 @@ def gradients():
     third = -(-len(rows) // 3)
     columns = [rows[i * third:(i + 1) * third] for i in range(3)]
     wide = [sum((c[i] if i < len(c) else ["", "", ""] for c in columns), []) for i in range(third)]
-    return table(["function", "gradient", "jvp"] * 3, wide) + "\n\n" + made_by(content)
+    return table(["function or layer", "gradient", "jvp"] * 3, wide) + "\n\n" + made_by(content)
 
 
 TABLES = {f.__name__: f for f in (pretraining, anchors, speed, gradients)}

@@ -1,6 +1,6 @@
 """Compare gradients with central differences in float64 and print a table.
 
-Without a model or layers: every function of miniae. With a model file or --layers: every parameter of that autoencoder,
+Without a model or layers: every function and every kind of layer. With a model file or --layers: every parameter of that autoencoder,
 through its loss, on random inputs.
 """
 
@@ -46,9 +46,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _functions(backend: object) -> list[tuple[str, tuple[float, ...]]]:
     from miniae.functions.catalogue import check_all
+    from miniae.nn.catalogue import check_layers
 
     return [(row.name, tuple(e for e in (row.gradient_error, row.jvp_error) if e is not None))
-            for row in check_all(backend)]
+            for row in [*check_all(backend), *check_layers(backend)]]
 
 
 def _network(args: argparse.Namespace, backend: object) -> object:

@@ -127,8 +127,10 @@ class Autoencoder(Estimator):
         """The network these parameters describe, not yet built."""
         if (self.encoder is None) != (self.decoder is None):
             raise ValueError("give both an encoder and a decoder, or neither")
-        encoder = self.encoder or self._dense_encoder(input_shape)
-        decoder = self.decoder or self._dense_decoder(input_shape, encoder)
+        encoder, decoder = self.encoder, self.decoder
+        if encoder is None:
+            encoder = self._dense_encoder(input_shape)
+            decoder = self._dense_decoder(input_shape, encoder)
         return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, self.corruption, self.l1,
                                   self.l2)
 
