@@ -1,7 +1,7 @@
 """Compare gradients with central differences in float64 and print a table.
 
-Without a model or layers: every function and every kind of layer. With a model file or --layers: every parameter of that autoencoder,
-through its loss, on random inputs.
+Without a model or layers: every function and every kind of layer. With a model file or --layers: every parameter of
+that autoencoder, through its loss, on random inputs.
 """
 
 from __future__ import annotations
