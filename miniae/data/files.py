@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def _read_numpy(path: Path, key: str) -> Samples:
             return _of_array(loaded[wanted], loaded[label] if label else None, path)
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, AttributeError) as why:
+    except Exception as why:  # NumPy, zipfile, zlib and Python's tokenizer each have their own for a damaged file
         reason = str(why).splitlines()[0] if str(why) else type(why).__name__
         if "pickle" in reason:
             reason = "it holds Python objects, which are not loaded because that could run code"
@@ -127,7 +126,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_images(folder: Path) -> Samples:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file())
     if not paths:
@@ -138,7 +137,7 @@ def _read_images(folder: Path) -> Samples:
             with Image.open(path) as image:
                 grey = image.mode in ("1", "L", "LA", "I", "I;16", "F")
                 array = np.asarray(image.convert("L" if grey else "RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as why:
+        except Exception as why:  # each of Pillow's decoders has its own for a damaged file
             raise DataError(f"{path} can't be read as an image ({why}): repair or remove it") from None
         if pixels and array.shape != pixels[0].shape:
             raise DataError(f"{path} is {_size(array)}, {paths[0].name} is {_size(pixels[0])}: bring all images to one "

@@ -46,4 +46,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     if len(data) - start != expected:
         raise DataError(f"{path} has {len(data) - start} bytes of data, its header says {expected} for shape {shape}: "
                         "it is truncated or damaged, get it again")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    try:
+        return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    except ValueError as why:  # more axes than NumPy has, for instance
+        raise DataError(f"{path} says that its shape is {shape[:8]}, which can't be ({why}): get it again") from None

@@ -89,6 +89,24 @@ def test_idx_of_every_type_packed_or_not(code, dtype, tmp_path):
     assert read(tmp_path / "x.idx").image_shape == (3, 4)
 
 
+def test_a_damaged_array_is_refused_wherever_the_damage_is(tmp_path):
+    """Every byte of the header of a small file set to every one of a few values, and every truncation."""
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(6.0).reshape(2, 3))
+    whole = path.read_bytes()
+    for position in range(128):
+        for value in (0, 10, 34, 39, 40, 123, 255):
+            path.write_bytes(whole[:position] + bytes([value]) + whole[position + 1:])
+            try:
+                read(path)
+            except DataError as why:
+                assert "\n" not in str(why)
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="x.npy"):
+            read(path)
+
+
 def test_folders_of_images(tmp_path):
     from PIL import Image
 
