@@ -87,6 +87,7 @@ class RBM(Estimator):
         X = check_samples(X, unit_interval=machine.visible_units.unit_interval)
         if X.ndim != 2:
             raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")
+        X = X.astype(self.dtype)
         machine.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
         if self.visible_bias == "data":
             machine.visible_bias.assign(data_bias(X, machine.visible_units.unit_interval).astype(self.dtype))

@@ -69,6 +69,13 @@ def test_the_same_seed_gives_the_same_weights_on_every_backend(settings, backend
         np.testing.assert_array_equal(again.machine_.weight.numpy(), on_this.machine_.weight.numpy())
 
 
+@pytest.mark.parametrize("dtype", [bool, "int64", "uint8"])
+def test_integers_and_booleans_are_states_too(dtype, backend):
+    data = bars(40)
+    weights = [RBM(4, epochs=1).fit(x).machine_.weight.numpy() for x in (data, data.astype(dtype))]
+    np.testing.assert_array_equal(*weights)
+
+
 def test_one_update_by_hand():
     """One batch, CD-1 with means for everything but the drawn hidden states: the published update."""
     data = bars(40)
