@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.backend.philox import Generator
+from miniae.backend.philox import Generator, host_generator
 from miniae.nn import Build
 from miniae.optim import Momentum
 from miniae.rbm.machine import Machine
@@ -79,16 +80,20 @@ class RBM(Estimator):
     # ---------------------------------------------------------------- training
 
     def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> RBM:
-        """Train from the start. X: (N, visible), in [0, 1] for Bernoulli units. y is not used."""
+        """Train from the start. X: (N, visible), in [0, 1] for Bernoulli units; y is not used.
+
+        `validation` is data of the same kind, whose reconstruction error is found after every epoch.
+        """
         self._check_parameters()
         machine = Machine(self.hidden, self.visible_units, self.hidden_units, self.init_std, self.k,
                           self.batch_size if self.persistent else 0, self.sample_visible, self.weight_cost,
                           self.sparsity_target, self.sparsity_cost)
-        X = check_samples(X, unit_interval=machine.visible_units.unit_interval)
+        X = check_samples(X)
         if X.ndim != 2:
             raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")
-        X = X.astype(self.dtype)
         machine.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
+        X = visible_states(machine, X)
+        held_out = None if validation is None else visible_states(machine, validation, "validation")
         if self.visible_bias == "data":
             machine.visible_bias.assign(data_bias(X, machine.visible_units.unit_interval).astype(self.dtype))
         self.machine_, self.n_features_in_ = machine, X.shape[1]
@@ -97,7 +102,7 @@ class RBM(Estimator):
         trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
                           callbacks=[switch, *callbacks])
         self.history_ = trainer.history
-        trainer.fit(X, self.epochs, validation=validation)
+        trainer.fit(X, self.epochs, validation=held_out)
         return self
 
     def learning_rate(self) -> float:
@@ -109,9 +114,17 @@ class RBM(Estimator):
     def _check_parameters(self) -> None:
         for name in ("hidden", "k", "batch_size"):
             check_count(name, getattr(self, name))
-        check_count("epochs", self.epochs, least=0)
-        if len(self.momentum) != 2 or not all(0 <= m < 1 for m in self.momentum):
-            raise ValueError(f"momentum is a pair of numbers in [0, 1), got {self.momentum!r}")
+        for name in ("epochs", "momentum_switch"):
+            check_count(name, getattr(self, name), least=0)
+        for name in ("weight_cost", "sparsity_cost", "init_std", *(["lr"] if self.lr is not None else [])):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+        if not isinstance(self.sparsity_target, numbers.Real) or not math.isfinite(self.sparsity_target):
+            raise ValueError(f"sparsity_target must be a finite number, got {self.sparsity_target!r}")
+        pair = self.momentum if isinstance(self.momentum, (tuple, list)) else ()
+        if len(pair) != 2 or not all(isinstance(m, numbers.Real) and 0 <= m < 1 for m in pair):
+            raise ValueError(f"momentum is a pair of numbers in [0, 1), at first and later; got {self.momentum!r}")
         if self.visible_bias not in ("zero", "data"):
             raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
         if self.visible_units == self.hidden_units == "gaussian":
@@ -126,7 +139,8 @@ class RBM(Estimator):
 
     def inverse_transform(self, H: Any) -> np.ndarray:
         """The means of the visible units: (N, hidden) to (N, visible)."""
-        return self._rows(self._machine().visible_mean, check_samples(H, (self.hidden,), name="H"))
+        machine = self._machine()
+        return self._rows(machine.visible_mean, check_samples(H, (machine.hidden,), name="H"))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Up and down again, by means: (N, visible) to (N, visible)."""
@@ -141,9 +155,31 @@ class RBM(Estimator):
         """-F(v), the log-probability up to a constant: larger is more normal. (N, visible) to (N,)."""
         return -self.free_energy(X)
 
+    def pseudo_likelihood(self, X: Any, seed: int = 0) -> np.ndarray:
+        """An estimate of log p(v_1 | others) + log p(v_2 | others) + ..., a number a row: (N, visible) to (N,).
+
+        It needs no Z, and larger is better. One unit i a row is drawn by `seed`, and its term counts for all `visible`:
+        log p(v_i | others) = -softplus(F(v) - F(v with v_i flipped)). For Bernoulli visible units in states 0 and 1;
+        raises `ValueError` for others. Besag, "Statistical analysis of non-lattice data", 1975.
+        """
+        machine = self._machine()
+        if not machine.visible_units.unit_interval:
+            raise ValueError(f"the pseudo-likelihood flips states 0 and 1: it is not for {machine.visible_units.name} "
+                             "visible units")
+        states = self._check(X)
+        if not ((states == 0) | (states == 1)).all():
+            raise ValueError("X holds values between 0 and 1, the pseudo-likelihood needs states: use X > 0.5, say")
+        rows, (n, visible) = np.arange(len(states)), states.shape
+        chosen = host_generator(seed, "pseudo-likelihood").integers(visible, size=n)
+        flipped = states.copy()
+        flipped[rows, chosen] = 1 - states[rows, chosen]
+        return -visible * np.logaddexp(0.0, self.free_energy(states) - self.free_energy(flipped))
+
     def sample(self, n: int = 1, steps: int = 1000, seed: int = 0, start: Any = None) -> np.ndarray:
         """`n` visible states (n, visible) after `steps` steps of Gibbs sampling, from `start` or from random states."""
         machine = self._machine()
+        check_count("n", n, least=0)
+        check_count("steps", steps, least=0)
         rng = Generator(seed, "sample", machine.be)
         if start is None:
             mean = rng.uniform((n, self.n_features_in_), machine.place.dtype)
@@ -160,13 +196,21 @@ class RBM(Estimator):
         return np.concatenate(parts)
 
     def _check(self, X: Any) -> np.ndarray:
-        machine = self._machine()
-        return check_samples(X, machine.input_shape, machine.visible_units.unit_interval)
+        return visible_states(self._machine(), X)
 
     def _machine(self) -> Machine:
         if not hasattr(self, "machine_"):
             raise NotFittedError("this RBM is not trained yet: call fit(X) first")
         return self.machine_
+
+
+def visible_states(machine: Machine, X: Any, name: str = "X") -> np.ndarray:
+    """`X` as states of the machine's visible units, in its dtype. Raises `ValueError` or `TypeError` if it can't be."""
+    X = check_samples(X, machine.input_shape, name=name)
+    if machine.visible_units.unit_interval and not (X.min() >= 0 and X.max() <= 1):
+        raise ValueError(f"{name} ranges from {X.min():g} to {X.max():g}, but {machine.visible_units.name} visible "
+                         "units need values in [0, 1]: scale the data, or choose visible_units='gaussian'")
+    return X.astype(machine.place.dtype, copy=False)
 
 
 def data_bias(X: np.ndarray, unit_interval: bool) -> np.ndarray:

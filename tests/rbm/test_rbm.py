@@ -69,13 +69,6 @@ def test_the_same_seed_gives_the_same_weights_on_every_backend(settings, backend
         np.testing.assert_array_equal(again.machine_.weight.numpy(), on_this.machine_.weight.numpy())
 
 
-@pytest.mark.parametrize("dtype", [bool, "int64", "uint8"])
-def test_integers_and_booleans_are_states_too(dtype, backend):
-    data = bars(40)
-    weights = [RBM(4, epochs=1).fit(x).machine_.weight.numpy() for x in (data, data.astype(dtype))]
-    np.testing.assert_array_equal(*weights)
-
-
 def test_one_update_by_hand():
     """One batch, CD-1 with means for everything but the drawn hidden states: the published update."""
     data = bars(40)
@@ -112,6 +105,56 @@ def test_momentum_switches():
     assert seen == [0.5, 0.5, 0.9, 0.9]
 
 
+def small(seed: int = 0, **settings) -> RBM:
+    """An RBM of 6 visible and 4 hidden units with random parameters, in float64."""
+    rng = np.random.default_rng(seed)
+    rbm = RBM(4, epochs=0, dtype="float64", **settings).fit(np.zeros((1, 6)))
+    for p in rbm.machine_.parameters():
+        p.assign(rng.standard_normal(p.shape))
+    return rbm
+
+
+def test_sampling_reaches_the_distribution_and_takes_its_steps(backend):
+    """Pearson's statistic over 64 states: mean 63 and standard deviation 11.2 for samples of p, more for others."""
+    rbm, n = small(), 4000
+    p = np.exp(rbm.score_samples(list(itertools.product([0.0, 1.0], repeat=6))))
+    p /= p.sum()
+
+    def statistic(steps: int) -> float:
+        index = (rbm.sample(n, steps=steps) @ 2 ** np.arange(6)[::-1]).astype(int)
+        return float((n * (np.bincount(index, minlength=64) / n - p) ** 2 / p).sum())
+
+    assert statistic(60) < 63 + 5 * 11.3
+    assert statistic(0) > statistic(1) > 63 + 10 * 11.3
+
+
+def test_pseudo_likelihood_against_every_conditional(backend):
+    """log p(v_i | others) from p(v) and p(v with v_i flipped): each estimate is 6 of these, their mean is the sum."""
+    rbm = small(1)
+    every = np.array(list(itertools.product([0.0, 1.0], repeat=6)))
+    log_p = dict(zip(map(tuple, every), rbm.score_samples(every), strict=True))
+    v = every[37]
+    flips = [np.where(np.arange(6) == i, 1 - v, v) for i in range(6)]
+    terms = np.array([log_p[tuple(v)] - np.logaddexp(log_p[tuple(v)], log_p[tuple(f)]) for f in flips])
+    n = 6000
+    estimates = rbm.pseudo_likelihood(np.tile(v, (n, 1)))
+    assert estimates.shape == (n,)
+    assert np.abs(estimates[:, None] - 6 * terms).min(axis=1).max() < 1e-9
+    assert abs(estimates.mean() - terms.sum()) < 5 * estimates.std() / np.sqrt(n)
+    np.testing.assert_array_equal(rbm.pseudo_likelihood(every, seed=2), rbm.pseudo_likelihood(every, seed=2))
+    assert (rbm.pseudo_likelihood(every, seed=2) != rbm.pseudo_likelihood(every, seed=3)).any()
+
+
+def test_pseudo_likelihood_rises_and_wants_states():
+    data = bars(300)
+    before, after = (RBM(20, epochs=e, batch_size=50).fit(data).pseudo_likelihood(data) for e in (0, 60))
+    assert before.dtype == np.float32 and after.mean() > before.mean() + 2
+    with pytest.raises(ValueError, match="X > 0.5"):
+        RBM(3, epochs=1).fit(data).pseudo_likelihood(data * 0.4)
+    with pytest.raises(ValueError, match="not for gaussian"):
+        RBM(3, epochs=1, visible_units="gaussian").fit(data).pseudo_likelihood(data)
+
+
 def test_samples_are_states_and_repeat_by_seed():
     rbm = RBM(8, epochs=20).fit(bars(200))
     first = rbm.sample(5, steps=10, seed=1)
@@ -120,6 +163,31 @@ def test_samples_are_states_and_repeat_by_seed():
     np.testing.assert_array_equal(first, rbm.sample(5, steps=10, seed=1))
     assert (first != rbm.sample(5, steps=10, seed=2)).any()
     assert rbm.sample(steps=3, start=bars(4)).shape == (4, 9)
+    assert rbm.sample(0, steps=2).shape == (0, 9)
+    for wrong in ({"n": -1}, {"n": 2.5}, {"steps": -1}):
+        with pytest.raises(ValueError, match="must be an integer of at least 0"):
+            rbm.sample(**wrong)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint8", "float16", "float64"])
+def test_data_of_any_kind_of_number(dtype, backend):
+    """States are as good as integers or truth values, in training, validation and use."""
+    data = bars(60)
+    expected = RBM(5, epochs=2, batch_size=25, visible_bias="data").fit(data, validation=data)
+    rbm = RBM(5, epochs=2, batch_size=25, visible_bias="data").fit(data.astype(dtype), validation=data.astype(dtype))
+    np.testing.assert_array_equal(rbm.machine_.weight.numpy(), expected.machine_.weight.numpy())
+    assert rbm.history_[-1]["val_loss"] == expected.history_[-1]["val_loss"]
+    np.testing.assert_array_equal(rbm.transform(data.astype(dtype)), expected.transform(data))
+    assert rbm.transform(data.astype(dtype)).dtype == np.float32
+
+
+def test_defaults_of_the_published_recipe():
+    assert RBM().learning_rate() == 0.1
+    assert RBM(hidden_units="gaussian").learning_rate() == RBM(visible_units="gaussian").learning_rate() == 0.001
+    assert RBM(lr=0.05, hidden_units="gaussian").learning_rate() == 0.05
+    machine = RBM(200, epochs=0).fit(np.zeros((1, 300))).machine_
+    assert machine.weight.numpy().std() == pytest.approx(0.1, rel=5 / np.sqrt(2 * 200 * 300))
+    assert not machine.visible_bias.numpy().any() and not machine.hidden_bias.numpy().any()
 
 
 def test_sparsity_target_lowers_the_activity():
@@ -148,7 +216,7 @@ def test_data_bias_gives_the_means():
 
 @pytest.mark.parametrize("data, message", [
     (np.array([[0.0, np.nan]]), "nan at index"),
-    (np.array([[0.0, 2.0]]), "values in \\[0, 1\\]"),
+    (np.array([[0.0, 2.0]]), "values in \\[0, 1\\]: scale the data, or choose visible_units='gaussian'"),
     (np.zeros((0, 3)), "nothing in it"),
     (np.zeros(3), "expected \\(samples, features\\)"),
     (np.zeros((2, 3, 3)), "vectors"),
@@ -159,12 +227,25 @@ def test_bad_data(data, message):
         RBM(3).fit(data)
 
 
+@pytest.mark.parametrize("validation, message", [
+    (np.full((2, 9), np.nan), "validation holds nan"), (np.full((2, 9), 7.0), "validation ranges from 7 to 7"),
+    (np.zeros((2, 4)), "validation has samples of shape"),
+])
+def test_bad_validation_data(validation, message):
+    with pytest.raises(ValueError, match=message):
+        RBM(3, epochs=1).fit(bars(10), validation=validation)
+
+
 @pytest.mark.parametrize("settings, message", [
     ({"hidden": 0}, "hidden must be an integer of at least 1"), ({"k": 0}, "k must be"),
     ({"hidden": "3"}, "hidden must be"), ({"momentum": (0.5, 1.5)}, "pair of numbers"), ({"epochs": 1.5}, "epochs"),
     ({"visible_bias": "mean"}, "zero or data"),
     ({"visible_units": "gaussian", "hidden_units": "gaussian"}, "both sides"), ({"visible_units": "x"}, "bernoulli"),
-    ({"batch_size": 0}, "batch_size"),
+    ({"batch_size": 0}, "batch_size"), ({"momentum": 0.9}, "pair of numbers"), ({"momentum": "ab"}, "pair of numbers"),
+    ({"weight_cost": float("nan")}, "weight_cost must be a finite number"), ({"weight_cost": "x"}, "weight_cost must"),
+    ({"sparsity_cost": -1}, "sparsity_cost must"), ({"sparsity_target": float("inf")}, "sparsity_target must"),
+    ({"init_std": -0.1}, "init_std must"), ({"lr": "fast"}, "lr must"), ({"lr": -1}, "lr must"),
+    ({"momentum_switch": -1}, "momentum_switch must"),
 ])
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
@@ -176,6 +257,8 @@ def test_not_fitted_and_wrong_width():
         RBM().transform(bars(2))
     with pytest.raises(ValueError, match="made for \\(9,\\)"):
         RBM(3, epochs=1).fit(bars(10)).transform(np.zeros((2, 4)))
+    rbm = RBM(3, epochs=1).fit(bars(10)).set_params(hidden=7)  # which the next fit will use
+    assert rbm.inverse_transform(np.zeros((2, 3))).shape == (2, 9)
 
 
 def test_params_are_only_stored():
