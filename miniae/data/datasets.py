@@ -11,6 +11,7 @@ import numpy as np
 
 from miniae.data.digits import load_digits
 from miniae.data.download import cache_folder, fetch
+from miniae.data.errors import DataError
 from miniae.data.idx import read_idx
 
 __all__ = ["DATASETS", "Dataset", "load"]
@@ -73,7 +74,12 @@ def _digits() -> Dataset:
 
 def _idx_dataset(name: str) -> Dataset:
     paths = [_locate(name, file) for file in _FILES[name]]
-    train, train_labels, test, test_labels = [read_idx(path) for path in paths]
+    arrays = [read_idx(path) for path in paths]
+    for path, array, labels in zip(paths[::2], arrays[::2], arrays[1::2], strict=True):
+        if array.ndim != 3 or array.dtype != np.uint8 or labels.shape != array.shape[:1]:
+            raise DataError(f"{path} holds {array.dtype} of shape {array.shape} with labels of shape {labels.shape}, "
+                            "expected bytes of shape (images, height, width) and as many labels: get the files again")
+    train, train_labels, test, test_labels = arrays
     return _of_images(name, train, test, train_labels, test_labels)
 
 

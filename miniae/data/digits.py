@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from miniae.data.idx import read_idx
+from miniae.data.storage import writing
 
 __all__ = ["load_digits"]
 
@@ -39,8 +40,11 @@ def make(source: Path, out: Path) -> None:
     labels = [read_idx(source / f"{part}-labels-idx1-ubyte.gz") for part in ("train", "t10k")]
     parts = [images[0][:TRAIN], images[1][:TEST], labels[0][:TRAIN], labels[1][:TEST]]
     raw = b"".join(part.tobytes() for part in parts)
-    out.write_bytes(lzma.compress(raw, format=lzma.FORMAT_XZ, filters=_FILTERS))
+    with writing(out) as temporary:
+        temporary.write_bytes(lzma.compress(raw, format=lzma.FORMAT_XZ, filters=_FILTERS))
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m miniae.data.digits MNIST_FOLDER OUT")
     make(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -48,7 +48,7 @@ def fetch(name: str, mirrors: Sequence[str], sha256: str, size: int, folder: Pat
                 _download(mirror + name, temporary)
                 _check(temporary, sha256, size)
             return path
-        except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as why:
+        except ValueError as why:
             reasons.append(f"{mirror}: {why}")
     raise DataError(f"can't download {name} ({'; '.join(reasons)}). Put it into {folder}, or set MINIAE_DATA to a "
                     "folder that has it")
@@ -76,12 +76,15 @@ def _download(url: str, path: Path) -> None:
 def _check(path: Path, sha256: str, size: int) -> None:
     """Raise unless the file unpacks to exactly what is expected; never unpacks more than that."""
     digest, total = hashlib.sha256(), 0
-    with gzip.open(path) as file:
-        while block := file.read(1 << 20):
-            total += len(block)
-            if total > size:
-                raise ValueError(f"the file unpacks to more than the expected {size} bytes")
-            digest.update(block)
+    try:
+        with gzip.open(path) as file:
+            while block := file.read(1 << 20):
+                total += len(block)
+                if total > size:
+                    raise ValueError(f"the file unpacks to more than the expected {size} bytes")
+                digest.update(block)
+    except (OSError, EOFError, zlib.error) as why:
+        raise ValueError(f"the file can't be unpacked ({why})") from None
     if total != size or digest.hexdigest() != sha256:
         raise ValueError(f"the checksum of the {total} unpacked bytes is {digest.hexdigest()[:12]}..., "
                          f"expected {sha256[:12]}... of {size}")

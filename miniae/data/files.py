@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ _LABEL_KEYS = ("y", "labels", "target")
 class Samples:
     """Samples (N, features), their labels or None, the shape of one as an image or None, the features' names or None.
 
-    Pixels that come as bytes are scaled to [0, 1]; other numbers are as they are in the file.
+    Pixels that come as integers of 8 bits (in pictures, of 16 too) are scaled to [0, 1]; other numbers are as they are
+    in the file. X is float32, or float64 where float32 would lose digits.
     """
 
     X: np.ndarray
@@ -38,16 +40,17 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
 
     `label` names the column of a table that holds labels. In an .npz file the samples are called X, x, data, images or
     train (or are the only array, or are named as in `file.npz:name`), the labels y, labels or target. Arrays of three
-    or more axes are images. Raises `DataError`, in one line, for anything that can't be used.
+    axes are grey images, of four images with channels first. In a folder, the names of the folders below it are the
+    labels, and hidden files are left out. Raises `DataError`, in one line, for anything that can't be used.
     """
     text = os.fspath(path)
     file, _, key = text.rpartition(":") if ".npz:" in text else (text, "", "")
     path = Path(file)
+    if not os.path.exists(file):  # unlike Path.exists, False for names that no file can have
+        raise DataError(f"{file[:200]!r} does not exist: give a data set's name, or the path of a .npy, .npz, .csv or "
+                        "IDX file or of a folder of images")
     if path.is_dir():
         return _read_images(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a data set's name, or the path of a .npy, .npz, .csv or IDX file "
-                        "or of a folder of images")
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _read_table(path, "\t" if suffix == ".tsv" else ",", label)
@@ -64,13 +67,9 @@ def _read_numpy(path: Path, key: str) -> Samples:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
-                return _of_array(loaded, None, path)
-            names = list(loaded.keys())
-            wanted = key or next((k for k in _KEYS if k in names), names[0] if len(names) == 1 else "")
-            if wanted not in names:
-                raise DataError(f"{path} holds {', '.join(names) or 'nothing'}: say which with {path.name}:NAME")
-            label = next((k for k in _LABEL_KEYS if k in names and k != wanted), None)
-            return _of_array(loaded[wanted], loaded[label] if label else None, path)
+                array, labels = loaded, None
+            else:
+                array, labels = _named_arrays(loaded, key, path)
     except DataError:
         raise
     except Exception as why:  # NumPy, zipfile, zlib and Python's tokenizer each have their own for a damaged file
@@ -78,42 +77,57 @@ def _read_numpy(path: Path, key: str) -> Samples:
         if "pickle" in reason:
             reason = "it holds Python objects, which are not loaded because that could run code"
         raise DataError(f"{path} can't be read ({reason}): save it again with numpy.save or numpy.savez") from None
+    return _of_array(array, labels, path)
+
+
+def _named_arrays(archive: Any, key: str, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    names = list(archive.keys())
+    wanted = key or next((k for k in _KEYS if k in names), names[0] if len(names) == 1 else "")
+    if wanted not in names:
+        raise DataError(f"{path} holds {', '.join(names) or 'nothing'}: say which with {path.name}:NAME")
+    label = next((k for k in _LABEL_KEYS if k in names and k != wanted), None)
+    arrays = [archive[name] for name in (wanted, label) if name]
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        raise DataError(f"{path} holds something other than an array: save it again with numpy.savez")
+    return arrays[0], arrays[1] if label else None
 
 
 def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+            reader = csv.reader(file, delimiter=delimiter)
+            lines = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as why:
         raise DataError(f"{path} is not a text table ({why}): save it as UTF-8 CSV") from None
     except OSError as why:
         raise DataError(f"{path} can't be read: {why.strerror}") from None
-    if not rows:
+    if not lines:
         raise DataError(f"{path} is empty: expected rows of numbers")
-    header = None if all(_is_number(cell) for cell in rows[0]) else [cell.strip() for cell in rows.pop(0)]
-    first_line = 2 if header else 1
-    if not rows:
+    # A cell without text is a missing number, and no sign of a header.
+    numbers = all(_is_number(cell) or not cell.strip() for cell in lines[0][1])
+    header = None if numbers else [cell.strip() for cell in lines.pop(0)[1]]
+    if not lines:
         raise DataError(f"{path} has a header and no rows: expected rows of numbers below it")
-    width = len(header or rows[0])
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            raise DataError(f"{path} row {i + first_line} has {len(row)} cells, expected {width} as in the first: "
-                            "every row needs the same number")
+    width = len(header or lines[0][1])
     names = header or [str(i) for i in range(width)]
-    if label is not None and label not in names:
-        raise DataError(f"{path} has no column {label!r} for labels: expected one of {', '.join(names[:20])}")
+    if label is not None and names.count(label) != 1:
+        raise DataError(f"{path} has {names.count(label) or 'no'} column{'s' * (label in names)} {label!r} for labels: "
+                        f"expected one of {', '.join(names[:20])}")
     columns = [i for i in range(width) if names[i] != label]
     if not columns:
         raise DataError(f"{path} has no column beside the labels {label!r}: expected features too")
-    X = np.empty((len(rows), len(columns)), np.float32)
-    for r, row in enumerate(rows):
-        for c, i in enumerate(columns):
-            try:
-                X[r, c] = float(row[i])
-            except ValueError:
-                raise DataError(f"{path} row {r + first_line}, column {names[i]!r} holds {row[i]!r}, expected a "
-                                "number: drop the column, encode it, or name it as the label") from None
-    labels = None if label is None else np.array([row[names.index(label)].strip() for row in rows])
+    X = np.empty((len(lines), len(columns)))
+    for r, (line, row) in enumerate(lines):
+        if len(row) != width:
+            raise DataError(f"{path} row {line} has {len(row)} cells, expected {width} as in the first: every row "
+                            "needs the same number")
+        try:
+            X[r] = [float(row[i]) for i in columns]
+        except ValueError:
+            bad = next(i for i in columns if not _is_number(row[i]))
+            raise DataError(f"{path} row {line}, column {names[bad]!r} holds {row[bad][:80]!r}, expected a number: "
+                            "drop the column, encode it, or name it as the label") from None
+    labels = None if label is None else np.array([row[names.index(label)].strip() for _, row in lines])
     return _checked(Samples(X, labels, None, [names[i] for i in columns] if header else None), path)
 
 
@@ -126,33 +140,50 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_images(folder: Path) -> Samples:
-    from PIL import Image
-
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file()
+                   and not any(part.startswith(".") for part in p.relative_to(folder).parts))
     if not paths:
         raise DataError(f"{folder} holds no images: expected files ending in {', '.join(sorted(_IMAGES))}")
-    pixels: list[np.ndarray] = []
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                grey = image.mode in ("1", "L", "LA", "I", "I;16", "F")
-                array = np.asarray(image.convert("L" if grey else "RGB"))
-        except Exception as why:  # each of Pillow's decoders has its own for a damaged file
-            raise DataError(f"{path} can't be read as an image ({why}): repair or remove it") from None
-        if pixels and array.shape != pixels[0].shape:
-            raise DataError(f"{path} is {_size(array)}, {paths[0].name} is {_size(pixels[0])}: bring all images to one "
+    first = _pixels(paths[0])
+    images = np.empty((len(paths), *first.shape), np.float32)
+    for i, path in enumerate(paths):
+        array = _pixels(path)
+        if array.shape != first.shape:
+            raise DataError(f"{path} is {_size(array)}, {paths[0].name} is {_size(first)}: bring all images to one "
                             "size and to grey or to colour first")
-        pixels.append(array)
-    images = np.stack(pixels)
-    if images.ndim == 4:
-        images = images.transpose(0, 3, 1, 2)  # channels first
+        images[i] = array
     groups = [p.parent.relative_to(folder).as_posix() for p in paths]
     labels = np.array(groups) if len(set(groups)) > 1 else None
     return _of_array(images, labels, folder)
 
 
+def _pixels(path: Path) -> np.ndarray:
+    """(height, width), or (3, height, width), in [0, 1]."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits: "L" would clip them
+                array, white = np.asarray(image), 65535
+            elif image.mode in ("1", "L", "LA"):
+                array, white = np.asarray(image.convert("L")), 255
+            elif image.mode == "F":
+                raise ValueError("its pixels are real numbers without a range, expected 8 or 16 bits")
+            else:
+                # By way of RGBA, as Pillow asks for palettes with transparent colours.
+                transparent = image.mode == "P" and "transparency" in image.info
+                colours = (image.convert("RGBA") if transparent else image).convert("RGB")
+                array, white = np.asarray(colours).transpose(2, 0, 1), 255
+    except Exception as why:  # each of Pillow's decoders has its own errors for damaged files
+        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
+        raise DataError(f"{path} can't be read as an image ({reason}): repair or remove it") from None
+    if array.size and not 0 <= array.min() <= array.max() <= white:
+        raise DataError(f"{path} has pixels from {array.min()} to {array.max()}, expected 8 or 16 bits: convert it")
+    return array.astype(np.float32) / np.float32(white)
+
+
 def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]} {'colour' if array.ndim == 3 else 'grey'}"
+    return f"{array.shape[-1]}x{array.shape[-2]} {'colour' if array.ndim == 3 else 'grey'}"
 
 
 def _of_array(array: np.ndarray, labels: Any, path: Path) -> Samples:
@@ -161,13 +192,22 @@ def _of_array(array: np.ndarray, labels: Any, path: Path) -> Samples:
     if array.ndim < 2:
         raise DataError(f"{path} holds an array of shape {array.shape}, expected (samples, features) or images "
                         "(samples, height, width)")
-    pixels = array.dtype == np.uint8 and array.ndim > 2
-    image_shape = array.shape[1:] if array.ndim > 2 else None
-    if image_shape is not None and len(image_shape) == 3 and image_shape[0] == 1:
-        image_shape = image_shape[1:]
-    X = array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0)
-    X = X.astype(np.float32)
-    return _checked(Samples(X / np.float32(255) if pixels else X, labels, image_shape), path)
+    X = array.reshape(len(array), math.prod(array.shape[1:]))
+    if array.dtype == np.uint8 and array.ndim > 2:
+        X = X.astype(np.float32) / np.float32(255)
+    else:
+        X = X.astype(np.float64 if np.result_type(array.dtype, np.float32) != np.float32 else np.float32)
+    return _checked(Samples(X, labels, _image_shape(array, path)), path)
+
+
+def _image_shape(array: np.ndarray, path: Path) -> tuple[int, ...] | None:
+    """(height, width) or (3, height, width), or None for what is no picture."""
+    if array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3, 4):
+        raise DataError(f"{path} holds images of shape {array.shape[1:]}, expected the channels first: "
+                        "transpose(0, 3, 1, 2)")
+    if array.ndim == 3 or (array.ndim == 4 and array.shape[1] == 1):
+        return array.shape[-2:]
+    return array.shape[1:] if array.ndim == 4 and array.shape[1] == 3 else None
 
 
 def _checked(samples: Samples, path: Path) -> Samples:

@@ -48,5 +48,5 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
                         "it is truncated or damaged, get it again")
     try:
         return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
-    except ValueError as why:  # more axes than NumPy has, for instance
+    except ValueError as why:  # more axes than NumPy allows, or an empty array of impossible lengths
         raise DataError(f"{path} says that its shape is {shape[:8]}, which can't be ({why}): get it again") from None

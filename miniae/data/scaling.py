@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "make_scaler", "scaler_from"]
+__all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "scaler_from"]
 
 
 class Scaler:
     """(x - offset) / scale, for each feature on its own; `fit` finds offset and scale over the first axis.
 
-    Integers become float32; floats keep their dtype.
+    Integers become float32; floats keep their dtype. The arithmetic is in float64, as offset and scale are, so that
+    features far from 0 (times in seconds since 1970, say) keep their digits.
     """
 
     def __init__(self) -> None:
@@ -21,46 +22,70 @@ class Scaler:
 
     def fit(self, X: np.ndarray) -> Scaler:
         """Find offset and scale. X: (N, ...), N at least 1."""
+        X = np.asarray(X)
+        if X.ndim == 0 or len(X) == 0:
+            raise ValueError(f"a scaling needs at least one sample, got data of shape {X.shape}")
+        self.offset, self.scale = self._offset_and_scale(X)
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Scale: (N, ...) to (N, ...)."""
-        X = _floating(X)
-        return X if self.offset is None else (X - self.offset.astype(X.dtype)) / self.scale.astype(X.dtype)
+        X, offset, scale = self._fitted(X)
+        return ((X - offset) / scale).astype(floating(X[:0]).dtype)
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
         """Undo the scaling: (N, ...) to (N, ...)."""
-        X = _floating(X)
-        return X if self.offset is None else X * self.scale.astype(X.dtype) + self.offset.astype(X.dtype)
+        X, offset, scale = self._fitted(X)
+        return (X * scale + offset).astype(floating(X[:0]).dtype)
 
     def state(self) -> dict[str, np.ndarray]:
         """What `scaler_from` needs to make this scaler again."""
         return {} if self.offset is None else {"offset": self.offset, "scale": self.scale}
 
+    def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
+
+    def _fitted(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self.offset is None:
+            raise ValueError("this scaling is not fitted yet: call fit(X) first")
+        X = np.asarray(X)
+        if X.shape[1:] != self.offset.shape:
+            raise ValueError(f"the samples have shape {X.shape[1:]}, the scaling was fitted to {self.offset.shape}: "
+                             "give data of the same kind")
+        return X, self.offset, self.scale
+
 
 class Identity(Scaler):
     """Leaves the features as they are."""
+
+    def fit(self, X: np.ndarray) -> Identity:
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return floating(X)
+
+    def inverse_transform(self, X: np.ndarray) -> np.ndarray:
+        return floating(X)
 
 
 class MinMax(Scaler):
     """Each feature's smallest value becomes 0, its largest 1; a constant one becomes 0."""
 
-    def fit(self, X: np.ndarray) -> MinMax:
+    def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
-        self.offset, self.scale = low, np.where(high > low, high - low, 1.0)
-        return self
+        return low, np.where(high > low, high - low, 1.0)
 
 
 class Standard(Scaler):
     """Each feature gets mean 0 and variance 1; a constant one becomes 0."""
 
-    def fit(self, X: np.ndarray) -> Standard:
-        self.offset = X.mean(axis=0, dtype=np.float64)
-        deviation = X.std(axis=0, dtype=np.float64)
-        # The deviation of a constant feature may be rounding noise instead of 0.
-        noise = 1e-10 * np.maximum(np.abs(self.offset), 1.0)
-        self.scale = np.where(deviation > noise, deviation, 1.0)
-        return self
+    def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+        # Values that differ by rounding only are constant: scaling must not blow that up.
+        rounding = 4 * np.finfo(X.dtype).eps if X.dtype.kind == "f" else 0.0
+        constant = high - low <= rounding * np.maximum(np.abs(low), np.abs(high))
+        mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        return np.where(constant, low, mean), np.where(constant | (deviation == 0), 1.0, deviation)
 
 
 SCALINGS: dict[str, type[Scaler]] = {"minmax": MinMax, "standard": Standard}
@@ -79,11 +104,14 @@ def make_scaler(name: str | None) -> Scaler:
 def scaler_from(name: str | None, state: dict[str, Any]) -> Scaler:
     """The fitted scaler whose `state` this is."""
     scaler = make_scaler(name)
-    if state:
+    if not isinstance(scaler, Identity):
+        if not {"offset", "scale"} <= state.keys():
+            raise ValueError(f"the state of the scaling {name!r} has {sorted(state)}, expected offset and scale")
         scaler.offset, scaler.scale = np.asarray(state["offset"]), np.asarray(state["scale"])
     return scaler
 
 
-def _floating(X: Any) -> np.ndarray:
+def floating(X: Any) -> np.ndarray:
+    """X as an array of floats: float32 for integers, else of its own dtype."""
     X = np.asarray(X)
     return X if X.dtype.kind == "f" else X.astype(np.float32)

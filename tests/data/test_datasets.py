@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import struct
 import threading
 
 import numpy as np
@@ -88,7 +89,8 @@ def test_fetch_takes_the_first_mirror_that_is_right(server, tmp_path):
 
 
 @pytest.mark.parametrize("part, reason", [("other/", "checksum"), ("cut/", "end-of-stream|Compressed file ended"),
-                                          ("plain/", "gzip"), ("missing/", "Not Found"), ("huge/", "more than")])
+                                          ("plain/", "can't be unpacked .Not a gzipped"),
+                                          ("missing/", "Not Found"), ("huge/", "more than")])
 def test_a_wrong_file_is_refused_and_not_kept(part, reason, server, tmp_path):
     with pytest.raises(DataError, match=reason) as caught:
         fetch("f.gz", [server + part], SHA256, SIZE, tmp_path)
@@ -119,3 +121,24 @@ def test_where_files_are_looked_for(tmp_path, monkeypatch):
     assert module._locate("mnist", file).parent == cache / "mnist"
     monkeypatch.setenv("MINIAE_DATA", str(tmp_path / "given"))
     assert module._locate("mnist", file).parent == tmp_path / "given" / "mnist"
+
+
+def test_files_of_a_set_must_fit_together(tmp_path, monkeypatch):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    monkeypatch.setenv("MINIAE_DATA", str(tmp_path))
+
+    def put(part, images, labels):
+        for kind, axes in (("images-idx3", images), ("labels-idx1", labels)):
+            data = struct.pack(f">HBB{len(axes)}I", 0, 8, len(axes), *axes) + bytes(int(np.prod(axes)))
+            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(data))
+
+    put("train", (3, 4, 5), (3,))
+    put("t10k", (2, 4, 5), (2,))
+    assert load("mnist").train.shape == (3, 20) and load("mnist").image_shape == (4, 5)
+    put("t10k", (2, 4, 5), (3,))
+    with pytest.raises(DataError, match="t10k-images.* as many labels"):
+        load("mnist")
+    put("t10k", (2,), (2,))
+    with pytest.raises(DataError, match="expected bytes of shape"):
+        load("mnist")

@@ -18,8 +18,12 @@ def test_npy(tmp_path):
     x = RNG.standard_normal((7, 3))
     np.save(tmp_path / "x.npy", x)
     samples = read(tmp_path / "x.npy")
-    assert samples.X.dtype == np.float32 and samples.labels is None and samples.image_shape is None
-    np.testing.assert_allclose(samples.X, x, rtol=1e-6)
+    assert samples.X.dtype == np.float64 and samples.labels is None and samples.image_shape is None
+    np.testing.assert_array_equal(samples.X, x)
+    np.save(tmp_path / "single.npy", x.astype(np.float32))
+    assert read(tmp_path / "single.npy").X.dtype == np.float32
+    np.save(tmp_path / "times.npy", [[1_700_000_000, 1], [1_700_000_001, 2]])
+    np.testing.assert_array_equal(read(tmp_path / "times.npy").X, [[1_700_000_000, 1], [1_700_000_001, 2]])
     np.save(tmp_path / "whole.npy", np.arange(6, dtype=np.uint8).reshape(2, 3))
     np.testing.assert_array_equal(read(tmp_path / "whole.npy").X, [[0, 1, 2], [3, 4, 5]])  # a table, not pixels
 
@@ -36,6 +40,11 @@ def test_npy_of_images_is_scaled_where_pixels_are_bytes(tmp_path):
     assert read(tmp_path / "colour.npy").image_shape == (3, 5, 6)
     np.save(tmp_path / "one.npy", RNG.random((4, 1, 5, 6)))
     assert read(tmp_path / "one.npy").image_shape == (5, 6)
+    np.save(tmp_path / "volumes.npy", RNG.random((4, 2, 3, 5, 6)))
+    assert read(tmp_path / "volumes.npy").image_shape is None and read(tmp_path / "volumes.npy").X.shape == (4, 180)
+    np.save(tmp_path / "last.npy", RNG.random((4, 5, 6, 3)))
+    with pytest.raises(DataError, match=r"channels first: transpose\(0, 3, 1, 2\)"):
+        read(tmp_path / "last.npy")
 
 
 def test_npz(tmp_path):
@@ -73,6 +82,69 @@ def test_csv_labels_and_tabs(tmp_path):
     (tmp_path / "n.csv").write_text("1,2,a\n3,4,b\n")  # the first row is not all numbers: taken for a header
     with pytest.raises(DataError, match="column 'a' holds 'b'"):
         read(tmp_path / "n.csv")
+
+
+@pytest.mark.parametrize("text, message", [
+    ("a,b\n\n1,2\n\n3,x\n", "row 5, column 'b' holds 'x'"), ('"a\nb",c\n1,2\n3,x\n', "row 4, column 'c'"),
+    ("1,,3\n4,5,6\n", "row 1, column '1' holds ''"), ("1,2\n3,1e999\n", "inf in sample 1, feature 1"),
+])
+def test_csv_complaints_name_the_line_as_an_editor_shows_it(text, message, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "t.csv")
+
+
+def test_csv_labels_are_one_column(tmp_path):
+    (tmp_path / "t.csv").write_text("a,a,b\n1,2,3\n")
+    with pytest.raises(DataError, match="2 columns 'a' for labels"):
+        read(tmp_path / "t.csv", label="a")
+    with pytest.raises(DataError, match="no column 'c' for labels"):
+        read(tmp_path / "t.csv", label="c")
+    assert read(tmp_path / "t.csv", label="b").labels.tolist() == ["3"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".gz", ".png"])
+def test_whatever_the_damage_it_is_one_line(suffix, tmp_path):
+    """Every byte of a short file inverted in turn, and the file cut there: read, or a `DataError`."""
+    from PIL import Image
+
+    path = tmp_path / "data" / f"x{suffix}"
+    path.parent.mkdir()
+    pixels = RNG.integers(0, 256, (6, 5, 4), dtype=np.uint8)
+    if suffix == ".npz":
+        np.savez_compressed(path, X=pixels, y=np.arange(6))
+    elif suffix == ".npy":
+        np.save(path, pixels)
+    elif suffix == ".gz":
+        path.write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, *pixels.shape) + pixels.tobytes()))
+    else:
+        Image.fromarray(pixels[0]).save(path)
+    whole, source = path.read_bytes(), path.parent if suffix == ".png" else path
+    read(source)
+    refused = 0
+    for i in range(len(whole)):
+        for damaged in (whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1:], whole[:i]):
+            path.write_bytes(damaged)
+            try:
+                read(source)
+            except DataError as why:
+                refused += 1
+                assert "\n" not in str(why)
+    assert refused >= len(whole) // 2
+
+
+def test_a_path_that_can_not_exist():
+    for path in ("", "a\0b.npy", "a" * 5000 + ".npy"):
+        with pytest.raises(DataError, match="does not exist"):
+            read(path)
+
+
+@pytest.mark.parametrize("shape, data", [((1,) * 70, 1), ((0, 2**32 - 1, 2**32 - 1), 0)])
+def test_idx_of_an_impossible_shape(shape, data, tmp_path):
+    header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+    (tmp_path / "x.idx").write_bytes(header + bytes(data))
+    with pytest.raises(DataError, match="can't be"):
+        read_idx(tmp_path / "x.idx")
 
 
 @pytest.mark.parametrize("code, dtype", [(0x08, "u1"), (0x09, "i1"), (0x0B, "i2"), (0x0C, "i4"), (0x0D, "f4"),
@@ -132,3 +204,36 @@ def test_folders_of_images(tmp_path):
     Image.fromarray(pixels["cat", 0]).save(tmp_path / "grey" / "z.png")
     with pytest.raises(DataError, match="5x4 colour, 0.png is 5x4 grey"):
         read(tmp_path / "grey")
+
+
+def test_pictures_of_other_kinds(tmp_path):
+    from PIL import Image
+
+    def first(image, name, **options):
+        folder = tmp_path / f"{image.mode}{name}".replace(";", "")
+        folder.mkdir()
+        image.save(folder / name, **options)
+        return read(folder)
+
+    deep = first(Image.fromarray(np.array([[0, 13107], [40000, 65535]], np.uint16)), "a.png")
+    np.testing.assert_allclose(deep.X, [[0, 0.2, 40000 / 65535, 1]], rtol=1e-6)  # 16 bits, not clipped to 8
+    binary = first(Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1"), "a.png")
+    np.testing.assert_array_equal(binary.X, [[0, 1]])
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    palette.putdata([0, 1])
+    see_through = first(palette, "a.png", transparency=b"\x00\xff")
+    assert see_through.image_shape == (3, 1, 2)
+    np.testing.assert_array_equal(see_through.X, [[1, 0, 0, 0, 0, 1]])
+    with pytest.raises(DataError, match="8 or 16 bits"):
+        first(Image.fromarray(np.ones((2, 2), np.float32)), "a.tif")
+
+
+def test_hidden_pictures_are_left_out(tmp_path):
+    from PIL import Image
+
+    for name in ("a.png", "._a.png", ".trash/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (3, 2)).save(tmp_path / name)
+    samples = read(tmp_path)
+    assert samples.X.shape == (1, 6) and samples.labels is None

@@ -37,6 +37,49 @@ def test_a_constant_of_inexact_sums_is_constant():
     np.testing.assert_allclose(make_scaler("standard").fit(x).transform(x), 0, atol=1e-9)
 
 
+def test_rounding_is_no_variation_but_small_numbers_are():
+    x = np.array([[0.1 + 0.2], [0.3]]).repeat(50, axis=0)
+    np.testing.assert_allclose(make_scaler("standard").fit(x).transform(x), 0, atol=1e-9)
+    tiny = RNG.standard_normal((500, 1)) * 1e-12
+    np.testing.assert_allclose(make_scaler("standard").fit(tiny).transform(tiny).std(), 1, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["minmax", "standard"])
+def test_features_far_from_0_keep_their_digits(name):
+    """Times in seconds since 1970: float32 tells only every 128th second apart."""
+    times = np.arange(1_700_000_000, 1_700_000_101)[:, None]
+    expected = np.linspace(0, 1, 101) if name == "minmax" else (np.arange(101) - 50) / np.arange(101).std()
+    for x in (times, times.astype(np.float64)):
+        np.testing.assert_allclose(make_scaler(name).fit(x).transform(x)[:, 0], expected, atol=1e-6)
+    # Of the digits that float32 has, none is lost.
+    exact = 128.0 * np.arange(2**23, 2**23 + 100)[:, None]
+    x = exact.astype(np.float32)
+    assert (x == exact).all()
+    np.testing.assert_allclose(make_scaler(name).fit(x).transform(x), make_scaler(name).fit(exact).transform(exact),
+                               rtol=1e-6, atol=1e-6)
+
+
+def test_minmax_never_leaves_its_interval():
+    x = (RNG.standard_normal((300, 200)) * 10.0 ** RNG.uniform(-30, 30, 200)).astype(np.float32)
+    scaled = make_scaler("minmax").fit(x).transform(x)
+    assert scaled.dtype == np.float32 and (scaled.min(0) == 0).all() and (scaled.max(0) == 1).all()
+
+
+@pytest.mark.parametrize("name", ["minmax", "standard"])
+def test_scalings_refuse_what_they_can_not_scale(name):
+    with pytest.raises(ValueError, match="call fit"):
+        make_scaler(name).transform(np.ones((2, 2)))
+    with pytest.raises(ValueError, match="at least one sample"):
+        make_scaler(name).fit(np.ones((0, 2)))
+    fitted = make_scaler(name).fit(RNG.random((4, 3)))
+    assert fitted.transform(np.ones((0, 3))).shape == (0, 3)
+    for width in (1, 2):
+        with pytest.raises(ValueError, match="fitted to"):
+            fitted.transform(np.ones((2, width)))
+    with pytest.raises(ValueError, match="expected offset and scale"):
+        scaler_from(name, {"offset": np.zeros(3)})
+
+
 def test_unknown_scaling():
     with pytest.raises(ValueError, match="none, minmax, standard"):
         make_scaler("robust")
@@ -64,6 +107,11 @@ def test_corruption():
     assert abs((masked == 0).mean() - 0.25) < 0.02 and (masked[masked != 0] == x[masked != 0]).all()
     grains = salt_and_pepper(x, 0.2)
     assert abs((grains == 0).mean() - 0.1) < 0.01 and abs((grains == 1).mean() - 0.1) < 0.01
+    for disturb in (gaussian_noise, masking, salt_and_pepper):
+        before = x.copy()
+        assert disturb(x).base is not x and disturb(x.astype(np.float64)).dtype == np.float64
+        assert disturb(np.ones((2, 2), np.uint8)).dtype == np.float32
+        np.testing.assert_array_equal(x, before)
     for rate in (-0.1, 1.1):
         with pytest.raises(ValueError, match="rate"):
             masking(x, rate)
