@@ -66,7 +66,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], h
     """Write arrays by name, with a JSON header. The same contents give the same bytes."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
+    contiguous = {name: np.asarray(a, order="C") for name, a in tensors.items()}
     data = save(contiguous, metadata={_HEADER_KEY: json.dumps(header)})
     with writing(path) as temporary:
         temporary.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What happens around training: progress, early stopping, checkpoints, schedules.
+"""What happens around training: progress, early stopping, schedules.
 
 A callback is told of events, and may read the trainer, change its optimizer's learning rate or set `trainer.stop`.
 """
@@ -11,6 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from miniae.optim.schedules import Plateau
+
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
 
@@ -18,7 +22,11 @@ __all__ = ["Callback", "EarlyStopping", "LearningRate", "ProgressBar", "ReduceOn
 
 
 class Callback:
-    """Does nothing; override what you need. `logs` is the epoch's row of the history, and may be added to."""
+    """Does nothing; override what you need. `logs` is the epoch's row of the history, and may be added to.
+
+    One that remembers things from epoch to epoch forgets them in `on_train_begin` when `trainer.epoch` is 0, and lists
+    them in `state_dict`, so that a run that goes on later has them too.
+    """
 
     def on_train_begin(self, trainer: Trainer) -> None: ...
 
@@ -28,7 +36,17 @@ class Callback:
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None: ...
 
+    def on_snapshot(self, trainer: Trainer) -> None:
+        """`trainer.snapshot` holds the run as the epoch left it, after every callback's `on_epoch_end`."""
+
     def on_train_end(self, trainer: Trainer) -> None: ...
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """What it remembers, as arrays."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Remember what `state_dict` returned."""
 
 
 class ProgressBar(Callback):
@@ -87,56 +105,71 @@ class EarlyStopping(Callback):
             raise ValueError(f"patience must be at least 1 epoch, got {patience}")
         self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
 
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best, self.best_epoch, self._best_state = math.inf, 0, {}
+
     def on_train_begin(self, trainer: Trainer) -> None:
-        self.best, self.best_epoch, self._best_state = math.inf, trainer.epoch, None
+        if trainer.epoch == 0:
+            self._forget()
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         value = monitored(self.monitor, logs)
         if value < self.best - self.min_delta:
             self.best, self.best_epoch = value, trainer.epoch
-            self._best_state = trainer.model.state_dict() if self.restore_best else None
+            self._best_state = trainer.model.state_dict() if self.restore_best else {}
         elif trainer.epoch - self.best_epoch >= self.patience:
             trainer.stop = True
 
     def on_train_end(self, trainer: Trainer) -> None:
-        if self._best_state is not None and self.best_epoch != trainer.epoch:
+        if self._best_state:
             trainer.model.load_state_dict(self._best_state)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        weights = {f"weights.{name}": a for name, a in self._best_state.items()}
+        return {"best": np.array(self.best), "best_epoch": np.array(self.best_epoch), **weights}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self._best_state = {name.removeprefix("weights."): a for name, a in state.items() if name.startswith("weights.")}
 
 
 class LearningRate(Callback):
-    """Multiplies the optimizer's learning rate by `schedule(epoch)`, the epoch counted from 0 (see optim.schedules)."""
+    """Makes the learning rate `trainer.base_lr` times `schedule(epoch)`, the epoch counted from 0 (optim.schedules)."""
 
     def __init__(self, schedule: Callable[[int], float]):
         self.schedule = schedule
 
-    def on_train_begin(self, trainer: Trainer) -> None:
-        if not hasattr(self, "_base"):
-            self._base = trainer.optimizer.lr
-
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        trainer.optimizer.lr = self._base * self.schedule(trainer.epoch)
+        trainer.optimizer.lr = trainer.base_lr * self.schedule(trainer.epoch)
 
 
 class ReduceOnPlateau(Callback):
-    """Multiplies the learning rate by `factor` when `monitor` has not fallen for `patience` epochs."""
+    """Multiplies the learning rate by `factor` when `monitor` has not fallen for longer than `patience` epochs.
+
+    The rules are those of `optim.schedules.Plateau`. It never goes below `min_lr`.
+    """
 
     def __init__(self, factor: float = 0.5, patience: int = 5, monitor: str = "val_loss", min_lr: float = 0.0):
-        if not 0 < factor < 1:
-            raise ValueError(f"factor must lie between 0 and 1, got {factor}")
         self.factor, self.patience, self.monitor, self.min_lr = factor, patience, monitor, min_lr
+        self._plateau = Plateau(factor, patience)
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        self._best, self._waited = math.inf, 0
+        if trainer.epoch == 0:
+            self._plateau = Plateau(self.factor, self.patience)
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
-        value = monitored(self.monitor, logs)
-        if value < self._best:
-            self._best, self._waited = value, 0
-            return
-        self._waited += 1
-        if self._waited >= self.patience:
-            trainer.optimizer.lr = max(trainer.optimizer.lr * self.factor, self.min_lr)
-            self._waited = 0
+        factor = self._plateau.observe(monitored(self.monitor, logs))
+        trainer.optimizer.lr = max(trainer.base_lr * factor, min(self.min_lr, trainer.base_lr))
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        plateau = self._plateau
+        return {"best": np.array(plateau.best), "waited": np.array(plateau.waited), "value": np.array(plateau.value)}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        self._plateau.best, self._plateau.value = float(state["best"]), float(state["value"])
+        self._plateau.waited = int(state["waited"])
 
 
 def monitored(name: str, logs: dict[str, float]) -> float:

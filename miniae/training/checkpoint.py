@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.training.callbacks import Callback
+from miniae.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
@@ -19,9 +22,10 @@ _FORMAT = 1
 class Checkpoint(Callback):
     """Writes the whole state of the run to `path` after every `every` epochs, and at the end.
 
-    The file holds the parameters, the optimizer's moments, the random streams' positions and the history: all that
-    `restore` needs for a run that continues exactly. It is written to a temporary name and renamed, so there is always
-    a whole one.
+    The file holds the parameters, the optimizer's moments, the random streams' positions, the history and what the
+    other callbacks remember: all that `restore` needs for a run that continues exactly. It is of an epoch that ended
+    well, even where training was interrupted or diverged after it. It is written to a temporary name and renamed, so
+    there is always a whole one.
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 1):
@@ -29,46 +33,58 @@ class Checkpoint(Callback):
             raise ValueError(f"a checkpoint is written every so many epochs, at least 1; got {every}")
         self.path, self.every, self._saved_at = path, every, -1
 
-    def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self._saved_at = trainer.epoch
+
+    def on_snapshot(self, trainer: Trainer) -> None:
         if trainer.epoch % self.every == 0:
-            self._save(trainer)
+            self._save(trainer.snapshot)
 
     def on_train_end(self, trainer: Trainer) -> None:
-        if trainer.epoch != self._saved_at and trainer.epoch > 0:
-            self._save(trainer)
+        if trainer.snapshot.epoch != self._saved_at:
+            self._save(trainer.snapshot)
 
-    def _save(self, trainer: Trainer) -> None:
-        tensors = {f"model.{name}": a for name, a in trainer.model.state_dict().items()}
-        tensors |= {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
+    def _save(self, snapshot: Snapshot) -> None:
+        parts = {"model": snapshot.model, "optimizer": snapshot.optimizer,
+                 **{f"callback {name}": state for name, state in snapshot.callbacks.items()}}
+        tensors = {f"{part}.{name}": np.asarray(a) for part, state in parts.items() for name, a in state.items()}
         header = {
             "format": _FORMAT,
             "kind": "checkpoint",
-            "epoch": trainer.epoch,
-            "history": trainer.history,
-            "generators": {name: g.step for name, g in _generators(trainer).items()},
+            "epoch": snapshot.epoch,
+            "base_lr": snapshot.base_lr,
+            "history": snapshot.history,
+            "generators": snapshot.generators,
+            "callbacks": list(snapshot.callbacks),
         }
         save_tensors(self.path, tensors, header)
-        self._saved_at = trainer.epoch
+        self._saved_at = snapshot.epoch
 
 
 def restore(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Put a trainer, made like the one that was saved, into the saved state. `fit` then goes on from there.
 
-    Raises `StorageError` when the file is not a checkpoint, `ValueError` when it does not fit the model.
+    Raises `StorageError` when the file is not a checkpoint, `ValueError` when it does not fit the model or the
+    optimizer, which then stay as they were.
     """
     tensors, header = load_tensors(path)
     if header.get("kind") != "checkpoint" or header.get("format") != _FORMAT:
         raise StorageError(f"{path} is not a checkpoint of format {_FORMAT}: name the file a Checkpoint callback wrote")
-    trainer.model.load_state_dict(_part("model.", tensors))
-    trainer.optimizer.load_state_dict(_part("optimizer.", tensors))
-    for name, generator in _generators(trainer).items():
-        generator.step = header["generators"][name]
-    trainer.epoch, trainer.history = header["epoch"], header["history"]
+    try:
+        snapshot = Snapshot(
+            _part("model.", tensors), _part("optimizer.", tensors), header["generators"],
+            {name: _part(f"callback {name}.", tensors) for name in header["callbacks"]},
+            header["epoch"], list(header["history"]), header["base_lr"],
+        )
+    except (KeyError, TypeError) as why:
+        raise StorageError(f"{path} is damaged: it has no {why}") from None
+    before = Snapshot.of(trainer)
+    try:
+        snapshot.put_back(trainer)
+    except BaseException:
+        before.put_back(trainer)
+        raise
 
 
 def _part(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
     return {name[len(prefix):]: a for name, a in tensors.items() if name.startswith(prefix)}
-
-
-def _generators(trainer: Trainer) -> dict[str, Any]:
-    return trainer.model.generators() if hasattr(trainer.model, "generators") else {}

@@ -16,10 +16,11 @@ from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback
 from miniae.training.estimator import check_count
+from miniae.training.snapshot import Snapshot
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss is no longer a finite number. The model has been put back to the last epoch that ended well."""
+    """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
 
 
 class Trainable(Protocol):
@@ -48,7 +49,8 @@ class Trainer:
         history = trainer.fit(X, epochs=20, validation=X_val)
 
     `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
-    terms, `lr`, `seconds`, `samples_per_second`.
+    terms, `lr`, `seconds`, `samples_per_second`. `trainer.base_lr` is the optimizer's learning rate before any schedule
+    has changed it, `trainer.snapshot` the run's state after the last epoch.
     """
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
@@ -58,6 +60,7 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.backend = model.parameters()[0].backend
         self.dtype = model.parameters()[0].dtype
+        self.base_lr = optimizer.lr
         self.history: list[dict[str, float]] = []
         self.epoch = 0  # how many epochs are complete
         self.epochs = 0  # how many there will be
@@ -71,31 +74,42 @@ class Trainer:
         """Train until `epochs` epochs are complete in all; return the history.
 
         `data` is an array (N, ...), or a tuple of arrays of the same N that `loss_terms` takes one batch of each of.
-        `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss stops
-        being finite. After a `KeyboardInterrupt` the model is usable as it stood.
+        `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss or
+        a weight stops being finite. After a `KeyboardInterrupt` the model is usable as it stood.
         """
         rows = self._on_device(data)
         held_out = None if validation is None else self._on_device(validation)
         self.epochs, self.stop = check_count("epochs", epochs, least=0), False
         self.batches = -(-len(rows[0]) // self.batch_size)
-        last_good = self.model.state_dict()
+        self._tell("on_train_begin")
+        self.snapshot = Snapshot.of(self)
         try:
-            self._tell("on_train_begin")
             while self.epoch < self.epochs and not self.stop:
-                try:
-                    self._tell("on_epoch_begin")
-                    self.history.append(self._run_epoch(rows, held_out))
-                except TrainingDiverged:
-                    self.model.load_state_dict(last_good)
-                    raise
-                last_good = self.model.state_dict()
+                self._tell("on_epoch_begin")
+                self.history.append(self._run_epoch(rows, held_out))
                 self.epoch += 1
                 self._tell("on_epoch_end", self.history[-1])
+                self.snapshot = self._checked_snapshot()
+                self._tell("on_snapshot")
+        except TrainingDiverged:
+            self.snapshot.put_back(self)
+            raise
+        except KeyboardInterrupt:
+            if not Snapshot.of(self).is_finite():
+                self.snapshot.put_back(self)
+            raise
         finally:
             self.model.train(False)
             self._arenas.clear()
             self._tell("on_train_end")
         return self.history
+
+    def _checked_snapshot(self) -> Snapshot:
+        """The run as it stands. Raises `TrainingDiverged` if the last update has spoiled the weights."""
+        snapshot = Snapshot.of(self)
+        if not snapshot.is_finite():
+            raise TrainingDiverged(f"the weights are no longer finite after epoch {self.epoch}: {self._advice()}")
+        return snapshot
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """The loss and its terms on `data`, as means over samples, in the model's deterministic behaviour."""
@@ -117,10 +131,12 @@ class Trainer:
         for name, value in terms.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
-                    f"the {name} loss became {value} in epoch {self.epoch + 1}: lower the learning rate "
-                    f"(it is {self.optimizer.lr:g}), clip the gradient, or check the data for extreme values"
-                )
+                    f"the {name} loss became {value} in epoch {self.epoch + 1}: {self._advice()}")
         return {"loss": sum(terms.values()), **terms}
+
+    def _advice(self) -> str:
+        return (f"lower the learning rate (it is {self.optimizer.lr:g}), clip the gradient, or check the data for "
+                "extreme values")
 
     # ---------------------------------------------------------------- one epoch, one step
 

@@ -39,7 +39,8 @@ def test_json_is_sorted(tmp_path):
 
 
 def test_tensors_come_back(tmp_path):
-    tensors = {"x": np.arange(6.0).reshape(2, 3).T, "none": np.zeros((0, 4), np.float32), "n": np.array([1], np.int64)}
+    tensors = {"x": np.arange(6.0).reshape(2, 3).T, "none": np.zeros((0, 4), np.float32), "n": np.array([1], np.int64),
+               "number": np.array(2.5)}
     save_tensors(tmp_path / "t.safetensors", tensors, {"b": 1, "a": {"z": None}})
     back, header = load_tensors(tmp_path / "t.safetensors")
     assert header == {"b": 1, "a": {"z": None}} and back.keys() == tensors.keys()

@@ -10,10 +10,10 @@ import pytest
 
 from miniae import Autoencoder, nn
 from miniae.backend.philox import host_generator
-from miniae.data import StorageError
+from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import AutoencoderNetwork
 from miniae.nn import Build, Dense, Sequential
-from miniae.optim import SGD, Adam, ClipByNorm
+from miniae.optim import SGD, Adam, ClipByNorm, Momentum
 from miniae.training import (
     Callback,
     Checkpoint,
@@ -104,10 +104,25 @@ def test_divergence_puts_the_last_good_weights_back(backend):
             self.before = trainer.model.state_dict()
 
     explode = Explode()
+    trainer = Trainer(net, Momentum(net.parameters(), lr=0.01), batch_size=10, callbacks=[explode])
     with pytest.raises(TrainingDiverged, match="in epoch 3: lower the learning rate \\(it is 1e\\+30\\)"):
-        Trainer(net, SGD(net.parameters(), lr=0.01), batch_size=10, callbacks=[explode]).fit(X, 5)
+        trainer.fit(X, 5)
     for name, a in net.state_dict().items():
         np.testing.assert_array_equal(a, explode.before[name])
+    assert trainer.epoch == len(trainer.history) == 2 and trainer.optimizer.lr == 0.01
+    assert all(np.isfinite(a).all() for a in trainer.optimizer.state_dict().values())
+    trainer.callbacks = []
+    assert trainer.fit(X, 3)[-1]["loss"] < trainer.history[1]["loss"]  # it can go on
+
+
+def test_a_last_update_that_spoils_the_weights_is_noticed(backend):
+    """The loss is found before the update: with one batch it never sees what came of it."""
+    net = network()
+    before = net.state_dict()
+    with pytest.raises(TrainingDiverged, match="the weights are no longer finite after epoch 1"):
+        Trainer(net, SGD(net.parameters(), lr=1e308), batch_size=100).fit(X * 100, 1)
+    for name, a in net.state_dict().items():
+        np.testing.assert_array_equal(a, before[name])
 
 
 def test_early_stopping_keeps_the_best():
@@ -148,7 +163,34 @@ def test_learning_rates():
 
     plateau = ReduceOnPlateau(factor=0.1, patience=2)
     Trainer(net, SGD(net.parameters(), lr=1e-3), callbacks=[Pretend(), plateau, Watch()]).fit(X, 6)
-    assert seen == pytest.approx([1e-3] * 4 + [1e-4] * 2)
+    assert seen == pytest.approx([1e-3] * 5 + [1e-4])
+    with pytest.raises(ValueError, match="factor"):
+        ReduceOnPlateau(factor=2.0)
+
+
+def test_the_smallest_learning_rate():
+    net = network()
+    plateau = ReduceOnPlateau(factor=0.1, patience=0, monitor="loss", min_lr=0.02)
+    trainer = Trainer(net, SGD(net.parameters(), lr=0.1), callbacks=[Worse(), plateau])
+    trainer.fit(X, 4)
+    assert [row["lr"] for row in trainer.history] == pytest.approx([0.1, 0.1, 0.02, 0.02])
+
+
+class Worse(Callback):
+    """Pretends that the loss rises."""
+
+    def on_epoch_end(self, trainer, logs):
+        logs["loss"] = float(trainer.epoch)
+
+
+def test_a_callback_starts_anew_with_every_training():
+    schedule, stopping = LearningRate(lambda e: 0.5**e), EarlyStopping(patience=2, monitor="loss")
+    for lr in (0.1, 0.02):
+        net = network()
+        trainer = Trainer(net, SGD(net.parameters(), lr=lr), callbacks=[Worse(), schedule, stopping])
+        trainer.fit(X, 9)
+        assert [row["lr"] for row in trainer.history] == pytest.approx([lr, lr / 2, lr / 4])
+        assert stopping.best_epoch == 1 and stopping.best == 1.0
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4])
@@ -171,6 +213,55 @@ def test_a_restored_run_continues_bit_by_bit(stop, tmp_path, backend):
     assert [row["loss"] for row in history] == [row["loss"] for row in expected]
 
 
+def test_a_restored_run_goes_on_with_its_schedules(tmp_path):
+    def make():
+        net = network()
+        callbacks = [Worse(), LearningRate(lambda e: 0.5**e), Checkpoint(path),
+                     EarlyStopping(patience=4, monitor="loss"), ReduceOnPlateau(0.1, 1, monitor="loss")]
+        return net, Trainer(net, Momentum(net.parameters(), lr=0.1), callbacks=callbacks)
+
+    path = tmp_path / "run.safetensors"
+    whole, trainer = make()
+    expected = trainer.fit(X, 10)
+    assert trainer.epoch == 5  # the first was the best
+    make()[1].fit(X, 3)
+    resumed, trainer = make()
+    restore(trainer, path)
+    history = trainer.fit(X, 10)
+    assert [row["lr"] for row in history] == [row["lr"] for row in expected]
+    assert trainer.epoch == 5
+    for name, a in resumed.state_dict().items():
+        np.testing.assert_array_equal(a, whole.state_dict()[name])
+
+
+@pytest.mark.parametrize("event", ["on_batch_end", "on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TrainingDiverged, MemoryError])
+def test_a_checkpoint_is_always_of_a_whole_epoch(event, error, tmp_path):
+    def make(callbacks=()):
+        net = network()
+        return net, Trainer(net, Adam(net.parameters(), lr=0.01), batch_size=20, callbacks=callbacks)
+
+    class Fail(Callback):
+        pass
+
+    def fail(self, trainer, *args):
+        if trainer.epoch == (3 if event == "on_epoch_end" else 2):
+            raise error
+
+    setattr(Fail, event, fail)
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(error):
+        make([Fail(), EarlyStopping(monitor="loss"), Checkpoint(path, every=3)])[1].fit(X, 9)
+    whole, trainer = make()
+    trainer.fit(X, 4)
+    resumed, trainer = make()
+    restore(trainer, path)
+    assert trainer.epoch == 2
+    trainer.fit(X, 4)
+    for name, a in resumed.state_dict().items():
+        np.testing.assert_array_equal(a, whole.state_dict()[name])
+
+
 def test_checkpoints_that_do_not_fit(tmp_path):
     net = network()
     path = tmp_path / "c.safetensors"
@@ -179,6 +270,15 @@ def test_checkpoints_that_do_not_fit(tmp_path):
     other = network()
     with pytest.raises(ValueError, match="another optimizer"):
         restore(Trainer(other, SGD(other.parameters()), callbacks=[]), path)
+    for name, a in network().state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name], a)
+    noisy = network(corruption=[nn.GaussianNoise(0.1)])
+    with pytest.raises(ValueError, match="random numbers for nothing, this model draws them for corruption"):
+        restore(Trainer(noisy, Adam(noisy.parameters())), path)
+    tensors, header = load_tensors(path)
+    save_tensors(tmp_path / "cut.safetensors", tensors, {k: v for k, v in header.items() if k != "epoch"})
+    with pytest.raises(StorageError, match="has no 'epoch'"):
+        restore(Trainer(other, Adam(other.parameters())), tmp_path / "cut.safetensors")
     Autoencoder([3], 2, epochs=1).fit(X).save(tmp_path / "model.safetensors")
     with pytest.raises(StorageError, match="not a checkpoint"):
         restore(Trainer(other, Adam(other.parameters())), tmp_path / "model.safetensors")
