@@ -151,6 +151,11 @@ class Tensor:
         t._version = self._version
         return t
 
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        """A leaf with a copy of the data, and without a gradient."""
+        copied = memo[id(self)] = Tensor(self, self.requires_grad, self.dtype)
+        return copied
+
     def to(self, backend: str | Backend) -> Tensor:
         """A copy on another backend, cut off from the tape; this very tensor if it is there already."""
         backend = get(backend)

@@ -39,6 +39,9 @@ class Backend(ImageKernels):
     def __repr__(self) -> str:
         return f"<miniae backend {self.name}>"
 
+    def __deepcopy__(self, memo: Any) -> Backend:
+        return self  # a device can't be copied; what lives on it can
+
     # ---------------------------------------------------------------- arrays
 
     def is_array(self, a: object) -> bool:

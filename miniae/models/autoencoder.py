@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -44,7 +45,8 @@ class Autoencoder(Estimator):
     optimizer, lr, batch_size, epochs : how to train.
     clip : the largest norm of the gradient, None for no bound.
     encoder, decoder : layers of your own instead of `hidden`, `code`, `activation`, `tied` (the decoder without its
-        output activation). Where they are built already, `fit` goes on from their weights.
+        output activation). `fit` trains copies of them, `encoder_` and `decoder_`, from their weights where they are
+        built already.
     seed : decides initial weights, shuffling and noise. The same seed gives the same model on the same backend.
     dtype : "float32" or "float64".
     backend : "numpy", "cupy", "auto" or None for the default one.
@@ -84,15 +86,19 @@ class Autoencoder(Estimator):
     def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> Autoencoder:
         """Train from the start (from the given weights, where `encoder` and `decoder` are built) for `epochs` epochs.
 
-        X: (N, ...), finite numbers; y is not used. `validation` is data of the same kind, evaluated every epoch.
-        Raises `ValueError` for data that can't be used and `TrainingDiverged` when the loss stops being finite.
+        The same call again gives the same model again; `partial_fit` goes on from where it stands. X: (N, ...), finite
+        numbers; y is not used. `validation` is data of the same kind, evaluated every epoch. Raises `ValueError` for
+        data that can't be used and `TrainingDiverged` when the loss stops being finite.
         """
         X = self._prepare(X)
         self._train(X, self.epochs, validation, callbacks)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
-        """Train for one more epoch, on this data: for data that come in parts. The scaling is fitted on the first."""
+        """Train for one more epoch, on this data: for data that come in parts, and to go on with a loaded model.
+
+        The scaling is fitted on the first part. A file does not hold the optimizer's moments, which start at 0.
+        """
         if not hasattr(self, "network_"):
             X = self._prepare(X)
         else:
@@ -127,12 +133,12 @@ class Autoencoder(Estimator):
         """The network these parameters describe, not yet built."""
         if (self.encoder is None) != (self.decoder is None):
             raise ValueError("give both an encoder and a decoder, or neither")
-        encoder, decoder = self.encoder, self.decoder
+        # Copied together, so that a decoder that shares the encoder's weights shares those of its copy.
+        encoder, decoder, corruption = copy.deepcopy((self.encoder, self.decoder, list(self.corruption)))
         if encoder is None:
             encoder = self._dense_encoder(input_shape)
             decoder = self._dense_decoder(input_shape, encoder)
-        return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, self.corruption, self.l1,
-                                  self.l2)
+        return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, corruption, self.l1, self.l2)
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         flatten = [] if len(input_shape) == 1 else [Flatten()]

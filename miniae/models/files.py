@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend import Backend
+from miniae.backend import Backend, get
 from miniae.data.scaling import scaler_from
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.autoencoder import Autoencoder
@@ -37,6 +37,7 @@ def save(path: str | os.PathLike[str], model: Autoencoder, extra: dict[str, Any]
         "class": type(model).__name__,
         "params": {**{name: _plain(v) for name, v in model.get_params().items() if name not in _IN_NETWORK},
                    "seed": network.place.seed, "dtype": network.place.dtype},
+        "own_layers": model.encoder is not None,
         "network": layer_config(network),
         "input_shape": list(network.input_shape),
         "generators": {name: g.step for name, g in network.generators().items()},
@@ -52,8 +53,10 @@ _IN_NETWORK = ("encoder", "decoder", "corruption", "backend")
 def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> Autoencoder:
     """The model in a file that `save` wrote, ready to use, on the given or the default backend.
 
-    Nothing in the file is run. What was passed to `save` as `extra` is in `model.extra_`. Raises `StorageError` when
-    the file is missing, damaged, of another program or of a later format.
+    Nothing in the file is run. `partial_fit` goes on with its weights; `fit` starts anew as the saved model's would, or
+    from these weights where that had layers of its own (`encoder=`, or an unrolled stack). What was passed to `save` as
+    `extra` is in `model.extra_`. Raises `StorageError` when the file is missing, damaged, of another program or of a
+    later format.
     """
     tensors, header = load_tensors(path)
     if header.get("kind") != "model":
@@ -64,6 +67,7 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
                            "install a newer miniae")
     if header.get("class") not in MODELS:
         raise StorageError(f"{path} holds a {header.get('class')!r}, expected one of {', '.join(MODELS)}")
+    backend = None if backend is None else get(backend)
     try:
         known = set(MODELS[header["class"]]._parameter_names())
         params = {name: value for name, value in header["params"].items() if name in known}
@@ -76,7 +80,9 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
         model._set_fitted(network, scaler_from(model.scaling, _part("scaling.", tensors)))
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise StorageError(f"{path} is damaged: {why}") from None
-    model.encoder, model.decoder, model.corruption = network.encoder, network.decoder, network.corruption
+    model.corruption = network.corruption
+    if header.get("own_layers"):
+        model.encoder, model.decoder = network.encoder, network.decoder
     model.extra_ = header.get("extra", {})
     return model
 

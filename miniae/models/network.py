@@ -7,7 +7,7 @@ from typing import Any
 
 from miniae.autodiff import Tensor
 from miniae.models.reconstruction import Reconstruction
-from miniae.nn import Layer
+from miniae.nn import Build, Layer, Sequential
 from miniae.nn.layer import Shape, batch_shape
 from miniae.optim import L1, L2
 
@@ -31,11 +31,16 @@ class AutoencoderNetwork(Layer):
     def make(self, input_shape: Shape) -> None:
         for i, layer in enumerate(self.corruption):
             layer.build(input_shape, self.place.child(f"corruption.{i}"))
-        code_shape = self.encoder.build(input_shape, self.place.child("encoder"))
-        output_shape = self.decoder.build(code_shape, self.place.child("decoder"))
+        code_shape = _take_in(self.encoder, input_shape, self.place.child("encoder"))
+        output_shape = _take_in(self.decoder, code_shape, self.place.child("decoder"))
         if output_shape != input_shape:
             raise ValueError(f"the decoder gives {batch_shape(output_shape)}, expected the input's shape "
                              f"{batch_shape(input_shape)}: change the decoder's last layers")
+        for p in self.parameters():
+            if p.dtype != self.place.dtype or p.backend is not self.place.backend:
+                raise ValueError(f"{p.name or 'a layer built before'} is {p.dtype} on {p.backend.name}, the model is "
+                                 f"{self.place.dtype} on {self.place.backend.name}: choose the model's dtype and "
+                                 "backend to match")
         self.code_shape = code_shape
 
     def encode(self, x: Tensor) -> Tensor:
@@ -70,3 +75,10 @@ class AutoencoderNetwork(Layer):
     def config(self) -> dict[str, Any]:
         return {"encoder": self.encoder, "decoder": self.decoder, "loss": self.reconstruction.name,
                 "output_activation": self.reconstruction.activation, "corruption": self.corruption, **self._strengths}
+
+
+def _take_in(layer: Layer, input_shape: Shape, place: Build) -> Shape:
+    """Build it here, but let what was built before keep its parameters; return the output shape."""
+    if isinstance(layer, Sequential):  # whose layers keep theirs, while it takes its name from here
+        return layer.build(input_shape, place)
+    return layer.join(input_shape, place)

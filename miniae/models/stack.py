@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from miniae.autodiff import no_grad
-from miniae.backend import Backend
+from miniae.backend import Backend, get
 from miniae.models.autoencoder import Autoencoder
 from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
-from miniae.rbm import RBM, Machine, get_units
-from miniae.training import Callback, check_samples
+from miniae.rbm import RBM, get_units
+from miniae.training import Callback, check_count, check_samples
 
 __all__ = ["PRETRAINING", "Stack", "pretrain"]
 
@@ -41,6 +41,16 @@ class Stack:
     pairs: list[Pair] = field(default_factory=list)
     histories: list[list[dict[str, float]]] = field(default_factory=list)
 
+    @property
+    def sizes(self) -> list[int]:
+        """Units from the input to the top."""
+        return [*self.pairs[0].up.input_shape, *[pair.up.units for pair in self.pairs]] if self.pairs else []
+
+    def add(self, pair: Pair, history: list[dict[str, float]]) -> None:
+        """Put a layer on top."""
+        self.pairs.append(pair)
+        self.histories.append(history)
+
     def encode(self, X: Any) -> np.ndarray:
         """All the way up: (N, features) to (N, code)."""
         return _through([pair.up for pair in self.pairs], X)
@@ -55,40 +65,43 @@ class Stack:
         Before any training it reconstructs what the stack does; `fit` then fine-tunes all layers together. The weights
         are copies, so a stack may be unrolled more than once. With `tied`, the decoder uses the transposes of the
         encoder's weights, which are the same numbers for a stack of RBMs. `loss` is "bce" when None and the visible
-        units are probabilities, else "mse"; further arguments are those of `Autoencoder` (`lr`, `epochs`, ...).
+        units are probabilities, else "mse"; further arguments are those of `Autoencoder` (`lr`, `epochs`, ...), where
+        `dtype` and `backend` are the stack's own unless given.
         Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
         """
         if not self.pairs:
             raise ValueError("this stack has no layers: pretrain it first")
         first = self.pairs[0]
         output = first.down.activation
-        ups = [_copy(pair.up, pair.up.activation) for pair in self.pairs]
+        place = self.pairs[0].up.place
+        place = Build("", training.pop("seed", place.seed), training.pop("dtype", place.dtype),
+                      get(training.pop("backend", place.backend)))
+        ups = [_copy(pair.up, pair.up.activation, place) for pair in self.pairs]
         downs = []
         for i, pair in reversed(list(enumerate(self.pairs))):
             activation = pair.down.activation if i else None  # the last one belongs to the reconstruction
             if tied:
                 down = TiedDense(ups[i], activation)
-                down.build(pair.down.input_shape, pair.down.place)
-                down.bias.assign(pair.down.bias)
+                down.build(pair.down.input_shape, place)
+                down.bias.assign(pair.down.bias.numpy())
             else:
-                down = _copy(pair.down, activation)
+                down = _copy(pair.down, activation, place)
             downs.append(down)
-        place = first.up.place
         return Autoencoder(
             hidden=[pair.up.units for pair in self.pairs[:-1]], code=self.pairs[-1].up.units,
             activation=first.up.activation, code_activation=self.pairs[-1].up.activation, tied=tied,
             loss=loss or ("bce" if output == "sigmoid" else "mse"), output_activation=output,
             encoder=Sequential(ups, dtype=place.dtype, backend=place.backend),
             decoder=Sequential(downs, dtype=place.dtype, backend=place.backend),
-            **{"dtype": place.dtype, "backend": place.backend, "seed": place.seed, **training},
+            dtype=place.dtype, backend=place.backend, seed=place.seed, **training,
         )
 
 
 def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "bernoulli",
              visible_unit: str = "bernoulli", code_unit: str = "gaussian", epochs: int | Sequence[int] = 10,
              lr: float | Sequence[float] | None = None, batch_size: int = 100, noise: float = 0.25,
-             activation: str = "sigmoid", seed: int = 0,
-             dtype: str = "float32", backend: str | Backend | None = None,
+             activation: str = "sigmoid", seed: int = 0, dtype: str = "float32",
+             backend: str | Backend | None = None, stack: Stack | None = None,
              callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> Stack:
     """Train a stack of layers, one at a time, each on the hidden means of the one below.
 
@@ -101,6 +114,9 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian,
     and autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
 
+    Layers are added to `stack`, where one is given, above those it has, which are not trained again. So a caller who
+    gives an empty one finds there what was trained before a `KeyboardInterrupt`, the layer at work included.
+
         stack = pretrain(X, [784, 1000, 500, 250, 30], epochs=50)
         deep = stack.unroll(epochs=20).fit(X)
 
@@ -108,37 +124,44 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     """
     if method not in PRETRAINING:
         raise ValueError(f"unknown pretraining {method!r}: expected one of {', '.join(PRETRAINING)}")
-    sizes = [int(size) for size in sizes]
+    sizes = [check_count("every size", size) for size in sizes]
     data = check_samples(X, (sizes[0],) if sizes else None, get_units(visible_unit).unit_interval)
     if len(sizes) < 2:
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
     if method == "rbm" and activation != "sigmoid":
         raise ValueError(f"RBMs have sigmoid units, got activation {activation!r}: pretrain by autoencoders instead")
-    stack, layers = Stack(), len(sizes) - 1
+    stack, layers = Stack() if stack is None else stack, len(sizes) - 1
+    if stack.sizes != sizes[:len(stack.sizes)]:
+        raise ValueError(f"the stack has layers of {'-'.join(map(str, stack.sizes))}, which sizes do not begin with: "
+                         f"{'-'.join(map(str, sizes))}")
     all_epochs, all_lr = _per_layer("epochs", epochs, layers), _per_layer("lr", lr, layers)
-    below, kinds = visible_unit, [*[unit] * (layers - 1), code_unit]
-    for i, (size, above) in enumerate(zip(sizes[1:], kinds, strict=True)):
-        told = callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})")
-        common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i, "dtype": dtype,
-                  "backend": backend}
-        if method == "rbm":
-            rbm = RBM(size, visible_units=below, hidden_units=above, **common).fit(data, callbacks=told)
-            pair, history = _pair_of_rbm(rbm.machine_), rbm.history_
-        else:
-            up, down = get_units(above).activation, get_units(below).activation
-            model = _autoencoder_of_one_layer(size, activation if i < layers - 1 and up == "sigmoid" else up,
-                                              activation if i and down == "sigmoid" else down,
-                                              noise if method == "denoising" else 0.0, common)
-            model.fit(data, callbacks=told)
-            pair, history = _pair_of_autoencoder(model), model.history_
-        stack.pairs.append(pair)
-        stack.histories.append(history)
-        data = _through([pair.up], data)
-        below = above
+    units = [visible_unit, *[unit] * (layers - 1), code_unit]
+    for i, size in enumerate(sizes[1:]):
+        if i >= len(stack.pairs):
+            common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i,
+                      "dtype": dtype, "backend": backend}
+            if method == "rbm":
+                model = RBM(size, visible_units=units[i], hidden_units=units[i + 1], **common)
+            else:
+                above, below = get_units(units[i + 1]).activation, get_units(units[i]).activation
+                model = _autoencoder_of_one_layer(
+                    size, activation if i < layers - 1 and above == "sigmoid" else above,
+                    activation if i and below == "sigmoid" else below, noise if method == "denoising" else 0.0, common)
+            try:
+                model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})"))
+            finally:
+                if hasattr(model, "history_"):  # else there is nothing to keep
+                    stack.add(_pair(model), model.history_)
+        data = _through([stack.pairs[i].up], data)
     return stack
 
 
-def _pair_of_rbm(machine: Machine) -> Pair:
+def _pair(model: RBM | Autoencoder) -> Pair:
+    """The way up and the way down of a model of one layer."""
+    if isinstance(model, Autoencoder):
+        down = model.decoder_[0]
+        return Pair(model.encoder_[0], _copy(down, model.network_.reconstruction.activation, down.place))
+    machine = model.machine_
     weight = machine.weight.numpy()
     return Pair(_dense(weight, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place),
                 _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place))
@@ -147,12 +170,7 @@ def _pair_of_rbm(machine: Machine) -> Pair:
 def _autoencoder_of_one_layer(size: int, up: str, down: str, noise: float, common: dict[str, Any]) -> Autoencoder:
     return Autoencoder(hidden=(), code=size, code_activation=up, output_activation=down,
                        loss="bce" if down == "sigmoid" else "mse", corruption=[Masking(noise)] if noise else [],
-                       **{**common, "lr": common["lr"] or 1e-3})
-
-
-def _pair_of_autoencoder(model: Autoencoder) -> Pair:
-    down = model.decoder_[0]
-    return Pair(model.encoder_[0], _copy(down, model.network_.reconstruction.activation))
+                       **{**common, "lr": 1e-3 if common["lr"] is None else common["lr"]})
 
 
 def _dense(weight: np.ndarray, bias: np.ndarray, activation: str | None, place: Build) -> Dense:
@@ -164,8 +182,8 @@ def _dense(weight: np.ndarray, bias: np.ndarray, activation: str | None, place: 
     return layer
 
 
-def _copy(layer: Dense, activation: str | None) -> Dense:
-    return _dense(layer.weight.numpy(), layer.bias.numpy(), activation, layer.place)
+def _copy(layer: Dense, activation: str | None, place: Build) -> Dense:
+    return _dense(layer.weight.numpy(), layer.bias.numpy(), activation, place)
 
 
 def _through(layers: Sequence[Dense], X: Any) -> np.ndarray:

@@ -124,6 +124,18 @@ class Layer:
         self.input_shape = shape
         return output
 
+    def join(self, input_shape: Shape, place: Build) -> Shape:
+        """Take a place in a model: build, unless it was built before and keeps its parameters; return the output shape.
+
+        Raises `ValueError` when it was built for another input shape.
+        """
+        if self.input_shape is None:
+            return self.build(input_shape, place)
+        if self.input_shape != input_shape:
+            raise ValueError(f"layer {place.name}, {self!r}, was built for inputs {batch_shape(self.input_shape)} "
+                             f"and would get {batch_shape(input_shape)}")
+        return self.output_shape(input_shape)
+
     def __call__(self, x: Any) -> Tensor:
         x = as_tensor(x)
         if self.input_shape is None:

@@ -24,6 +24,11 @@ class Parameter(Tensor):
         self.name, self.pack, self._home = name, None, None
         super().__init__(data, requires_grad=True, dtype=dtype, backend=backend)
 
+    def __deepcopy__(self, memo: Any) -> Parameter:
+        """A parameter with a copy of the data, in no pack, and without a gradient."""
+        copied = memo[id(self)] = Parameter(self, self.name, self.dtype)
+        return copied
+
     @property
     def grad(self) -> Any:
         """dL/d(this), a raw array; None when no backward has reached it since `zero_grad`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from miniae.autodiff import Tensor, as_tensor
 from miniae.backend import Backend
-from miniae.nn.layer import Build, Layer, Shape, batch_shape
+from miniae.nn.layer import Build, Layer, Shape
 from miniae.nn.summary import summary_table
 
 
@@ -43,21 +43,13 @@ class Sequential(Layer):
             raise ValueError(f"{layer!r} is in this model already: make a second layer, "
                              "or a TiedDense to share a weight")
         if self.input_shape is not None:
-            self._join(len(self.layers), layer, self.output_shape(self.input_shape))
+            layer.join(self.output_shape(self.input_shape), self.place.child(str(len(self.layers))))
         self.layers.append(layer.train(self.training))
 
     def make(self, input_shape: Shape) -> None:
         shape = input_shape
         for i, layer in enumerate(self.layers):
-            shape = self._join(i, layer, shape)
-
-    def _join(self, index: int, layer: Layer, shape: Shape) -> Shape:
-        if layer.input_shape is None:
-            return layer.build(shape, self.place.child(str(index)))
-        if layer.input_shape != shape:
-            raise ValueError(f"layer {index}, {layer!r}, was built for inputs {batch_shape(layer.input_shape)} "
-                             f"and would get {batch_shape(shape)}")
-        return layer.output_shape(shape)
+            shape = layer.join(shape, self.place.child(str(i)))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         for layer in self.layers:

@@ -132,7 +132,8 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
-        self._best_state = {name.removeprefix("weights."): a for name, a in state.items() if name.startswith("weights.")}
+        prefix = "weights."
+        self._best_state = {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
 
 
 class LearningRate(Callback):

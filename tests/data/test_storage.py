@@ -45,7 +45,7 @@ def test_tensors_come_back(tmp_path):
     back, header = load_tensors(tmp_path / "t.safetensors")
     assert header == {"b": 1, "a": {"z": None}} and back.keys() == tensors.keys()
     for name, a in tensors.items():
-        assert back[name].dtype == a.dtype
+        assert back[name].dtype == a.dtype and back[name].shape == a.shape
         np.testing.assert_array_equal(back[name], a)
     save_tensors(tmp_path / "u.safetensors", dict(reversed(tensors.items())), {"b": 1, "a": {"z": None}})
     assert (tmp_path / "t.safetensors").read_bytes() == (tmp_path / "u.safetensors").read_bytes()

@@ -196,3 +196,43 @@ def test_the_network_describes_itself(blobs):
     again.build((12,), Build("", 0))
     again.load_state_dict(model.network_.state_dict())
     np.testing.assert_array_equal(again(blobs).numpy(), model.network_(blobs).numpy())
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_layers_of_ones_own_are_copied(built, blobs, backend):
+    """As everywhere in scikit-learn: `fit` twice gives the same model twice, and leaves what it was given alone."""
+    encoder, decoder = nn.Sequential([nn.Dense(5, "tanh"), nn.Dropout(0.1)]), nn.Sequential([nn.Dense(12)])
+    if built:
+        encoder.build((12,))
+        decoder.build((5,))
+    before = encoder.state_dict()
+    model = Autoencoder(encoder=encoder, decoder=decoder, epochs=2, dtype="float32")
+    first = model.fit(blobs).transform(blobs)
+    np.testing.assert_array_equal(model.fit(blobs).transform(blobs), first)
+    assert encoder.state_dict().keys() == before.keys()
+    for name, a in encoder.state_dict().items():
+        np.testing.assert_array_equal(a, before[name])
+    if built:
+        start = model.set_params(epochs=0).fit(blobs).encoder_
+        np.testing.assert_array_equal(start[0].weight.numpy(), before["0.weight"])
+
+
+def test_a_copied_decoder_shares_the_weights_of_the_copied_encoder(blobs, backend):
+    encoder = nn.Sequential([nn.Dense(4)])
+    decoder = nn.Sequential([nn.TiedDense(encoder[0])])
+    model = Autoencoder(encoder=encoder, decoder=decoder, epochs=1).fit(blobs)
+    assert model.decoder_[0].source is model.encoder_[0] is not encoder[0]
+    assert len(model.network_.parameters()) == 3
+
+
+def test_a_single_built_layer_keeps_its_weights(blobs):
+    encoder = nn.Dense(4)
+    encoder.build((12,))
+    model = Autoencoder(encoder=encoder, decoder=nn.Dense(12), epochs=0).fit(blobs)
+    np.testing.assert_array_equal(model.encoder_.weight.numpy(), encoder.weight.numpy())
+
+
+def test_built_layers_of_another_dtype_are_refused(blobs):
+    encoder = nn.Sequential([nn.Dense(4)], input_shape=12, dtype="float64")
+    with pytest.raises(ValueError, match="is float64 on numpy, the model is float32 on numpy"):
+        Autoencoder(encoder=encoder, decoder=nn.Sequential([nn.Dense(12)])).fit(blobs)

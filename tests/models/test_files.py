@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import miniae
-from miniae import Autoencoder, nn
+from miniae import Autoencoder, nn, pretrain
 from miniae.data import StorageError
 from miniae.data.storage import load_tensors, save_tensors
 from miniae.models import load, save
@@ -28,8 +28,26 @@ def test_a_model_comes_back_the_same(settings, blobs, tmp_path, backend):
     np.testing.assert_array_equal(again.transform(blobs), model.transform(blobs))
     assert again.extra_ == {"data": "blobs"}
     assert again.get_params()["loss"] == model.loss
-    again.set_params(epochs=2).fit(blobs)  # goes on from the loaded weights
-    assert again.history_[0]["loss"] < model.history_[0]["loss"]
+    assert again.partial_fit(blobs).history_[0]["loss"] < model.history_[0]["loss"]  # goes on from the loaded weights
+    again.fit(blobs)  # starts anew, as the same model did
+    assert [row["loss"] for row in again.history_] == [row["loss"] for row in model.history_]
+    assert again.set_params(hidden=[5], code=2).fit(blobs).transform(blobs).shape[1] == 2
+
+
+def test_an_unrolled_model_comes_back_with_its_layers(blobs, tmp_path, backend):
+    """Its layers were given to it, so fit starts from those in the file."""
+    deep = pretrain(blobs, [12, 8, 3], epochs=2).unroll(tied=True, epochs=3, lr=1e-3).fit(blobs)
+    deep.save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.reconstruct(blobs), deep.reconstruct(blobs))
+    first = [again.fit(blobs).history_[0]["loss"] for _ in range(2)]
+    assert first[0] == first[1] < deep.history_[0]["loss"]
+
+
+def test_a_backend_that_is_not_there_is_not_the_files_fault(saved):
+    with pytest.raises(ValueError, match="unknown backend 'nope'") as caught:
+        load(saved, backend="nope")
+    assert not isinstance(caught.value, StorageError)
 
 
 def test_settings_of_numpys_types(blobs, tmp_path):

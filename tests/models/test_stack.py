@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from miniae import Autoencoder, pretrain
+from miniae.models import Stack
 from miniae.training import Callback
 
 
@@ -99,8 +100,48 @@ def test_epochs_and_rates_for_each_layer_and_progress(blobs):
 @pytest.mark.parametrize("settings, message", [
     ({"sizes": [12]}, "at least two"), ({"sizes": [5, 3]}, "made for \\(5,\\)"), ({"method": "magic"}, "rbm"),
     ({"epochs": [1, 2, 3]}, "each of the 2 layers"), ({"activation": "relu"}, "sigmoid units"),
-    ({"unit": "poisson"}, "bernoulli"), ({"visible_unit": "x"}, "bernoulli"),
+    ({"sizes": [12, 3.9]}, "every size must be an integer"), ({"unit": "poisson"}, "bernoulli"),
+    ({"visible_unit": "x"}, "bernoulli"),
 ])
 def test_bad_settings(settings, message, blobs):
     with pytest.raises(ValueError, match=message):
         pretrain(blobs, **{"sizes": [12, 8, 3], **settings})
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_unrolling_into_another_dtype(tied, blobs, backend):
+    stack = pretrain(blobs, [12, 8, 3], epochs=1)
+    deep = stack.unroll(tied=tied, dtype="float64", seed=3, epochs=0).fit(blobs)
+    assert {p.dtype for p in deep.network_.parameters()} == {np.dtype("float64")} and deep.seed == 3
+    np.testing.assert_allclose(deep.reconstruct(blobs), stack.reconstruct(blobs), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["rbm", "autoencoder"])
+def test_a_learning_rate_of_0_is_not_the_default_one(method, blobs):
+    def weight(**settings):
+        return pretrain(blobs, [12, 3], method=method, **settings).pairs[0].up.weight.numpy()
+
+    start = weight(epochs=0)
+    np.testing.assert_array_equal(weight(epochs=2, lr=0.0), start)
+    assert (weight(epochs=2) != start).any()
+
+
+def test_interrupting_keeps_what_was_trained_and_a_stack_can_grow(blobs):
+    class Interrupt(Callback):
+        def on_epoch_end(self, trainer, logs):
+            if trainer.epoch == 2:
+                raise KeyboardInterrupt
+
+    def callbacks(title):
+        return [Interrupt()] if title.startswith("layer 2") else []
+
+    stack = Stack()
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(blobs, [12, 8, 6, 3], epochs=3, stack=stack, callbacks=callbacks)
+    assert stack.sizes == [12, 8, 6] and [len(h) for h in stack.histories] == [3, 2]
+    assert stack.unroll(epochs=1).fit(blobs).transform(blobs).shape == (150, 6)
+    whole = pretrain(blobs, [12, 8, 6, 3], epochs=3)
+    grown = pretrain(blobs, [12, 8, 6, 3], epochs=3, stack=pretrain(blobs, [12, 8], epochs=3, code_unit="bernoulli"))
+    np.testing.assert_array_equal(grown.reconstruct(blobs), whole.reconstruct(blobs))
+    with pytest.raises(ValueError, match="the stack has layers of 12-8-6, which sizes do not begin with: 12-9-6"):
+        pretrain(blobs, [12, 9, 6], stack=stack)
