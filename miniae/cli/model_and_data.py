@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniae.data import DATASETS, DataError, Samples, load, read, writing
+from miniae.data import DataError, Dataset, Samples, find, writing
 from miniae.models import Autoencoder
 from miniae.models import load as load_model
 
@@ -23,11 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
     """The model, and data of the width it was made for."""
     model = load_model(args.model, backend=args.backend)
-    if args.data in DATASETS:
-        dataset = load(args.data)
-        samples = Samples(dataset.test, dataset.test_labels, dataset.image_shape)
-    else:
-        samples = read(args.data, args.label)
+    samples = find(args.data, args.label)
+    if isinstance(samples, Dataset):
+        samples = Samples(samples.test, samples.test_labels, samples.image_shape)
     if samples.X.shape[1] != model.n_features_in_:
         raise DataError(f"{args.data} has {samples.X.shape[1]} features a sample, {args.model} was made for "
                         f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")

@@ -53,24 +53,25 @@ def run(args: argparse.Namespace) -> int:
     settings |= {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     config = RunConfig(**settings)
     job = Run(config, say=print, progress=_progress)
-    folder = _folder(args.out, config.data)
+    folder, made = _folder(args.out, config.data)
     interrupted = False
     try:
-        job.execute()
-    except KeyboardInterrupt:
-        if job.model is None or not hasattr(job.model, "network_"):
+        try:
+            job.execute()
+        except KeyboardInterrupt:
+            if job.model is None:
+                print("miniae: interrupted before anything was trained; nothing was written", file=sys.stderr)
+                return 130
+            interrupted = True
+        measures = job.write(folder)
+    finally:
+        if made and not any(folder.iterdir()):
             folder.rmdir()
-            print("miniae: interrupted while pretraining; nothing was written", file=sys.stderr)
-            return 130
-        interrupted = True
-    except BaseException:
-        folder.rmdir()
-        raise
-    measures = job.write(folder)
     print(_report(measures))
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if interrupted:
-        print("miniae: interrupted; what had been trained is saved", file=sys.stderr)
+        sizes = "-".join(map(str, [job.sizes[0], *job.model.hidden, job.model.code]))
+        print(f"miniae: interrupted; what had been trained ({sizes}) is saved", file=sys.stderr)
         return 130
     return 0
 
@@ -79,10 +80,12 @@ def _progress(title: str) -> Sequence[Callback]:
     return [ProgressBar(title)]
 
 
-def _folder(out: str | None, data: str) -> Path:
+def _folder(out: str | None, data: str) -> tuple[Path, bool]:
+    """An empty folder for the results, and whether it was made here."""
     if out is None:
-        return new_folder(data if data in DATASETS else Path(data).name)
+        return new_folder(data if data in DATASETS else Path(data).name), True
     folder = Path(out)
+    made = not folder.exists()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} exists already and is not an empty folder: choose a new one, so that nothing "
                            "is overwritten")
@@ -93,12 +96,15 @@ def _folder(out: str | None, data: str) -> Path:
         probe.unlink()
     except OSError as why:
         raise StorageError(f"can't write into {folder}: {why.strerror}. Choose a writable folder") from None
-    return folder
+    return folder, made
 
 
 def _report(measures: dict[str, Any]) -> str:
     ours, pca = measures["test_squared_error"], measures["pca_squared_error"]
-    verdict = f"{pca / ours:.2f} times better" if ours < pca else f"{ours / max(pca, 1e-300):.2f} times worse"
+    if ours < pca:
+        verdict = f"{pca / ours:.3g} times better" if ours else "without any error"
+    else:
+        verdict = f"{ours / pca:.3g} times worse" if pca > 1e-9 * ours else "which is exact"
     return (f"squared error per test sample: {ours:.4g}, PCA with {measures['pca_components']} components {pca:.4g} "
             f"({verdict}); {measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
 

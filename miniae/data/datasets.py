@@ -12,9 +12,10 @@ import numpy as np
 from miniae.data.digits import load_digits
 from miniae.data.download import cache_folder, fetch
 from miniae.data.errors import DataError
+from miniae.data.files import Samples, read
 from miniae.data.idx import read_idx
 
-__all__ = ["DATASETS", "Dataset", "load"]
+__all__ = ["DATASETS", "Dataset", "find", "load"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ def load(name: str) -> Dataset:
         raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(DATASETS)}, or the path of a file "
                          "or folder")
     return DATASETS[name]()
+
+
+def find(name: str, label: str | None = None) -> Dataset | Samples:
+    """The data set of that name, or else what is in the file or folder of that name (see `read`).
+
+    `label` names a table's column of labels. Raises `DataError` when there are no such data.
+    """
+    if name not in DATASETS:
+        return read(name, label)
+    if label is not None:
+        raise DataError(f"{name} has its own labels: leave --label out")
+    return load(name)
 
 
 def _digits() -> Dataset:

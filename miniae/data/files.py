@@ -49,9 +49,12 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
     if not os.path.exists(file):  # unlike Path.exists, False for names that no file can have
         raise DataError(f"{file[:200]!r} does not exist: give a data set's name, or the path of a .npy, .npz, .csv or "
                         "IDX file or of a folder of images")
+    suffix = path.suffix.lower()
+    if label is not None and suffix not in (".csv", ".tsv"):
+        raise DataError(f"{path} has no column {label!r}: only tables (.csv, .tsv) have named columns, leave --label "
+                        "out")
     if path.is_dir():
         return _read_images(path)
-    suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _read_table(path, "\t" if suffix == ".tsv" else ",", label)
     if suffix in (".npy", ".npz"):

@@ -13,6 +13,7 @@ from miniae.data import SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
 from miniae.models import PRETRAINING, RECONSTRUCTION_LOSSES
 from miniae.optim import OPTIMIZERS
+from miniae.training import check_count
 
 __all__ = ["RunConfig"]
 
@@ -54,20 +55,23 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, str) or not isinstance(self.label, (str, type(None))):
+            raise ValueError(f"data and label are names, got {self.data!r} and {self.label!r}")
+        if not isinstance(self.tied, bool):
+            raise ValueError(f"tied is true or false, got {self.tied!r}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: expected one of {', '.join(choices)}")
-        object.__setattr__(self, "layers", tuple(self.layers))
-        if not self.layers or not all(isinstance(n, int) and n > 0 for n in self.layers):
-            raise ValueError(f"layers are the sizes of the hidden layers and of the code, positive integers; got "
-                             f"{list(self.layers)}")
+        if not isinstance(self.layers, (list, tuple)) or not self.layers:
+            raise ValueError(f"layers are the sizes of the hidden layers and of the code, got {self.layers!r}")
+        object.__setattr__(self, "layers", tuple(check_count("every size in layers", n) for n in self.layers))
         for name, least in {"epochs": 1, "pretrain_epochs": 1, "batch_size": 1, "seed": 0}.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        if not isinstance(self.lr, (int, float)) or not 0 < self.lr < float("inf"):
+            check_count(name, getattr(self, name), least)
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, got {self.seed}")
+        if not _is_number(self.lr) or not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be a positive number, got {self.lr!r}")
-        if not isinstance(self.validation, (int, float)) or not 0 <= self.validation < 1:
+        if not _is_number(self.validation) or not 0 <= self.validation < 1:
             raise ValueError(f"validation is the share of samples held out, from 0 to below 1; got {self.validation!r}")
         if self.pretrain == "rbm" and self.activation != "sigmoid":
             raise ValueError(f"pretraining by RBMs makes sigmoid units, got activation {self.activation!r}: choose "
@@ -93,6 +97,8 @@ class RunConfig:
         unknown = sorted(settings.keys() - known)
         if unknown:
             raise DataError(f"{path} has the unknown setting {unknown[0]!r}: expected {', '.join(sorted(known))}")
-        if not isinstance(settings.get("layers", []), list):
-            raise DataError(f"{path} has layers {settings['layers']!r}, expected a list of sizes")
         return settings
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

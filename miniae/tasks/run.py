@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import os
 import time
@@ -12,12 +13,10 @@ from typing import Any
 
 from miniae.backend import get
 from miniae.data import (
-    DATASETS,
     Dataset,
     StorageError,
-    load,
+    find,
     make_scaler,
-    read,
     split,
     write_json,
     write_text,
@@ -31,13 +30,15 @@ __all__ = ["Run", "find_data", "new_folder"]
 
 _TEST_SHARE = 0.2  # of the user's own data, which come without a test set
 _SHOWN = 10  # reconstructions in the picture
+_PICTURED = 1000  # samples from which those are chosen
+_LARGEST = 1e100  # what can be squared and summed in float64 without overflow
 
 
 def find_data(name: str, label: str | None = None, seed: int = 0) -> Dataset:
     """The data set of that name, or the user's own file with a fifth of its samples held out for testing."""
-    if name in DATASETS:
-        return load(name)
-    samples = read(name, label)
+    samples = find(name, label)
+    if isinstance(samples, Dataset):
+        return samples
     kept, held_out = split(len(samples.X), _TEST_SHARE, seed)
     labels = [None, None] if samples.labels is None else [samples.labels[kept], samples.labels[held_out]]
     return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], *labels, samples.image_shape)
@@ -71,7 +72,7 @@ class Run:
         self.config, self.say, self.progress = config, say, progress
         self.backend = get(config.backend)
         self.data = find_data(config.data, config.label, config.seed)
-        self.stack: Stack | None = None
+        self.stack = Stack()  # empty without pretraining
         self.model: Autoencoder | None = None
         self._prepare()
 
@@ -82,13 +83,18 @@ class Run:
         if config.validation and len(data.train) > 1:
             kept, held_out = split(len(data.train), config.validation, config.seed)
             self.train, self.validation = data.train[kept], data.train[held_out]
-        in_unit_interval = bool(self.train.min() >= 0 and self.train.max() <= 1)
+        low = min(float(part.min()) for part in (data.train, data.test))
+        high = max(float(part.max()) for part in (data.train, data.test))
+        if max(-low, high) > _LARGEST:
+            raise ValueError(f"the data range from {low:g} to {high:g}, of which the squares are too large for sums: "
+                             "divide them by a constant")
+        in_unit_interval = low >= 0 and high <= 1
         self.scaling = config.scaling if config.scaling != "auto" else "none" if in_unit_interval else "standard"
         scaled_to_unit = self.scaling == "minmax" or (self.scaling == "none" and in_unit_interval)
         self.loss = config.loss if config.loss != "auto" else "bce" if scaled_to_unit else "mse"
         if self.loss == "bce" and not scaled_to_unit:
-            raise ValueError(f"loss bce needs data in [0, 1], these range from {self.train.min():g} to "
-                             f"{self.train.max():g}: choose scaling minmax, or loss mse")
+            raise ValueError(f"loss bce needs data in [0, 1], these range from {low:g} to {high:g}: choose scaling "
+                             "minmax, or loss mse")
         self.visible_unit = "bernoulli" if scaled_to_unit else "gaussian"
 
     @property
@@ -97,43 +103,56 @@ class Run:
         return [self.train.shape[1], *self.config.layers]
 
     def execute(self) -> Autoencoder:
-        """Pretrain and fine-tune. After a KeyboardInterrupt in fine-tuning, `model` is what had been trained."""
+        """Pretrain and fine-tune; return the model.
+
+        After a `KeyboardInterrupt`, `model` is what was trained by then (of the layers that pretraining had come to);
+        it stays None when there was nothing yet.
+        """
         config, began = self.config, time.perf_counter()
         architecture = "-".join(map(str, self.sizes))
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
                  f"autoencoder {architecture} on {self.backend.name}")
-        scaler = make_scaler(self.scaling).fit(self.train)
-        scaled = scaler.transform(self.train)
         training = {"epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer,
-                    "lr": config.lr, "seed": config.seed, "dtype": config.dtype, "backend": self.backend}
-        if config.pretrain == "none":
-            output = "sigmoid" if self.visible_unit == "bernoulli" and self.loss == "bce" else "linear"
-            self.model = Autoencoder(config.layers[:-1], config.layers[-1], activation=config.activation,
-                                     loss=self.loss, output_activation=output, tied=config.tied, **training)
-        else:
-            self.stack = pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation,
-                                  visible_unit=self.visible_unit, epochs=config.pretrain_epochs, seed=config.seed,
-                                  dtype=config.dtype, backend=self.backend, callbacks=self.progress)
-            self.model = self.stack.unroll(loss=self.loss, tied=config.tied, **training)
-        self.model.set_params(scaling=None if self.scaling == "none" else self.scaling)
+                    "lr": config.lr, "seed": config.seed, "dtype": config.dtype, "backend": self.backend,
+                    "scaling": None if self.scaling == "none" else self.scaling, "loss": self.loss, "tied": config.tied}
+        model = None
         try:
-            self.model.fit(self.train, validation=self.validation, callbacks=self.progress("fine-tuning"))
+            if config.pretrain == "none":
+                output = "sigmoid" if self.visible_unit == "bernoulli" else "linear"
+                model = Autoencoder(config.layers[:-1], config.layers[-1], activation=config.activation,
+                                    output_activation=output, **training)
+            else:
+                self._pretrain()
+                model = self.stack.unroll(**training)
+            model.fit(self.train, validation=self.validation, callbacks=self.progress("fine-tuning"))
+        except KeyboardInterrupt:
+            if model is None and self.stack.pairs:
+                model = self.stack.unroll(**{**training, "epochs": 0}).fit(self.train)
+            raise
         finally:
+            self.model = model if hasattr(model, "network_") else None
             self.seconds = time.perf_counter() - began
-        return self.model
+        return model
+
+    def _pretrain(self) -> None:
+        config = self.config
+        scaled = make_scaler(self.scaling).fit(self.train).transform(self.train)
+        # A single RBM can't have Gaussian units on both sides.
+        code_unit = "bernoulli" if self.visible_unit == "gaussian" and len(config.layers) == 1 else "gaussian"
+        pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation, code_unit=code_unit,
+                 visible_unit=self.visible_unit, epochs=config.pretrain_epochs, seed=config.seed, dtype=config.dtype,
+                 backend=self.backend, callbacks=self.progress, stack=self.stack)
 
     def measure(self) -> dict[str, Any]:
         """The measures of metrics.json, errors being in the units of the data."""
         config, model, test = self.config, self.model, self.data.test
-        reconstruction = model.reconstruct(test)
-        components = min(config.layers[-1], *self.train.shape)
-        pca = PCA(components).fit(self.train).reconstruct(test)
+        reconstruction, pca = model.reconstruct(test), self.pca.reconstruct(test)
         fine_tuning = sum(row["seconds"] for row in model.history_)
         result = {
             "test_squared_error": metrics.squared_error(test, reconstruction),
             "test_mse": metrics.mse(test, reconstruction),
             "pca_squared_error": metrics.squared_error(test, pca),
-            "pca_components": components,
+            "pca_components": self.pca.components,
             "epochs": len(model.history_),
             "seconds": round(self.seconds, 3),
             "samples_per_second": round(len(self.train) * len(model.history_) / max(fine_tuning, 1e-9), 1),
@@ -145,38 +164,40 @@ class Run:
             result |= {"test_bce": metrics.bce(test, reconstruction), "test_bce_floor": metrics.bce_floor(test)}
         return result
 
+    @functools.cached_property
+    def pca(self) -> PCA:
+        """The yardstick: as many principal components as the code has units, or as there can be."""
+        return PCA(min(self.model.code, *self.train.shape)).fit(self.train)
+
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write the model, settings, history, measures and pictures into `folder`; return the measures."""
-        model, data = self.model, self.data
+        """Write the model, settings, history, measures and pictures into `folder`; return the measures.
+
+        The model comes first: nothing that happens later can lose it.
+        """
+        model, data, shown = self.model, self.data, self.data.test[:_PICTURED]
         save(folder / "model.safetensors", model, extra={"data": data.name, "image_shape": data.image_shape})
         write_json(folder / "config.json", self.config.to_dict())
-        write_text(folder / "history.csv", _as_csv(self._history()))
+        histories = self.stack.histories
+        write_text(folder / "history.csv", _as_csv(histories, model.history_))
         measures = self.measure()
         write_json(folder / "metrics.json", measures)
-        reconstruction = model.reconstruct(data.test[:1000])
-        components = min(self.config.layers[-1], *self.train.shape)
-        pca = PCA(components).fit(self.train).reconstruct(data.test[:1000])
-        pictures.reconstructions(folder / "reconstructions.png", data.test[:1000],
-                                 {"autoencoder": reconstruction, "PCA": pca}, data.image_shape, columns=_SHOWN)
+        rows = {"autoencoder": model.reconstruct(shown), "PCA": self.pca.reconstruct(shown)}
+        pictures.reconstructions(folder / "reconstructions.png", shown, rows, data.image_shape, columns=_SHOWN)
         if model.history_:
-            pictures.loss_curves(folder / "loss.png", model.history_, self.stack.histories if self.stack else ())
+            pictures.loss_curves(folder / "loss.png", model.history_, histories)
         first = next(p for p in model.encoder_.parameters() if p.ndim > 1)
         pictures.filters(folder / "filters.png", first.numpy(), data.image_shape)
         pictures.latent(folder / "latent.png", model.transform(data.test), data.test_labels)
         return measures
 
-    def _history(self) -> list[dict[str, Any]]:
-        rows = []
-        for i, history in enumerate(self.stack.histories if self.stack else []):
-            rows += [{"stage": f"pretrain {i + 1}", **row} for row in history]
-        return rows + [{"stage": "train", **row} for row in self.model.history_]
 
-
-def _as_csv(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+def _as_csv(pretraining: list[list[dict[str, Any]]], training: list[dict[str, Any]]) -> str:
+    """One row an epoch, with its stage."""
+    stages = [(f"pretrain {i + 1}", history) for i, history in enumerate(pretraining)] + [("train", training)]
+    rows = [{"stage": stage, **row} for stage, history in stages for row in history]
+    columns = list(dict.fromkeys(["stage", *[name for row in rows for name in row]]))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-

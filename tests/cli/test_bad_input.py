@@ -115,7 +115,7 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
     (("--backend", "tpu"), "unknown backend"),
     (("--dtype", "float16"), "unknown dtype"),
     (("--layers", "a-b"), "not a list of sizes"),
-    (("--layers", "0"), "positive integers"),
+    (("--layers", "0"), "every size in layers must be an integer of at least 1"),
     (("--epochs", "0"), "epochs must be an integer of at least 1"),
     (("--epochs", "many"), "invalid int value"),
     (("--pretrain-epochs", "-1"), "pretrain_epochs"),
@@ -129,6 +129,8 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
     (("--label", "nope"), "no column 'nope'"),
     (("--scaling", "standard", "--loss", "bce"), "bce needs data in \\[0, 1\\]"),
     (("--config", "none.json"), "does not exist"),
+    (("--seed", str(2**63)), "seed must be below"),
+    (("--data", "digits", "--label", "kind"), "digits has its own labels: leave --label out"),
     (("--frobnicate",), "unrecognized arguments"),
     (("--optimizer", "sgd", "--lr", "1e30"), "lower the learning rate"),
 ])
@@ -145,12 +147,27 @@ def test_bad_options(options, message, miniae, table, quick, tmp_path, monkeypat
 
 @pytest.mark.parametrize("content, message", [
     ("{", "can't be read as JSON"), ("[1]", "expected a JSON object"), ('{"depth": 3}', "unknown setting 'depth'"),
-    ('{"layers": "512"}', "expected a list"), ('{"layers": ["a"]}', "positive integers"), ('{"epochs": 2.5}', "epochs"),
-    ('{"lr": "fast"}', "lr must be"),
+    ('{"layers": "512"}', "layers are the sizes"), ('{"layers": ["a"]}', "every size in layers must be an integer"),
+    ('{"layers": [true]}', "every size in layers"), ('{"epochs": 2.5}', "epochs"), ('{"lr": "fast"}', "lr must be"),
+    ('{"lr": true}', "lr must be"), ('{"data": 5}', "data and label are names"), ('{"label": []}', "are names"),
+    ('{"tied": "no"}', "tied is true or false"), ('{"validation": false}', "validation is the share"),
+    ('{"seed": 9223372036854775808}', "seed must be below"), ('{"activation": ["relu"]}', "unknown activation"),
 ])
 def test_bad_config(content, message, miniae, tmp_path):
     (tmp_path / "config.json").write_text(content)
     expect(miniae("train", "--config", tmp_path / "config.json"), message)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "folder"])
+def test_a_label_column_of_what_is_no_table(name, miniae, tmp_path):
+    images((3, 4), (3, 4))(tmp_path / "folder")
+    np.save(tmp_path / "x.npy", np.zeros((20, 4)))
+    expect(miniae("train", "--data", tmp_path / name, "--label", "kind"), "only tables .* leave --label out")
+
+
+def test_data_of_which_the_squares_overflow(miniae, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((20, 4), 1e200))
+    expect(miniae("train", "--data", tmp_path / "x.npy"), "too large for sums: divide them by a constant")
 
 
 def test_no_command_and_an_unknown_one(miniae):

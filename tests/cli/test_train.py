@@ -109,16 +109,99 @@ def test_interrupting_saves_what_was_trained(table, miniae, quick, tmp_path, mon
     assert library.load(folder / "model.safetensors").code == 2
 
 
-def test_interrupting_the_pretraining_writes_nothing(table, miniae, quick, tmp_path, monkeypatch):
+@pytest.mark.parametrize("during, sizes", [("layer 1/2 (5-4)", "5-4"), ("layer 2/2 (4-2)", "5-4-2")])
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_interrupting_the_pretraining_saves_the_layers_so_far(during, sizes, scaling, table, miniae, quick, tmp_path,
+                                                              monkeypatch):
     from miniae.training import ProgressBar
 
     def interrupt(self, trainer, logs):
-        raise KeyboardInterrupt
+        if self.title == during:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(ProgressBar, "on_epoch_end", interrupt)
-    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", tmp_path / "cut")
+    folder = tmp_path / "cut"
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--scaling", scaling, "--out", folder)
+    assert code == 130 and f"what had been trained ({sizes}) is saved" in err
+    assert {p.name for p in folder.iterdir()} == FILES - {"loss.png"}
+    assert json.loads((folder / "metrics.json").read_text())["pca_components"] == int(sizes[-1])
+    x = read(table, "kind").X
+    assert library.load(folder / "model.safetensors").transform(x).shape == (60, int(sizes[-1]))
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_interrupting_before_any_training_writes_nothing(existed, table, miniae, quick, tmp_path, monkeypatch):
+    from miniae.data import Standard
+
+    def interrupt(self, X):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Standard, "fit", interrupt)
+    folder = tmp_path / "cut"
+    if existed:
+        folder.mkdir()
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--scaling", "standard", "--out", folder)
     assert code == 130 and "nothing was written" in err
-    assert not (tmp_path / "cut").exists()
+    assert folder.exists() == existed
+
+
+def test_interrupting_the_writing_keeps_what_is_written(table, miniae, quick, tmp_path, monkeypatch):
+    from miniae.report import pictures
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pictures, "reconstructions", interrupt)
+    folder = tmp_path / "cut"
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", folder)
+    assert code == 130 and "interrupted" in err
+    assert {p.name for p in folder.iterdir()} == {"model.safetensors", "config.json", "history.csv", "metrics.json"}
+
+
+def test_the_same_network_with_and_without_pretraining(table, miniae, quick, tmp_path):
+    """What is compared differs in its initial weights only, whatever the loss."""
+    for loss in ("bce", "mse"):
+        described = []
+        for pretrain in ("rbm", "none"):
+            folder = tmp_path / f"{pretrain}-{loss}"
+            code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--loss", loss, "--pretrain",
+                                  pretrain, "--out", folder)
+            assert code == 0, err
+            network = library.load(folder / "model.safetensors").network_
+            described.append((network.reconstruction.activation, network.reconstruction.name,
+                              [(layer.units, layer.activation) for part in (network.encoder, network.decoder)
+                               for layer in part]))
+        plain = [[(n, None if a == "linear" else a) for n, a in layers] for *_, layers in described]
+        assert described[0][:2] == described[1][:2] and plain[0] == plain[1]
+
+
+def test_one_layer_on_real_data(miniae, tmp_path):
+    """An RBM can't have Gaussian units on both sides: the code's are sigmoid units then."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((50, 6)))
+    code, _, err = miniae("train", "--data", tmp_path / "x.npy", "--layers", "3", "--epochs", "1", "--pretrain-epochs",
+                          "1", "--out", tmp_path / "o")
+    assert code == 0, err
+    assert library.load(tmp_path / "o" / "model.safetensors").code_activation == "sigmoid"
+
+
+def test_scaling_is_chosen_by_all_of_the_data(miniae, quick, tmp_path):
+    """A single value outside [0, 1], in whichever part it comes to stand, makes them real numbers."""
+    x = np.random.default_rng(0).random((50, 6))
+    for row in range(0, 50, 7):
+        y = x.copy()
+        y[row, 2] = 1.5
+        np.save(tmp_path / "x.npy", y)
+        out = tmp_path / f"o{row}"
+        code, _, err = miniae("train", "--data", tmp_path / "x.npy", *quick, "--out", out)
+        assert code == 0, err
+        assert library.load(out / "model.safetensors").scaling == "standard"
+
+
+def test_data_that_do_not_vary(miniae, quick, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((50, 6), 0.5))
+    code, out, err = miniae("train", "--data", tmp_path / "x.npy", *quick, "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "which is exact" in out and max(map(len, out.splitlines())) < 200
 
 
 def test_the_default_is_the_main_job_on_digits(miniae, tmp_path):
