@@ -26,14 +26,20 @@ class Checkpoint(Callback):
     other callbacks remember: all that `restore` needs for a run that continues exactly. It is of an epoch that ended
     well, even where training was interrupted or diverged after it. It is written to a temporary name and renamed, so
     there is always a whole one.
+
+    With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
+    it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
+    callbacks that look at the epoch when training begins.
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: int = 1):
+    def __init__(self, path: str | os.PathLike[str], every: int = 1, resume: bool = False):
         if every < 1:
             raise ValueError(f"a checkpoint is written every so many epochs, at least 1; got {every}")
-        self.path, self.every, self._saved_at = path, every, -1
+        self.path, self.every, self.resume, self._saved_at = path, every, resume, -1
 
     def on_train_begin(self, trainer: Trainer) -> None:
+        if self.resume and trainer.epoch == 0 and os.path.exists(self.path):
+            restore(trainer, self.path)
         self._saved_at = trainer.epoch
 
     def on_snapshot(self, trainer: Trainer) -> None:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from miniae import Autoencoder, nn
+from miniae import RBM, Autoencoder, nn
 from miniae.backend.philox import host_generator
 from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import AutoencoderNetwork
@@ -260,6 +260,25 @@ def test_a_checkpoint_is_always_of_a_whole_epoch(event, error, tmp_path):
     trainer.fit(X, 4)
     for name, a in resumed.state_dict().items():
         np.testing.assert_array_equal(a, whole.state_dict()[name])
+
+
+@pytest.mark.parametrize("made", [
+    lambda: Autoencoder([5], 2, epochs=6, batch_size=20, corruption=[nn.Masking(0.2)]),
+    lambda: RBM(4, epochs=6, batch_size=20, persistent=True),
+])
+def test_the_same_program_run_again_finishes_what_it_had_begun(made, tmp_path, backend):
+    class Cut(Callback):
+        def on_epoch_end(self, trainer, logs):
+            if trainer.epoch == 3:
+                raise KeyboardInterrupt
+
+    whole, path = made().fit(X), tmp_path / "run.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        made().fit(X, callbacks=[Checkpoint(path, resume=True), Cut()])
+    for _ in range(2):  # and a third time there is nothing left to do
+        resumed = made().fit(X, callbacks=[Checkpoint(path, resume=True)])
+        np.testing.assert_array_equal(resumed.transform(X), whole.transform(X))
+        assert [row["loss"] for row in resumed.history_] == [row["loss"] for row in whole.history_]
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):
