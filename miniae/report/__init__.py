@@ -1,9 +1,9 @@
 """How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
 
-from miniae.report.metrics import bce, bce_floor, mse, psnr, squared_error, squared_errors
+from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
 from miniae.report.pictures import filters, latent, loss_curves, reconstructions
 
 __all__ = [
-    "bce", "bce_floor", "filters", "latent", "loss_curves", "mse", "psnr", "reconstructions", "squared_error",
-    "squared_errors",
+    "bce", "bce_floor", "filters", "knn_accuracy", "latent", "loss_curves", "mse", "psnr", "reconstructions",
+    "squared_error", "squared_errors",
 ]

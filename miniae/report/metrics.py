@@ -13,7 +13,7 @@ import numpy as np
 
 from miniae.training.estimator import check_samples
 
-__all__ = ["bce", "bce_floor", "mse", "psnr", "squared_error", "squared_errors"]
+__all__ = ["bce", "bce_floor", "knn_accuracy", "mse", "psnr", "squared_error", "squared_errors"]
 
 # How many values are held in float64 at once.
 _CHUNK = 1 << 21
@@ -70,6 +70,35 @@ def bce_floor(x: Any) -> float:
     -1/N sum x log x + (1 - x) log(1 - x), which is 0 for values of 0 and 1 and log 2 for 1/2.
     """
     return bce(x, x)
+
+
+def knn_accuracy(codes: Any, labels: Any, test_codes: Any, test_labels: Any, k: int = 5) -> float:
+    """The share of test codes whose label is that of most of the `k` nearest codes, by Euclidean distance.
+
+    `codes` (N, D) and `labels` (N,) are those to look among, `test_codes` (M, D) and `test_labels` (M,) those to
+    classify. Where labels are equally frequent, the one that sorts first wins. Raises `ValueError` when shapes don't
+    fit or k is not between 1 and N.
+    """
+    codes, test_codes = check_samples(codes, name="codes"), check_samples(test_codes, name="test_codes")
+    codes, test_codes = (c.reshape(len(c), -1).astype(np.float64) for c in (codes, test_codes))
+    labels, test_labels = np.asarray(labels), np.asarray(test_labels)
+    if codes.shape[1] != test_codes.shape[1]:
+        raise ValueError(f"codes have {codes.shape[1]} numbers, test codes {test_codes.shape[1]}: expected as many")
+    if labels.shape != (len(codes),) or test_labels.shape != (len(test_codes),):
+        raise ValueError(f"labels have shapes {labels.shape} and {test_labels.shape}, expected one for each of the "
+                         f"{len(codes)} codes and {len(test_codes)} test codes")
+    if not 1 <= k <= len(codes):
+        raise ValueError(f"k is {k}, expected a number of neighbours from 1 to {len(codes)}")
+    classes, which = np.unique(labels, return_inverse=True)
+    squares = np.square(codes).sum(axis=1)
+    right = 0
+    for start in range(0, len(test_codes), 256):
+        part = test_codes[start:start + 256]
+        distances = squares - 2.0 * part @ codes.T  # but for |part|^2, the same for all neighbours
+        nearest = which[np.argpartition(distances, k - 1, axis=1)[:, :k]]
+        votes = (nearest[:, :, None] == np.arange(len(classes))).sum(axis=1)
+        right += int((classes[votes.argmax(axis=1)] == test_labels[start:start + 256]).sum())
+    return right / len(test_codes)
 
 
 def _cross_entropy(x: np.ndarray, p: np.ndarray) -> float:

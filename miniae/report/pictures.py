@@ -333,45 +333,62 @@ def _extend(values: np.ndarray, reach: float) -> str:
 def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, title: str | None = None) -> Path:
     """Where samples lie in code space, coloured by label.
 
-    `codes` is (N, code). Two dimensions are drawn as they are; of more, the first two principal components, with their
-    shares of the variance; a single one as a histogram for each label. `labels` (N,) are classes, each with its name at
-    its mean, or numbers of more than 20 kinds, which get a colour bar. Of more than 5,000 samples, 5,000 drawn at
-    random (always the same) are shown; means and components are of all.
+    `codes` is (N, code), or several of these by name, drawn side by side: an autoencoder's and PCA's, say. Two
+    dimensions are drawn as they are; of more, the first two principal components, with their shares of the variance; a
+    single one as a histogram for each label. `labels` (N,) are classes, each with its name at its mean, or numbers of
+    more than 20 kinds, which get a colour bar. Of more than 5,000 samples, 5,000 drawn at random (always the same) are
+    shown; means and components are of all.
     """
-    codes = check_samples(codes, name="codes")
-    codes = codes.reshape(len(codes), -1).astype(np.float64)
+    named = codes if isinstance(codes, Mapping) else {"": codes}
+    if not named:
+        raise ValueError("there are no codes to draw: give an array, or a dict of arrays by name")
+    clouds = {name: check_samples(c, name=f"{name} codes".strip()) for name, c in named.items()}
+    n = len(next(iter(clouds.values())))
+    for name, cloud in clouds.items():
+        if len(cloud) != n:
+            raise ValueError(f"there are {len(cloud)} codes of {name} and {n} of the first: give them of the same "
+                             "samples")
+        clouds[name] = cloud.reshape(n, -1).astype(np.float64)
     if labels is not None:
         labels = np.asarray(labels)
-        if labels.shape != (len(codes),):
-            raise ValueError(f"labels have shape {labels.shape}, expected ({len(codes)},): one for each code")
+        if labels.shape != (n,):
+            raise ValueError(f"labels have shape {labels.shape}, expected ({n},): one for each code")
         if labels.dtype.kind == "f" and not np.isfinite(labels).all():
             raise ValueError("labels hold values that are missing or infinite: drop these samples")
         if labels.dtype.kind not in "fiubSU":
             raise ValueError(f"labels have type {labels.dtype}, expected numbers or strings")
-    order = host_generator(0, "latent").permutation(len(codes))[:_POINTS]
+    order = host_generator(0, "latent").permutation(n)[:_POINTS]
+    low = labels is None and all(cloud.shape[1] == 1 for cloud in clouds.values())
+    several = len(clouds) > 1
+    width, height = 950 * len(clouds) if several else 1150, (560 if low else 900) + (40 if title else 0)
+    with drawing(path, width, height) as figure:
+        figure.set_layout_engine("constrained")
+        for (name, cloud), axes in zip(clouds.items(), figure.subplots(1, len(clouds), squeeze=False)[0], strict=True):
+            _latent_panel(figure, axes, cloud, labels, order)
+            if name or title:
+                axes.set_title(name or title)
+        if several and title:
+            figure.suptitle(title, fontsize=11, weight="bold")
+    return Path(path)
+
+
+def _latent_panel(figure: Figure, axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:
     names = ["code 1", "code 2"] if codes.shape[1] > 1 else ["code"]
     if codes.shape[1] > 2:
         pca = PCA(min(2, len(codes))).fit(codes)
         names = [f"principal component {i + 1} of {codes.shape[1]} ({100 * share:.0f} % of the variance)"
                  for i, share in enumerate(pca.explained_variance_ratio_)]
         codes = pca.transform(codes)
-    height = 560 if codes.shape[1] == 1 and labels is None else 900
-    with drawing(path, 1150, height + (40 if title else 0)) as figure:
-        figure.set_layout_engine("constrained")
-        axes = figure.subplots()
-        if codes.shape[1] == 1:
-            _histograms(axes, codes[:, 0], labels)
-            axes.set_xlabel(names[0])
-        else:
-            _scatter(figure, axes, codes, labels, order)
-            axes.set_xlabel(names[0])
-            axes.set_ylabel(names[1])
-        if title:
-            axes.set_title(title)
-        if len(order) < len(codes) and codes.shape[1] > 1:
-            axes.set_title(f"{len(order):,} of {len(codes):,} samples", loc="right", fontsize=8, color=QUIET,
-                           weight="normal")
-    return Path(path)
+    if codes.shape[1] == 1:  # as of a single sample, too
+        _histograms(axes, codes[:, 0], labels)
+        axes.set_xlabel(names[0])
+        return
+    _scatter(figure, axes, codes, labels, order)
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    if len(order) < len(codes):
+        axes.set_title(f"{len(order):,} of {len(codes):,} samples", loc="right", fontsize=8, color=QUIET,
+                       weight="normal")
 
 
 def _scatter(figure: Figure, axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:

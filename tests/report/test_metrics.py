@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from miniae.models.pca import PCA
-from miniae.report import bce, bce_floor, metrics, mse, psnr, squared_error, squared_errors
+from miniae.report import bce, bce_floor, knn_accuracy, metrics, mse, psnr, squared_error, squared_errors
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +137,26 @@ def test_damaged_values():
     for peak in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="peak is"):
             psnr(good, good, peak=peak)
+
+
+def test_nearest_neighbours_by_hand():
+    codes, labels = np.array([[0.0], [1.0], [2.0], [10.0], [11.0]]), np.array(["a", "a", "b", "b", "b"])
+    assert knn_accuracy(codes, labels, [[0.4], [2.2], [10.4]], ["a", "b", "b"], k=1) == 1.0
+    assert knn_accuracy(codes, labels, [[0.4], [2.2], [10.4]], ["a", "a", "b"], k=3) == 1.0
+    assert knn_accuracy(codes, labels, [[0.4], [2.2]], ["b", "b"], k=5) == 1.0  # the whole of it: three b, two a
+    assert knn_accuracy(codes, labels, [[1.5]], ["a"], k=4) == 1.0  # a, a, b, b: the first by name
+    for wrong, message in ((([[0.0, 1.0]], ["a"]), "test codes 2"), (([[0.0]], ["a", "b"]), "one for each")):
+        with pytest.raises(ValueError, match=message):
+            knn_accuracy(codes, labels, *wrong)
+    for k in (0, 6):
+        with pytest.raises(ValueError, match="number of neighbours from 1 to 5"):
+            knn_accuracy(codes, labels, codes, labels, k=k)
+
+
+@pytest.mark.parametrize("k", [1, 4, 7])
+def test_nearest_neighbours_against_scikit_learn(k):
+    neighbors = pytest.importorskip("sklearn.neighbors", reason="compared with scikit-learn")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((700, 3)), rng.integers(0, 4, 700)
+    theirs = neighbors.KNeighborsClassifier(k).fit(x[:400], y[:400]).score(x[400:], y[400:])
+    assert knn_accuracy(x[:400], y[:400], x[400:], y[400:], k) == pytest.approx(theirs)

@@ -408,3 +408,18 @@ def test_labels_refused(labels, message, tmp_path):
                                                  (-2.5e7, "-2.5e+07")])
 def test_numbers_have_three_digits(value, expected):
     assert canvas.number(value) == expected
+
+
+def test_maps_side_by_side(tmp_path):
+    """Each is drawn as it would be alone, in a panel under its name."""
+    labels = np.repeat([0, 1], 30)
+    codes = RNG.standard_normal((60, 2)) + 5 * labels[:, None]
+    alone = pixels(latent(tmp_path / "a.png", codes, labels))
+    both = pixels(latent(tmp_path / "b.png", {"one": codes, "other": codes[:, ::-1]}, labels, title="maps"))
+    assert both.shape[1] == 1900 and both.shape[0] == alone.shape[0] + 40
+    left, right = both[:, :950], both[:, 950:]
+    assert left.std() > 1 and right.std() > 1 and (left != right).any()
+    with pytest.raises(ValueError, match="50 codes of other and 60 of the first"):
+        latent(tmp_path / "c.png", {"one": codes, "other": codes[:50]})
+    with pytest.raises(ValueError, match="no codes to draw"):
+        latent(tmp_path / "c.png", {})
