@@ -14,7 +14,7 @@ from typing import Any
 
 from miniae.data import DATASETS, StorageError
 from miniae.tasks import Run, RunConfig, new_folder
-from miniae.training import Callback, ProgressBar
+from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,25 +54,24 @@ def run(args: argparse.Namespace) -> int:
     config = RunConfig(**settings)
     job = Run(config, say=print, progress=_progress)
     folder, made = _folder(args.out, config.data)
-    interrupted = False
+    ended: BaseException | None = None
     try:
         try:
             job.execute()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingDiverged, MemoryError) as why:
             if job.model is None:
-                print("miniae: interrupted before anything was trained; nothing was written", file=sys.stderr)
-                return 130
-            interrupted = True
+                raise
+            ended = why
         measures = job.write(folder)
     finally:
         if made and not any(folder.iterdir()):
             folder.rmdir()
     print(_report(measures))
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
-    if interrupted:
+    if ended is not None:
         sizes = "-".join(map(str, [job.sizes[0], *job.model.hidden, job.model.code]))
-        print(f"miniae: interrupted; what had been trained ({sizes}) is saved", file=sys.stderr)
-        return 130
+        print(f"miniae: training ended early; what had been trained ({sizes}) is saved", file=sys.stderr)
+        raise ended
     return 0
 
 

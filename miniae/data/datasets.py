@@ -20,7 +20,7 @@ __all__ = ["DATASETS", "Dataset", "find", "load"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples to train on and samples to test on, (N, features) as float32; pixels are in [0, 1].
+    """Samples to train on and samples to test on, (N, features); pixels are float32 in [0, 1].
 
     `image_shape` is the shape of one sample as an image, (height, width) or (channels, height, width), or None.
     """

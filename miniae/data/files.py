@@ -26,7 +26,7 @@ class Samples:
     """Samples (N, features), their labels or None, the shape of one as an image or None, the features' names or None.
 
     Pixels that come as integers of 8 bits (in pictures, of 16 too) are scaled to [0, 1]; other numbers are as they are
-    in the file. X is float32, or float64 where float32 would lose digits.
+    in the file. X is float32, or float64 where the file's numbers have more digits than that, as those of tables may.
     """
 
     X: np.ndarray
@@ -73,7 +73,7 @@ def _read_numpy(path: Path, key: str) -> Samples:
                 array, labels = loaded, None
             else:
                 array, labels = _named_arrays(loaded, key, path)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as why:  # NumPy, zipfile, zlib and Python's tokenizer each have their own for a damaged file
         reason = str(why).splitlines()[0] if str(why) else type(why).__name__

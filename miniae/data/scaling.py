@@ -34,9 +34,9 @@ class Scaler:
         return ((X - offset) / scale).astype(floating(X[:0]).dtype)
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
-        """Undo the scaling: (N, ...) to (N, ...)."""
+        """Undo the scaling: (N, ...) to (N, ...), in float64."""
         X, offset, scale = self._fitted(X)
-        return (X * scale + offset).astype(floating(X[:0]).dtype)
+        return X * scale + offset
 
     def state(self) -> dict[str, np.ndarray]:
         """What `scaler_from` needs to make this scaler again."""
@@ -81,11 +81,12 @@ class Standard(Scaler):
 
     def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
-        # Values that differ by rounding only are constant: scaling must not blow that up.
+        # Values that differ by rounding only are constant: scaling must not blow that up, nor let it stand.
         rounding = 4 * np.finfo(X.dtype).eps if X.dtype.kind == "f" else 0.0
         constant = high - low <= rounding * np.maximum(np.abs(low), np.abs(high))
         mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-        return np.where(constant, low, mean), np.where(constant | (deviation == 0), 1.0, deviation)
+        scale = np.where(constant, np.maximum(np.abs(low), np.abs(high)), deviation)
+        return np.where(constant, low, mean), np.where((high == low) | (scale == 0), 1.0, scale)
 
 
 SCALINGS: dict[str, type[Scaler]] = {"minmax": MinMax, "standard": Standard}

@@ -219,7 +219,7 @@ class Autoencoder(Estimator):
         network = self._network()
         network.eval()
         backend, parts = network.place.backend, []
-        with no_grad():
+        with no_grad(), backend.silent():
             for start in range(0, len(X), _CHUNK):
                 part = Tensor(X[start:start + _CHUNK], dtype=network.place.dtype, backend=backend)
                 parts.append(function(part).numpy())

@@ -115,7 +115,8 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     and autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
 
     Layers are added to `stack`, where one is given, above those it has, which are not trained again. So a caller who
-    gives an empty one finds there what was trained before a `KeyboardInterrupt`, the layer at work included.
+    gives an empty one finds there what was trained before a `KeyboardInterrupt`: the layer at work, too, if it has
+    finished an epoch.
 
         stack = pretrain(X, [784, 1000, 500, 250, 30], epochs=50)
         deep = stack.unroll(epochs=20).fit(X)
@@ -134,6 +135,10 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     if stack.sizes != sizes[:len(stack.sizes)]:
         raise ValueError(f"the stack has layers of {'-'.join(map(str, stack.sizes))}, which sizes do not begin with: "
                          f"{'-'.join(map(str, sizes))}")
+    if stack.pairs and len(stack.sizes) < len(sizes) and stack.pairs[-1].up.activation == "linear" and \
+            get_units(unit).unit_interval and method == "rbm":
+        raise ValueError("the top of the stack has linear units, and RBMs above it would need values in [0, 1]: "
+                         "pretrain the stack with code_unit='bernoulli', or go on with unit='gaussian'")
     all_epochs, all_lr = _per_layer("epochs", epochs, layers), _per_layer("lr", lr, layers)
     units = [visible_unit, *[unit] * (layers - 1), code_unit]
     for i, size in enumerate(sizes[1:]):
@@ -149,9 +154,11 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
                     activation if i and below == "sigmoid" else below, noise if method == "denoising" else 0.0, common)
             try:
                 model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})"))
-            finally:
-                if hasattr(model, "history_"):  # else there is nothing to keep
+            except KeyboardInterrupt:
+                if getattr(model, "history_", None):  # else no epoch was finished
                     stack.add(_pair(model), model.history_)
+                raise
+            stack.add(_pair(model), model.history_)
         data = _through([stack.pairs[i].up], data)
     return stack
 

@@ -27,6 +27,7 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: Any) -> Parameter:
         """A parameter with a copy of the data, in no pack, and without a gradient."""
         copied = memo[id(self)] = Parameter(self, self.name, self.dtype)
+        copied.requires_grad = self.requires_grad
         return copied
 
     @property

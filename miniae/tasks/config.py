@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ class RunConfig:
         object.__setattr__(self, "layers", tuple(check_count("every size in layers", n) for n in self.layers))
         for name, least in {"epochs": 1, "pretrain_epochs": 1, "batch_size": 1, "seed": 0}.items():
             check_count(name, getattr(self, name), least)
-        if self.seed >= 2**63:
-            raise ValueError(f"seed must be below 2**63, got {self.seed}")
-        if not _is_number(self.lr) or not 0 < self.lr < float("inf"):
+        if self.seed + len(self.layers) > 2**63:  # each layer is pretrained with the next seed
+            raise ValueError(f"seed must be below 2**63 less the number of layers, got {self.seed}")
+        if not _is_number(self.lr) or not 0 < self.lr <= sys.float_info.max:
             raise ValueError(f"lr must be a positive number, got {self.lr!r}")
         if not _is_number(self.validation) or not 0 <= self.validation < 1:
             raise ValueError(f"validation is the share of samples held out, from 0 to below 1; got {self.validation!r}")
@@ -89,7 +90,7 @@ class RunConfig:
             settings = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DataError(f"{path} does not exist: give a config.json that a run wrote, or one like it") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as why:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as why:
             raise DataError(f"{path} can't be read as JSON ({why}): give a config.json that a run wrote") from None
         if not isinstance(settings, dict):
             raise DataError(f"{path} holds a {type(settings).__name__}, expected a JSON object of settings")

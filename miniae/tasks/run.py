@@ -24,7 +24,7 @@ from miniae.data import (
 from miniae.models import PCA, Autoencoder, Stack, pretrain, save
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
-from miniae.training import Callback
+from miniae.training import Callback, TrainingDiverged
 
 __all__ = ["Run", "find_data", "new_folder"]
 
@@ -105,8 +105,8 @@ class Run:
     def execute(self) -> Autoencoder:
         """Pretrain and fine-tune; return the model.
 
-        After a `KeyboardInterrupt`, `model` is what was trained by then (of the layers that pretraining had come to);
-        it stays None when there was nothing yet.
+        When that ends early (`KeyboardInterrupt`, `TrainingDiverged`, `MemoryError`), `model` is what was trained by
+        then: of the layers that pretraining had come to, if need be. It stays None when no epoch was complete.
         """
         config, began = self.config, time.perf_counter()
         architecture = "-".join(map(str, self.sizes))
@@ -125,12 +125,12 @@ class Run:
                 self._pretrain()
                 model = self.stack.unroll(**training)
             model.fit(self.train, validation=self.validation, callbacks=self.progress("fine-tuning"))
-        except KeyboardInterrupt:
-            if model is None and self.stack.pairs:
-                model = self.stack.unroll(**{**training, "epochs": 0}).fit(self.train)
+        except (KeyboardInterrupt, TrainingDiverged, MemoryError):
+            if not getattr(model, "history_", None):  # no epoch of fine-tuning is complete
+                model = self.stack.unroll(**{**training, "epochs": 0}).fit(self.train) if self.stack.pairs else None
             raise
         finally:
-            self.model = model if hasattr(model, "network_") else None
+            self.model = model
             self.seconds = time.perf_counter() - began
         return model
 
@@ -138,7 +138,8 @@ class Run:
         config = self.config
         scaled = make_scaler(self.scaling).fit(self.train).transform(self.train)
         # A single RBM can't have Gaussian units on both sides.
-        code_unit = "bernoulli" if self.visible_unit == "gaussian" and len(config.layers) == 1 else "gaussian"
+        single = config.pretrain == "rbm" and len(config.layers) == 1
+        code_unit = "bernoulli" if single and self.visible_unit == "gaussian" else "gaussian"
         pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation, code_unit=code_unit,
                  visible_unit=self.visible_unit, epochs=config.pretrain_epochs, seed=config.seed, dtype=config.dtype,
                  backend=self.backend, callbacks=self.progress, stack=self.stack)

@@ -24,8 +24,7 @@ __all__ = ["Callback", "EarlyStopping", "LearningRate", "ProgressBar", "ReduceOn
 class Callback:
     """Does nothing; override what you need. `logs` is the epoch's row of the history, and may be added to.
 
-    One that remembers things from epoch to epoch forgets them in `on_train_begin` when `trainer.epoch` is 0, and lists
-    them in `state_dict`, so that a run that goes on later has them too.
+    One that remembers things from epoch to epoch is a `Remembering`, so that a run that goes on later has them too.
     """
 
     def on_train_begin(self, trainer: Trainer) -> None: ...
@@ -40,6 +39,9 @@ class Callback:
         """`trainer.snapshot` holds the run as the epoch left it, after every callback's `on_epoch_end`."""
 
     def on_train_end(self, trainer: Trainer) -> None: ...
+
+    def on_restore(self, trainer: Trainer) -> None:
+        """The trainer, and this callback by `load_state_dict`, were put into a saved state."""
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """What it remembers, as arrays."""
@@ -93,7 +95,28 @@ class ProgressBar(Callback):
             self._bar = None
 
 
-class EarlyStopping(Callback):
+class Remembering(Callback):
+    """A callback that remembers things from epoch to epoch, as long as the training is the same.
+
+    A subclass sets its memory in `forget`, and names it in `state_dict` and `load_state_dict`.
+    """
+
+    _trainer: Trainer | None = None
+
+    def forget(self) -> None:
+        """Remember nothing, as when it was made."""
+        raise NotImplementedError
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        if trainer is not self._trainer or trainer.epoch == 0:
+            self.forget()
+        self._trainer = trainer
+
+    def on_restore(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+
+class EarlyStopping(Remembering):
     """Stops when `monitor` has not fallen by `min_delta` for `patience` epochs; puts the best weights back.
 
     `monitor` is a name from the history: `val_loss`, or `loss` where there is no validation data.
@@ -105,14 +128,10 @@ class EarlyStopping(Callback):
             raise ValueError(f"patience must be at least 1 epoch, got {patience}")
         self.patience, self.monitor, self.min_delta, self.restore_best = patience, monitor, min_delta, restore_best
 
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self.best, self.best_epoch, self._best_state = math.inf, 0, {}
-
-    def on_train_begin(self, trainer: Trainer) -> None:
-        if trainer.epoch == 0:
-            self._forget()
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         value = monitored(self.monitor, logs)
@@ -146,7 +165,7 @@ class LearningRate(Callback):
         trainer.optimizer.lr = trainer.base_lr * self.schedule(trainer.epoch)
 
 
-class ReduceOnPlateau(Callback):
+class ReduceOnPlateau(Remembering):
     """Multiplies the learning rate by `factor` when `monitor` has not fallen for longer than `patience` epochs.
 
     The rules are those of `optim.schedules.Plateau`. It never goes below `min_lr`.
@@ -154,15 +173,17 @@ class ReduceOnPlateau(Callback):
 
     def __init__(self, factor: float = 0.5, patience: int = 5, monitor: str = "val_loss", min_lr: float = 0.0):
         self.factor, self.patience, self.monitor, self.min_lr = factor, patience, monitor, min_lr
-        self._plateau = Plateau(factor, patience)
+        self.forget()
 
-    def on_train_begin(self, trainer: Trainer) -> None:
-        if trainer.epoch == 0:
-            self._plateau = Plateau(self.factor, self.patience)
+    def forget(self) -> None:
+        self._plateau = Plateau(self.factor, self.patience)
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
-        factor = self._plateau.observe(monitored(self.monitor, logs))
-        trainer.optimizer.lr = max(trainer.base_lr * factor, min(self.min_lr, trainer.base_lr))
+        before = self._plateau.value
+        if self._plateau.observe(monitored(self.monitor, logs)) < before:
+            rate = trainer.optimizer.lr
+            trainer.optimizer.lr = max(rate * self.factor, min(self.min_lr, rate))
+            trainer.base_lr *= self.factor  # so that a schedule goes on from there
 
     def state_dict(self) -> dict[str, np.ndarray]:
         plateau = self._plateau

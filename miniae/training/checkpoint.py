@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "restore"]
 
 _FORMAT = 1
+_HEADER = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict, "callbacks": list}
 
 
 class Checkpoint(Callback):
@@ -40,7 +41,7 @@ class Checkpoint(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         if self.resume and trainer.epoch == 0 and os.path.exists(self.path):
             restore(trainer, self.path)
-        self._saved_at = trainer.epoch
+        self._saved_at = -1
 
     def on_snapshot(self, trainer: Trainer) -> None:
         if trainer.epoch % self.every == 0:
@@ -76,17 +77,20 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     tensors, header = load_tensors(path)
     if header.get("kind") != "checkpoint" or header.get("format") != _FORMAT:
         raise StorageError(f"{path} is not a checkpoint of format {_FORMAT}: name the file a Checkpoint callback wrote")
-    try:
-        snapshot = Snapshot(
-            _part("model.", tensors), _part("optimizer.", tensors), header["generators"],
-            {name: _part(f"callback {name}.", tensors) for name in header["callbacks"]},
-            header["epoch"], list(header["history"]), header["base_lr"],
-        )
-    except (KeyError, TypeError) as why:
-        raise StorageError(f"{path} is damaged: it has no {why}") from None
+    for name, kind in _HEADER.items():
+        if not isinstance(header.get(name), kind):
+            raise StorageError(f"{path} is damaged: its {name} is {header.get(name)!r}")
+    snapshot = Snapshot(
+        _part("model.", tensors), _part("optimizer.", tensors), header["generators"],
+        {name: _part(f"callback {name}.", tensors) for name in header["callbacks"]},
+        header["epoch"], header["history"], float(header["base_lr"]),
+    )
     before = Snapshot.of(trainer)
     try:
         snapshot.put_back(trainer)
+    except KeyError as why:
+        before.put_back(trainer)
+        raise StorageError(f"{path} is damaged: it has no {why}") from None
     except BaseException:
         before.put_back(trainer)
         raise

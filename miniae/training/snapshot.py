@@ -50,6 +50,7 @@ class Snapshot:
         for name, callback in _named(trainer.callbacks).items():
             if self.callbacks.get(name):
                 callback.load_state_dict(self.callbacks[name])
+                callback.on_restore(trainer)
         trainer.epoch, trainer.base_lr = self.epoch, self.base_lr
         trainer.history[:] = [dict(row) for row in self.history]
 

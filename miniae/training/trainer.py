@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -69,6 +70,7 @@ class Trainer:
         self._arenas: dict[tuple[int, bool], Arena] = {}
         self._totals: dict[str, Any] = {}
         self._seen = 0
+        self.snapshot = Snapshot.of(self)
 
     def fit(self, data: Any, epochs: int, validation: Any = None) -> list[dict[str, float]]:
         """Train until `epochs` epochs are complete in all; return the history.
@@ -101,7 +103,9 @@ class Trainer:
         finally:
             self.model.train(False)
             self._arenas.clear()
-            self._tell("on_train_end")
+            with contextlib.ExitStack() as ends:  # every callback gets its turn, whatever happens in another's
+                for callback in reversed(self.callbacks):
+                    ends.callback(callback.on_train_end, self)
         return self.history
 
     def _checked_snapshot(self) -> Snapshot:

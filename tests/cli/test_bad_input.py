@@ -132,7 +132,8 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
     (("--seed", str(2**63)), "seed must be below"),
     (("--data", "digits", "--label", "kind"), "digits has its own labels: leave --label out"),
     (("--frobnicate",), "unrecognized arguments"),
-    (("--optimizer", "sgd", "--lr", "1e30"), "lower the learning rate"),
+    (("--optimizer", "sgd", "--lr", "1e30", "--pretrain", "none", "--scaling", "standard", "--epochs",
+      "9"), "lower the learning rate"),
 ])
 def test_bad_options(options, message, miniae, table, quick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -151,7 +152,8 @@ def test_bad_options(options, message, miniae, table, quick, tmp_path, monkeypat
     ('{"layers": [true]}', "every size in layers"), ('{"epochs": 2.5}', "epochs"), ('{"lr": "fast"}', "lr must be"),
     ('{"lr": true}', "lr must be"), ('{"data": 5}', "data and label are names"), ('{"label": []}', "are names"),
     ('{"tied": "no"}', "tied is true or false"), ('{"validation": false}', "validation is the share"),
-    ('{"seed": 9223372036854775808}', "seed must be below"), ('{"activation": ["relu"]}', "unknown activation"),
+    ('{"seed": 9223372036854775807}', "seed must be below"), ('{"lr": 1' + 400 * "0" + "}", "lr must be"),
+    (100000 * "[", "can't be read as JSON"), ('{"activation": ["relu"]}', "unknown activation"),
 ])
 def test_bad_config(content, message, miniae, tmp_path):
     (tmp_path / "config.json").write_text(content)

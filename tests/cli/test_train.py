@@ -109,24 +109,41 @@ def test_interrupting_saves_what_was_trained(table, miniae, quick, tmp_path, mon
     assert library.load(folder / "model.safetensors").code == 2
 
 
-@pytest.mark.parametrize("during, sizes", [("layer 1/2 (5-4)", "5-4"), ("layer 2/2 (4-2)", "5-4-2")])
+@pytest.mark.parametrize("during, epoch, sizes", [
+    ("layer 1/2 (5-4)", 1, "5-4"), ("layer 2/2 (4-2)", 1, "5-4-2"), ("layer 2/2 (4-2)", 0, "5-4"),
+    ("fine-tuning", 0, "5-4-2"),
+])
 @pytest.mark.parametrize("scaling", ["none", "standard"])
-def test_interrupting_the_pretraining_saves_the_layers_so_far(during, sizes, scaling, table, miniae, quick, tmp_path,
-                                                              monkeypatch):
+def test_interrupting_the_pretraining_saves_the_layers_so_far(during, epoch, sizes, scaling, table, miniae, quick,
+                                                              tmp_path, monkeypatch):
+    """Those of which an epoch was complete; and all of them when fine-tuning has not come that far."""
     from miniae.training import ProgressBar
 
-    def interrupt(self, trainer, logs):
+    def interrupt(self, trainer, *logs):
         if self.title == during:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressBar, "on_epoch_end", interrupt)
+    monkeypatch.setattr(ProgressBar, "on_epoch_end" if epoch else "on_epoch_begin", interrupt)
     folder = tmp_path / "cut"
     code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--scaling", scaling, "--out", folder)
     assert code == 130 and f"what had been trained ({sizes}) is saved" in err
     assert {p.name for p in folder.iterdir()} == FILES - {"loss.png"}
     assert json.loads((folder / "metrics.json").read_text())["pca_components"] == int(sizes[-1])
+    rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    assert rows and all(float(row["loss"]) > 0 for row in rows)
     x = read(table, "kind").X
     assert library.load(folder / "model.safetensors").transform(x).shape == (60, int(sizes[-1]))
+
+
+def test_divergence_loses_nothing_that_was_good(table, miniae, quick, tmp_path):
+    folder = tmp_path / "o"
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--optimizer", "sgd", "--lr", "1e30",
+                          "--epochs", 9, "--scaling", "standard",
+                          "--out", folder)
+    assert code == 2 and "lower the learning rate" in err and "what had been trained (5-4-2) is saved" in err
+    assert {p.name for p in folder.iterdir()} == FILES - {"loss.png"}
+    model = library.load(folder / "model.safetensors")
+    assert all(np.isfinite(a).all() for a in model.network_.state_dict().values())
 
 
 @pytest.mark.parametrize("existed", [False, True])
@@ -141,7 +158,7 @@ def test_interrupting_before_any_training_writes_nothing(existed, table, miniae,
     if existed:
         folder.mkdir()
     code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--scaling", "standard", "--out", folder)
-    assert code == 130 and "nothing was written" in err
+    assert code == 130 and "interrupted" in err and "saved" not in err
     assert folder.exists() == existed
 
 

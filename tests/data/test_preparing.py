@@ -59,6 +59,20 @@ def test_features_far_from_0_keep_their_digits(name):
                                rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["minmax", "standard"])
+def test_scaling_back_gives_the_digits_back(name):
+    times = np.arange(1_700_000_000, 1_700_000_101)[:, None]
+    scaler = make_scaler(name).fit(times)
+    back = scaler.inverse_transform(scaler.transform(times))
+    assert back.dtype == np.float64 and np.abs(back - times).max() < 0.01
+
+
+def test_rounding_noise_of_large_numbers_stays_small():
+    """Neighbouring float32 numbers differ by 128 here, which would swamp all other features."""
+    x = (1.7e9 + 128 * np.arange(6)).astype(np.float32)[:, None]
+    assert np.abs(make_scaler("standard").fit(x).transform(x)).max() < 1e-5
+
+
 def test_minmax_never_leaves_its_interval():
     x = (RNG.standard_normal((300, 200)) * 10.0 ** RNG.uniform(-30, 30, 200)).astype(np.float32)
     scaled = make_scaler("minmax").fit(x).transform(x)

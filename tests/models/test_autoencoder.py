@@ -236,3 +236,11 @@ def test_built_layers_of_another_dtype_are_refused(blobs):
     encoder = nn.Sequential([nn.Dense(4)], input_shape=12, dtype="float64")
     with pytest.raises(ValueError, match="is float64 on numpy, the model is float32 on numpy"):
         Autoencoder(encoder=encoder, decoder=nn.Sequential([nn.Dense(12)])).fit(blobs)
+
+
+def test_frozen_layers_stay_frozen(blobs):
+    encoder = nn.Sequential([nn.Dense(4)], input_shape=12)
+    for p in encoder.parameters():
+        p.requires_grad = False
+    model = Autoencoder(encoder=encoder, decoder=nn.Sequential([nn.Dense(12)]), epochs=2).fit(blobs)
+    np.testing.assert_array_equal(model.encoder_[0].weight.numpy(), encoder[0].weight.numpy())

@@ -7,7 +7,7 @@ import pytest
 
 from miniae import Autoencoder, pretrain
 from miniae.models import Stack
-from miniae.training import Callback
+from miniae.training import Callback, TrainingDiverged
 
 
 def error(x, y):
@@ -143,5 +143,11 @@ def test_interrupting_keeps_what_was_trained_and_a_stack_can_grow(blobs):
     whole = pretrain(blobs, [12, 8, 6, 3], epochs=3)
     grown = pretrain(blobs, [12, 8, 6, 3], epochs=3, stack=pretrain(blobs, [12, 8], epochs=3, code_unit="bernoulli"))
     np.testing.assert_array_equal(grown.reconstruct(blobs), whole.reconstruct(blobs))
+    with pytest.raises(ValueError, match="linear units, and RBMs above it would need values in"):
+        pretrain(blobs, [12, 8, 3], stack=pretrain(blobs, [12, 8], epochs=1))
+    failed = Stack()
+    with pytest.raises(TrainingDiverged):
+        pretrain(blobs, [12, 8, 3], method="autoencoder", epochs=2, lr=[0.1, 1e30], stack=failed)
+    assert failed.sizes == [12, 8]  # what failed is not kept: the same call may try again
     with pytest.raises(ValueError, match="the stack has layers of 12-8-6, which sizes do not begin with: 12-9-6"):
         pretrain(blobs, [12, 9, 6], stack=stack)

@@ -183,6 +183,52 @@ class Worse(Callback):
         logs["loss"] = float(trainer.epoch)
 
 
+def test_a_schedule_and_a_plateau_work_together():
+    net = network()
+    callbacks = [Worse(), LearningRate(lambda e: 0.5**e), ReduceOnPlateau(0.1, 0, monitor="loss")]
+    trainer = Trainer(net, SGD(net.parameters(), lr=0.1), callbacks=callbacks)
+    trainer.fit(X, 4)
+    assert [row["lr"] for row in trainer.history] == pytest.approx([0.1, 0.05, 0.0025, 0.000125])
+
+
+def test_a_rate_set_by_hand_stays():
+    net = network()
+    trainer = Trainer(net, SGD(net.parameters(), lr=0.1), callbacks=[ReduceOnPlateau(monitor="loss")])
+    trainer.fit(X, 2)
+    trainer.optimizer.lr = 1e-3
+    trainer.fit(X, 4)
+    assert [row["lr"] for row in trainer.history] == pytest.approx([0.1, 0.1, 1e-3, 1e-3])
+
+
+def test_early_stopping_never_puts_back_another_models_weights():
+    stopping = EarlyStopping(3, monitor="loss")
+    Autoencoder([4], 2, epochs=5, seed=1).fit(X, callbacks=[stopping])
+    model = Autoencoder([4], 2, epochs=1).fit(X)
+    alone = Autoencoder([4], 2, epochs=1).fit(X).partial_fit(X)
+    model.partial_fit(X, callbacks=[stopping])
+    np.testing.assert_array_equal(model.transform(X), alone.transform(X))
+
+
+def test_every_callback_hears_of_the_end():
+    class Fail(Callback):
+        def on_train_end(self, trainer):
+            raise OSError("no space")
+
+    class Watch(Callback):
+        heard = 0
+
+        def on_train_begin(self, trainer):
+            assert trainer.snapshot.epoch == 0
+
+        def on_train_end(self, trainer):
+            self.heard += 1
+
+    net, watch = network(), Watch()
+    with pytest.raises(OSError, match="no space"):
+        Trainer(net, SGD(net.parameters()), callbacks=[watch, Fail(), Watch()]).fit(X, 1)
+    assert watch.heard == 1
+
+
 def test_a_callback_starts_anew_with_every_training():
     schedule, stopping = LearningRate(lambda e: 0.5**e), EarlyStopping(patience=2, monitor="loss")
     for lr in (0.1, 0.02):
@@ -213,11 +259,14 @@ def test_a_restored_run_continues_bit_by_bit(stop, tmp_path, backend):
     assert [row["loss"] for row in history] == [row["loss"] for row in expected]
 
 
-def test_a_restored_run_goes_on_with_its_schedules(tmp_path):
+@pytest.mark.parametrize("others", [
+    lambda: [LearningRate(lambda e: 0.5**e)], lambda: [ReduceOnPlateau(0.1, 1, monitor="loss")],
+    lambda: [LearningRate(lambda e: 0.5**e), ReduceOnPlateau(0.1, 1, monitor="loss")],
+])
+def test_a_restored_run_goes_on_with_its_schedules(others, tmp_path):
     def make():
         net = network()
-        callbacks = [Worse(), LearningRate(lambda e: 0.5**e), Checkpoint(path),
-                     EarlyStopping(patience=4, monitor="loss"), ReduceOnPlateau(0.1, 1, monitor="loss")]
+        callbacks = [Worse(), *others(), Checkpoint(path), EarlyStopping(patience=4, monitor="loss")]
         return net, Trainer(net, Momentum(net.parameters(), lr=0.1), callbacks=callbacks)
 
     path = tmp_path / "run.safetensors"
@@ -296,13 +345,29 @@ def test_checkpoints_that_do_not_fit(tmp_path):
         restore(Trainer(noisy, Adam(noisy.parameters())), path)
     tensors, header = load_tensors(path)
     save_tensors(tmp_path / "cut.safetensors", tensors, {k: v for k, v in header.items() if k != "epoch"})
-    with pytest.raises(StorageError, match="has no 'epoch'"):
+    with pytest.raises(StorageError, match="is damaged: its epoch is None"):
         restore(Trainer(other, Adam(other.parameters())), tmp_path / "cut.safetensors")
     Autoencoder([3], 2, epochs=1).fit(X).save(tmp_path / "model.safetensors")
     with pytest.raises(StorageError, match="not a checkpoint"):
         restore(Trainer(other, Adam(other.parameters())), tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="at least 1"):
         Checkpoint(path, every=0)
+
+
+@pytest.mark.parametrize("name, value", [("generators", []), ("epoch", "x"), ("base_lr", "a"), ("history", 5),
+                                         ("callbacks", None)])
+def test_damaged_checkpoints(name, value, tmp_path):
+    net, path = network(), tmp_path / "c.safetensors"
+    Trainer(net, Adam(net.parameters()), callbacks=[Checkpoint(path), EarlyStopping(monitor="loss")]).fit(X, 1)
+    tensors, header = load_tensors(path)
+    save_tensors(path, tensors, {**header, name: value})
+    trainer = Trainer(net, Adam(net.parameters()), callbacks=[EarlyStopping(monitor="loss")])
+    with pytest.raises(StorageError, match=f"is damaged: its {name} is"):
+        restore(trainer, path)
+    save_tensors(path, {k: v for k, v in tensors.items() if not k.endswith("best_epoch")}, header)
+    with pytest.raises(StorageError, match="is damaged: it has no 'best_epoch'"):
+        restore(trainer, path)
+    assert trainer.epoch == 0
 
 
 def test_plain_lines_where_there_is_no_terminal():
