@@ -1,4 +1,4 @@
-"""Measure how well a model reconstructs data: prints JSON."""
+"""Measure how well a model reconstructs data: prints JSON. Errors are in the units of the data, unless said."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ def run(args: argparse.Namespace) -> int:
     reconstruction = model.reconstruct(samples.X)
     measures = {"samples": len(samples.X), "squared_error": metrics.squared_error(samples.X, reconstruction),
                 "mse": metrics.mse(samples.X, reconstruction)}
+    if model.scaling is not None:
+        scale = model.scaler_.transform
+        measures["scaled_squared_error"] = metrics.squared_error(scale(samples.X), scale(reconstruction))
     if model.loss == "bce" and model.scaling is None:
         measures |= {"bce": metrics.bce(samples.X, reconstruction), "bce_floor": metrics.bce_floor(samples.X)}
     print(json.dumps(measures, indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,20 @@ def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
     if samples.X.shape[1] != model.n_features_in_:
         raise DataError(f"{args.data} has {samples.X.shape[1]} features a sample, {args.model} was made for "
                         f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")
-    return model, samples
+    return model, _in_order(samples, model.extra_.get("feature_names"), args.data)
+
+
+def _in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:
+    """The samples with their columns as the model had them, where both name them."""
+    if not names or not samples.feature_names or samples.feature_names == names:
+        return samples
+    if len(set(names)) < len(names) or set(samples.feature_names) != set(names):
+        missing = [name for name in names if name not in samples.feature_names]
+        raise DataError(f"{source} has the columns {', '.join(samples.feature_names[:20])}, the model was made for "
+                        f"{', '.join(names[:20])}: name them alike"
+                        + (f" ({missing[0]} is missing)" if missing else ""))
+    order = [samples.feature_names.index(name) for name in names]
+    return dataclasses.replace(samples, X=samples.X[:, order], feature_names=names)
 
 
 def write_array(path: str, array: np.ndarray) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from miniae.cli import model_and_data
+from miniae.data import DataError
 from miniae.report import metrics, pictures
+
+_PICTURE = "reconstructions.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.picture and not args.picture.lower().endswith(".png"):
+        raise DataError(f"can't draw {args.picture}: expected a name that ends in .png")
+    if not args.picture and not args.out and os.path.exists(_PICTURE):
+        raise DataError(f"{_PICTURE} exists: say where to draw with --picture, or where to write with --out")
     model, samples = model_and_data.open_both(args)
     reconstruction = model.reconstruct(samples.X)
     print(f"squared error per sample: {metrics.squared_error(samples.X, reconstruction):.6g} "
@@ -25,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         model_and_data.write_array(args.out, reconstruction)
         print(f"written to {args.out}: {reconstruction.shape[0]} x {reconstruction.shape[1]}")
     if args.picture or not args.out:
-        picture = args.picture or "reconstructions.png"
+        picture = args.picture or _PICTURE
         image_shape = samples.image_shape or model.extra_.get("image_shape")
         pictures.reconstructions(picture, samples.X, reconstruction, image_shape)
         print(f"drawn to {picture}")

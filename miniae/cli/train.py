@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         if made and not any(folder.iterdir()):
             folder.rmdir()
     print(_report(measures))
+    if ended is None and (hint := _still_falling(job.model.history_)):
+        print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if ended is not None:
         sizes = "-".join(map(str, [job.sizes[0], *job.model.hidden, job.model.code]))
@@ -100,12 +102,25 @@ def _folder(out: str | None, data: str) -> tuple[Path, bool]:
 
 def _report(measures: dict[str, Any]) -> str:
     ours, pca = measures["test_squared_error"], measures["pca_squared_error"]
-    if ours < pca:
+    if max(ours, pca) < 1.005 * min(ours, pca):
+        verdict = "the same"
+    elif ours < pca:
         verdict = f"{pca / ours:.3g} times better" if ours else "without any error"
     else:
         verdict = f"{ours / pca:.3g} times worse" if pca > 1e-9 * ours else "which is exact"
-    return (f"squared error per test sample: {ours:.4g}, PCA with {measures['pca_components']} components {pca:.4g} "
-            f"({verdict}); {measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
+    scaled = "" if measures["scaling"] == "none" else f" (features scaled: {measures['scaling']})"
+    return (f"squared error per test sample{scaled}: {ours:.4g}, PCA with {measures['pca_components']} components "
+            f"{pca:.4g} ({verdict}); {measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
+
+
+def _still_falling(history: list[dict[str, float]]) -> str | None:
+    """A hint for runs that ended too early: in the last tenth of the epochs the loss fell by more than 1 % an epoch."""
+    losses = [row.get("val_loss", row["loss"]) for row in history]
+    back = max(len(losses) // 10, 1)
+    if len(losses) <= back or not losses[-1] < losses[-1 - back] * 0.99**back:
+        return None
+    fall = 100 * (1 - (losses[-1] / losses[-1 - back]) ** (1 / back))
+    return f"the loss was still falling by {fall:.1f} % an epoch: more --epochs, or a smaller --batch-size, would help"
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -22,7 +22,8 @@ __all__ = ["DATASETS", "Dataset", "find", "load"]
 class Dataset:
     """Samples to train on and samples to test on, (N, features); pixels are float32 in [0, 1].
 
-    `image_shape` is the shape of one sample as an image, (height, width) or (channels, height, width), or None.
+    `image_shape` is the shape of one sample as an image, (height, width) or (channels, height, width), or None;
+    `feature_names` are the names of a table's columns, or None.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Dataset:
     train_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
     image_shape: tuple[int, ...] | None = None
+    feature_names: list[str] | None = None
 
 
 # Each file's SHA-256 and size, unpacked.

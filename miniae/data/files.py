@@ -47,8 +47,8 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
     file, _, key = text.rpartition(":") if ".npz:" in text else (text, "", "")
     path = Path(file)
     if not os.path.exists(file):  # unlike Path.exists, False for names that no file can have
-        raise DataError(f"{file[:200]!r} does not exist: give a data set's name, or the path of a .npy, .npz, .csv or "
-                        "IDX file or of a folder of images")
+        raise DataError(f"{file[:200]!r} does not exist: give a data set's name (digits, mnist, fashion-mnist), or the "
+                        "path of a .npy, .npz, .csv, .tsv or IDX file or of a folder of images")
     suffix = path.suffix.lower()
     if label is not None and suffix not in (".csv", ".tsv"):
         raise DataError(f"{path} has no column {label!r}: only tables (.csv, .tsv) have named columns, leave --label "
@@ -112,6 +112,9 @@ def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
     if not lines:
         raise DataError(f"{path} has a header and no rows: expected rows of numbers below it")
     width = len(header or lines[0][1])
+    if width == 1 and ";" in (header or lines[0][1])[0]:
+        raise DataError(f"{path} seems to separate its cells by semicolons, expected commas (or tabs, in .tsv), and "
+                        "decimal points: save it so")
     names = header or [str(i) for i in range(width)]
     if label is not None and names.count(label) != 1:
         raise DataError(f"{path} has {names.count(label) or 'no'} column{'s' * (label in names)} {label!r} for labels: "
@@ -128,6 +131,9 @@ def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
             X[r] = [float(row[i]) for i in columns]
         except ValueError:
             bad = next(i for i in columns if not _is_number(row[i]))
+            if not row[bad].strip():
+                raise DataError(f"{path} row {line}, column {names[bad]!r} is empty: fill in missing numbers, or drop "
+                                "the row or the column") from None
             raise DataError(f"{path} row {line}, column {names[bad]!r} holds {row[bad][:80]!r}, expected a number: "
                             "drop the column, encode it, or name it as the label") from None
     labels = None if label is None else np.array([row[names.index(label)].strip() for _, row in lines])

@@ -228,8 +228,10 @@ class Autoencoder(Estimator):
     def _scaled(self, X: Any, name: str = "X") -> np.ndarray:
         network = self._network()
         scaled = self.scaler_.transform(check_samples(X, network.input_shape, name=name))
-        return check_samples(scaled, unit_interval=network.reconstruction.unit_interval and self.scaling is None,
-                             name=name)
+        if network.reconstruction.unit_interval and self.scaling is None and not 0 <= scaled.min() <= scaled.max() <= 1:
+            raise ValueError(f"{name} ranges from {scaled.min():g} to {scaled.max():g}, but this model was trained on "
+                             "values in [0, 1]: bring it to the same scale (bytes of images: divide by 255)")
+        return scaled
 
     def _network(self) -> AutoencoderNetwork:
         if not hasattr(self, "network_"):

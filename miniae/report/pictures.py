@@ -180,7 +180,7 @@ def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, flo
             epochs, losses = curves["validation"]
             best = int(losses.argmin())
             axes.plot(epochs[best], losses[best], "o", color=SERIES[1], markersize=6, markerfacecolor="white",
-                      markeredgewidth=1.5, label=f"best, epoch {epochs[best]:g}: {number(losses[best])}", zorder=4)
+                      markeredgewidth=1.5, label=f"lowest, epoch {epochs[best]:g}: {number(losses[best])}", zorder=4)
         axes.legend()
         if title:
             figure.suptitle(title, fontsize=11, weight="bold")

@@ -11,8 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from miniae.backend import get
 from miniae.data import (
+    DATASETS,
     Dataset,
     StorageError,
     find,
@@ -30,7 +33,6 @@ __all__ = ["Run", "find_data", "new_folder"]
 
 _TEST_SHARE = 0.2  # of the user's own data, which come without a test set
 _SHOWN = 10  # reconstructions in the picture
-_PICTURED = 1000  # samples from which those are chosen
 _LARGEST = 1e100  # what can be squared and summed in float64 without overflow
 
 
@@ -41,7 +43,8 @@ def find_data(name: str, label: str | None = None, seed: int = 0) -> Dataset:
         return samples
     kept, held_out = split(len(samples.X), _TEST_SHARE, seed)
     labels = [None, None] if samples.labels is None else [samples.labels[kept], samples.labels[held_out]]
-    return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], *labels, samples.image_shape)
+    return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], *labels, samples.image_shape,
+                   samples.feature_names)
 
 
 def new_folder(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
@@ -145,9 +148,12 @@ class Run:
                  backend=self.backend, callbacks=self.progress, stack=self.stack)
 
     def measure(self) -> dict[str, Any]:
-        """The measures of metrics.json, errors being in the units of the data."""
-        config, model, test = self.config, self.model, self.data.test
-        reconstruction, pca = model.reconstruct(test), self.pca.reconstruct(test)
+        """The measures of metrics.json: errors of the test samples, scaled as the model sees them.
+
+        (Unscaled, the features with the largest numbers would decide alone.)
+        """
+        config, model = self.config, self.model
+        test, reconstruction, pca = self.rows
         fine_tuning = sum(row["seconds"] for row in model.history_)
         result = {
             "test_squared_error": metrics.squared_error(test, reconstruction),
@@ -159,6 +165,9 @@ class Run:
             "samples_per_second": round(len(self.train) * len(model.history_) / max(fine_tuning, 1e-9), 1),
             "backend": self.backend.name,
             "seed": config.seed,
+            "scaling": self.scaling,
+            "layers": [*model.hidden, model.code],
+            "complete": len(model.history_) == config.epochs,
             "parameters": sum(p.size for p in model.network_.parameters()),
         }
         if self.loss == "bce" and self.scaling == "none":
@@ -168,22 +177,34 @@ class Run:
     @functools.cached_property
     def pca(self) -> PCA:
         """The yardstick: as many principal components as the code has units, or as there can be."""
-        return PCA(min(self.model.code, *self.train.shape)).fit(self.train)
+        return PCA(min(self.model.code, *self.train.shape)).fit(self.model.scaler_.transform(self.train))
+
+    @functools.cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The test samples, scaled, and their reconstructions by the model and by PCA."""
+        scale = self.model.scaler_.transform
+        test = scale(self.data.test)
+        return test, scale(self.model.reconstruct(self.data.test)), self.pca.reconstruct(test)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the model, settings, history, measures and pictures into `folder`; return the measures.
 
         The model comes first: nothing that happens later can lose it.
         """
-        model, data, shown = self.model, self.data, self.data.test[:_PICTURED]
-        save(folder / "model.safetensors", model, extra={"data": data.name, "image_shape": data.image_shape})
-        write_json(folder / "config.json", self.config.to_dict())
+        model, data = self.model, self.data
+        save(folder / "model.safetensors", model, extra={
+            "data": data.name, "image_shape": data.image_shape, "feature_names": data.feature_names})
+        settings = self.config.to_dict()
+        if self.config.data not in DATASETS:
+            settings["data"] = os.path.abspath(self.config.data)  # so that it repeats the run from anywhere
+        write_json(folder / "config.json", settings)
         histories = self.stack.histories
         write_text(folder / "history.csv", _as_csv(histories, model.history_))
         measures = self.measure()
         write_json(folder / "metrics.json", measures)
-        rows = {"autoencoder": model.reconstruct(shown), "PCA": self.pca.reconstruct(shown)}
-        pictures.reconstructions(folder / "reconstructions.png", shown, rows, data.image_shape, columns=_SHOWN)
+        test, reconstruction, pca = self.rows
+        pictures.reconstructions(folder / "reconstructions.png", test, {"autoencoder": reconstruction, "PCA": pca},
+                                 data.image_shape, columns=_SHOWN)
         if model.history_:
             pictures.loss_curves(folder / "loss.png", model.history_, histories)
         first = next(p for p in model.encoder_.parameters() if p.ndim > 1)

@@ -167,6 +167,15 @@ def test_a_label_column_of_what_is_no_table(name, miniae, tmp_path):
     expect(miniae("train", "--data", tmp_path / name, "--label", "kind"), "only tables .* leave --label out")
 
 
+def test_pictures_are_not_overwritten_nor_misnamed(miniae, trained, table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("reconstruct", trained / "model.safetensors", table, "--label", "kind")
+    expect(miniae(*arguments, "--picture", "x.txt"), "expected a name that ends in .png")
+    (tmp_path / "reconstructions.png").write_text("mine")
+    expect(miniae(*arguments), "reconstructions.png exists: say where")
+    assert (tmp_path / "reconstructions.png").read_text() == "mine"
+
+
 def test_data_of_which_the_squares_overflow(miniae, tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 4), 1e200))
     expect(miniae("train", "--data", tmp_path / "x.npy"), "too large for sums: divide them by a constant")

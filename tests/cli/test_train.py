@@ -82,6 +82,47 @@ def test_every_kind_of_data(miniae, quick, tmp_path):
         assert {p.name for p in out.iterdir()} == FILES
 
 
+def test_a_feature_of_large_numbers_does_not_decide_alone(miniae, quick, tmp_path, monkeypatch):
+    """Errors are those of the scaled features, for the model and for PCA; the config finds the data from elsewhere."""
+    x = np.random.default_rng(0).standard_normal((60, 4)) * [1, 1, 1, 1e6]
+    (tmp_path / "x.csv").write_text("a,b,c,d\n" + "\n".join(",".join(map(str, row)) for row in x))
+    monkeypatch.chdir(tmp_path)
+    code, out, err = miniae("train", "--data", "x.csv", *quick, "--out", "o")
+    assert code == 0, err
+    measures = json.loads((tmp_path / "o" / "metrics.json").read_text())
+    assert "features scaled: standard" in out and measures["scaling"] == "standard" and measures["complete"]
+    assert 0.1 < measures["test_squared_error"] < 40 and 0.1 < measures["pca_squared_error"] < 40
+    model = library.load("o/model.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = miniae("train", "--config", "../o/config.json", "--out", "again")
+    assert code == 0, err
+    assert library.load("again/model.safetensors").transform(x).tolist() == model.transform(x).tolist()
+    code, out, err = miniae("evaluate", "../o/model.safetensors", "../x.csv")
+    assert code == 0 and 0.1 < json.loads(out)["scaled_squared_error"] < 40, err
+
+
+def test_columns_are_found_by_name(trained, table, miniae, tmp_path):
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    (tmp_path / "turned.csv").write_text("\n".join(",".join(row[::-1]) for row in rows))
+    model = trained / "model.safetensors"
+    for name in (table, tmp_path / "turned.csv"):
+        assert miniae("encode", model, name, "--label", "kind", "-o", tmp_path / f"{name.stem}.npy")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "table.npy"), np.load(tmp_path / "turned.npy"))
+    (tmp_path / "other.csv").write_text(table.read_text().replace("a,b", "a,z", 1))
+    code, _, err = miniae("encode", model, tmp_path / "other.csv", "--label", "kind")
+    assert code == 2 and "name them alike (b is missing)" in err
+
+
+@pytest.mark.parametrize("losses, hint", [([5, 4, 3], "falling by 25.0 %"), ([5, 3, 2.999], None), ([5], None),
+                                          ([3, 4], None), ([], None)])
+def test_a_hint_for_runs_that_end_too_early(losses, hint):
+    from miniae.cli.train import _still_falling
+
+    said = _still_falling([{"loss": 1.0, "val_loss": v} for v in losses])
+    assert (said is None) if hint is None else (hint in said)
+
+
 def test_runs_are_numbered_and_never_overwritten(table, miniae, quick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for expected in ("runs/table-1", "runs/table-2"):

@@ -203,7 +203,7 @@ def test_curves(figures, tmp_path):
     loss_curves(tmp_path / "a.png", HISTORY, label="nats")
     (axes,) = figures[0].axes
     drawn = lines(axes)
-    assert list(drawn) == ["training", "validation", "best, epoch 8"]
+    assert list(drawn) == ["training", "validation", "lowest, epoch 8"]
     np.testing.assert_allclose(drawn["training"].get_ydata(), [row["loss"] for row in HISTORY])
     np.testing.assert_allclose(drawn["validation"].get_ydata(), [row["val_loss"] for row in HISTORY])
     np.testing.assert_array_equal(drawn["training"].get_xdata(), np.arange(1, 16))
