@@ -48,7 +48,7 @@ class RBM(Estimator):
     persistent : True for persistent contrastive divergence, with `batch_size` chains.
     fast_lr : with `persistent`, a learning rate for fast weights, 0.1 say, that keep the chains moving (Tieleman and
         Hinton 2009, see `ContrastiveDivergence`). None means none.
-    max_norm : after every update, the weights into a hidden unit are scaled down to at most this length. None: no bound.
+    max_norm : after every update, the weights into a hidden unit are scaled down to at most this length; None is none.
     momentum : (at first, after `momentum_switch` epochs).
     weight_cost : pulls the weights towards 0; biases are left alone.
     sparsity_target, sparsity_cost : the mean activity wanted of hidden units, and how hard to pull.

@@ -134,7 +134,7 @@ class GaussianLearned(Gaussian):
     def make(self, machine: Layer, side: str, size: int) -> None:
         if side != "visible":
             raise ValueError("gaussian_learned units are for the visible side: use gaussian for hidden units")
-        self.log_variance = machine.add_parameter("log_variance", np.zeros(size))
+        machine.log_variance = self.log_variance = machine.add_parameter("log_variance", np.zeros(size))
 
     def parameters(self) -> list[Parameter]:
         return [self.log_variance]
