@@ -64,13 +64,18 @@ class Stack:
 
         Before any training it reconstructs what the stack does; `fit` then fine-tunes all layers together. The weights
         are copies, so a stack may be unrolled more than once. With `tied`, the decoder uses the transposes of the
-        encoder's weights, which are the same numbers for a stack of RBMs. `loss` is "bce" when None and the visible
-        units are probabilities, else "mse"; further arguments are those of `Autoencoder` (`lr`, `epochs`, ...), where
-        `dtype` and `backend` are the stack's own unless given.
+        encoder's weights, which are the same numbers for a stack of RBMs, except where visible units have learned their
+        variance s^2: there the way up has W / s^2, and tied weights begin from something else. `loss` is "bce" when
+        None and the visible units are probabilities, else "mse"; further arguments are those of `Autoencoder` (`lr`,
+        `epochs`, ...), where `dtype` and `backend` are the stack's own unless given.
+        Raises `ValueError` for a stack with softmax groups, whose activation has no name among those of networks.
         Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
         """
         if not self.pairs:
             raise ValueError("this stack has no layers: pretrain it first")
+        if not all(isinstance(layer.activation, str) for pair in self.pairs for layer in (pair.up, pair.down)):
+            raise ValueError("this stack has softmax groups, for which autoencoders have no activation: use its encode "
+                             "and reconstruct, or pretrain with bernoulli units in their place")
         first = self.pairs[0]
         output = first.down.activation
         place = self.pairs[0].up.place
@@ -107,12 +112,14 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
 
     `sizes` goes from the input to the code, [784, 1000, 500, 250, 30] for instance. `method` is "rbm" (contrastive
     divergence), "autoencoder" (each layer an autoencoder of one hidden layer) or "denoising" (the same from inputs of
-    which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010). Units are "bernoulli" (means by a sigmoid) or
-    "gaussian" (linear): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between. The
-    layers between may have another `activation` than the sigmoid when `method` is not "rbm".
+    which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010). Units are "bernoulli" (means by a sigmoid),
+    "gaussian" (linear), "rectified" (ReLU), and for the data also "gaussian_learned" (linear; the way up divides by the
+    variances): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between. RBMs may have
+    groups "softmax:K" too, but such a stack can't be unrolled. The layers between may have another `activation` than
+    the sigmoid when `method` is not "rbm".
 
-    `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian,
-    and autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
+    `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian or
+    rectified, and autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
 
     Layers are added to `stack`, where one is given, above those it has, which are not trained again. So a caller who
     gives an empty one finds there what was trained before a `KeyboardInterrupt`: the layer at work, too, if it has
@@ -131,6 +138,11 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
     if method == "rbm" and activation != "sigmoid":
         raise ValueError(f"RBMs have sigmoid units, got activation {activation!r}: pretrain by autoencoders instead")
+    if method != "rbm":
+        for name in (visible_unit, unit, code_unit):
+            if not isinstance(get_units(name).activation, str):
+                raise ValueError(f"{name} units are for method 'rbm', autoencoders have no such activation: got method "
+                                 f"{method!r}")
     stack, layers = Stack() if stack is None else stack, len(sizes) - 1
     if stack.sizes != sizes[:len(stack.sizes)]:
         raise ValueError(f"the stack has layers of {'-'.join(map(str, stack.sizes))}, which sizes do not begin with: "
@@ -170,7 +182,9 @@ def _pair(model: RBM | Autoencoder) -> Pair:
         return Pair(model.encoder_[0], _copy(down, model.network_.reconstruction.activation, down.place))
     machine = model.machine_
     weight = machine.weight.numpy()
-    return Pair(_dense(weight, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place),
+    # where variances are learned the hidden units see v / s^2: the way up has W / s^2
+    way_up = machine.be.to_host(machine.visible_units.scaled(machine.be, machine.weight._data.T)).T
+    return Pair(_dense(way_up, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place),
                 _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place))
 
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from miniae.rbm.machine import Machine
 
 
+_FAST_DECAY = 19 / 20
+
+
 class ContrastiveDivergence(Function):
     """The log-likelihood's gradient is a difference of two averages,
 
@@ -28,58 +31,88 @@ class ContrastiveDivergence(Function):
     exact gradient as k grows. `weight_cost` W is added to W's gradient, and
     `sparsity_cost` (mean of h - target) to that of the hidden biases.
 
-    Hinton 2002; Tieleman, "Training RBMs using approximations to the likelihood gradient", ICML 2008; Hinton, "A
-    practical guide to training RBMs", 2010.
+    Visible units of the kind "gaussian_learned" have v / s^2 in the place of v above, are always drawn, and take their
+    `log_variance` as a further input, whose gradient is the difference of the averages of -dE / dlog_variance.
+
+    Fast persistent CD: where the machine has a `fast_lr`, its persistent chains are drawn by W + W_fast, and so are
+    their last hidden means. With g the difference above, without costs, every backward also does
+
+        W_fast = 19/20 W_fast + fast_lr g,
+
+    and the same for the biases; variances have no fast part. Where chains have been, the energy rises at once and sinks
+    back soon, so they move on however slowly W learns.
+
+    Hinton 2002; Tieleman, "Training RBMs using approximations to the likelihood gradient", ICML 2008; Tieleman and
+    Hinton, "Using fast weights to improve persistent contrastive divergence", ICML 2009; Hinton, "A practical guide to
+    training RBMs", 2010.
     """
 
     def __init__(self, machine: Machine):
         self.machine = machine
 
-    def forward(self, v, w, a, b):
+    def forward(self, v, w, a, b, *own):
         be, machine = self.be, self.machine
-        h = machine.hidden_mean(v)
-        drawn = machine.hidden_units.sample(be, h, machine.rng) if machine.training else h
-        reconstruction = machine.visible_mean(drawn)
         if machine.training:
-            self.save(v, h, *self._negative_phase(reconstruction))
+            h, drawn = machine.hidden_units.draw(be, machine.hidden_input(v), machine.rng)
+            reconstruction, v_model = self._first_step(drawn)
+            self.save(v, h, *self._negative_phase(v_model))
+        else:
+            reconstruction = machine.visible_mean(machine.hidden_mean(v))
         error, _ = be.squared_error(reconstruction, v)
         return error
 
-    def _negative_phase(self, reconstruction):
+    def _first_step(self, h):
+        """The mean of the visible units given h, and the state by which the negative phase goes on."""
+        be, machine = self.be, self.machine
+        if machine.draw_visible and not machine.persistent:
+            return machine.visible_units.draw(be, machine.visible_input(h), machine.rng)
+        mean = machine.visible_mean(h)
+        return mean, mean
+
+    def _negative_phase(self, v):
         """States v and means of h that stand for the model's distribution."""
         machine = self.machine
         if machine.persistent:
-            v = machine.chains._data
+            values, v = machine.chain_values(), machine.chains._data
             for _ in range(machine.k):
-                v = machine.sample_visible(machine.sample_hidden(v))
+                v = machine.sample_visible(machine.sample_hidden(v, values=values), values=values)
             self.be.copy(v, out=machine.chains._data)
-        else:
-            v = self._visible_state(reconstruction)
-            for _ in range(machine.k - 1):
-                v = self._visible_state(machine.visible_mean(machine.sample_hidden(v)))
+            return v, machine.hidden_mean(v, values)
+        for _ in range(machine.k - 1):
+            _, v = self._first_step(machine.sample_hidden(v))
         return v, machine.hidden_mean(v)
-
-    def _visible_state(self, mean):
-        machine = self.machine
-        return machine.visible_units.sample(self.be, mean, machine.rng) if machine.draw_visible else mean
 
     def backward(self, gy):
         be, machine = self.be, self.machine
         v, h, v_model, h_model = self.saved
+        own = [self._own_gradient()] if machine.visible_units.parameters() else []
+        v, v_model = machine.visible_units.scaled(be, v), machine.visible_units.scaled(be, v_model)
         n, n_model = len(v), len(v_model)  # each average over its own number of states
         gw = be.matmul(v_model.T, h_model, out=self.buffer_for(1))
         be.multiply(gw, 1.0 / n_model, out=gw)
         data = be.matmul(v.T, h)
         be.subtract(gw, be.multiply(data, 1.0 / n, out=data), out=gw)
-        if machine.weight_cost:
-            be.add(gw, be.multiply(machine.weight._data, machine.weight_cost, out=data), out=gw)
         ga = self._difference(v_model, v)
         gb = self._difference(h_model, h)
+        if machine.fast_lr is not None:
+            for fast, g in zip(machine.fast(), (gw, ga, gb), strict=True):
+                be.multiply(fast, _FAST_DECAY, out=fast)
+                be.subtract(fast, be.multiply(g, machine.fast_lr), out=fast)
+        if machine.weight_cost:
+            be.add(gw, be.multiply(machine.weight._data, machine.weight_cost, out=data), out=gw)
         if machine.sparsity_cost:
             excess = be.sum(h, axis=0)
             be.subtract(be.multiply(excess, 1.0 / n, out=excess), machine.sparsity_target, out=excess)
             be.add(gb, be.multiply(excess, machine.sparsity_cost, out=excess), out=gb)
-        return None, gw, ga, gb
+        return None, gw, ga, gb, *own
+
+    def _own_gradient(self):
+        """The gradient of the log-variances: the mean slope under the model minus that under the data."""
+        be, (w, a, _) = self.be, self.machine.values()
+        v, h, v_model, h_model = self.saved
+        slope = self.machine.visible_units.slope
+        model, data = slope(be, v_model, a, be.matmul(h_model, w.T)), slope(be, v, a, be.matmul(h, w.T))
+        return be.subtract(model, data, out=model)
 
     def _difference(self, model, data):
         """The mean of the model's rows minus that of the data's."""

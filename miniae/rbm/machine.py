@@ -19,10 +19,15 @@ Array = Any
 class Machine(Layer):
     """p(v, h) = exp(-E(v, h)) / Z with E(v, h) = -a.v - b.h - v'Wh for Bernoulli units on both sides.
 
-    A Gaussian side has (v - a)^2 / 2 in place of -a.v, or (h - b)^2 / 2 in place of -b.h. `weight` W is (visible,
-    hidden), `visible_bias` a, `hidden_bias` b. Given one side, the units of the other are independent:
+    A Gaussian side has (v - a)^2 / 2 in place of -a.v, or (h - b)^2 / 2 in place of -b.h; other kinds of units say in
+    their docstrings what they have. `weight` W is (visible, hidden), `visible_bias` a, `hidden_bias` b. Given one side,
+    the units of the other are independent (those of a softmax group are one choice):
 
         p(h | v): each hidden unit sees b + vW,    p(v | h): each visible unit sees a + hW'.
+
+    Visible units of the kind "gaussian_learned" have v / s^2 in the place of v in v'Wh and vW, and the parameter
+    `log_variance`. With `fast_lr` a machine with persistent chains keeps the buffers `fast_weight`, `fast_visible_bias`
+    and `fast_hidden_bias` (see `ContrastiveDivergence`).
 
     As a layer it maps visible states to hidden means. Smolensky 1986; Hinton, "Training products of experts by
     minimizing contrastive divergence", Neural Computation 14, 2002; Welling, Rosen-Zvi and Hinton, "Exponential family
@@ -31,11 +36,16 @@ class Machine(Layer):
 
     def __init__(self, hidden: int, visible_units: str = "bernoulli", hidden_units: str = "bernoulli",
                  init_std: float = 0.1, k: int = 1, persistent: int = 0, sample_visible: bool = False,
-                 weight_cost: float = 0.0, sparsity_target: float = 0.0, sparsity_cost: float = 0.0):
+                 weight_cost: float = 0.0, sparsity_target: float = 0.0, sparsity_cost: float = 0.0,
+                 fast_lr: float | None = None):
         super().__init__()
         self.hidden, self.init_std, self.k, self.persistent = hidden, init_std, k, persistent
         self.visible_units, self.hidden_units = get_units(visible_units), get_units(hidden_units)
-        self.draw_visible = sample_visible
+        self.draw_visible = sample_visible or self.visible_units.always_drawn
+        if fast_lr is not None and not persistent:
+            raise ValueError(f"fast_lr={fast_lr} is the rate of the fast weights that persistent chains are drawn by: "
+                             "ask for persistent chains too")
+        self.fast_lr = fast_lr
         self.weight_cost, self.sparsity_target, self.sparsity_cost = weight_cost, sparsity_target, sparsity_cost
 
     def make(self, input_shape: Shape) -> None:
@@ -46,31 +56,66 @@ class Machine(Layer):
         self.hidden_bias = self.add_parameter("hidden_bias", np.zeros(self.hidden))
         self.rng = self.generator("gibbs")
         self.be = self.place.backend
+        self.visible_units.make(self, "visible", visible)
+        self.hidden_units.make(self, "hidden", self.hidden)
         if self.persistent:
             start = host_generator(self.place.seed, self.place.child("chains").name).random((self.persistent, visible))
-            self.chains = self.add_buffer("chains", start < 0.5 if self.visible_units.unit_interval else start - 0.5)
+            self.chains = self.add_buffer("chains", self.visible_units.start(start))
+        if self.fast_lr is not None:
+            self.fast_weight = self.add_buffer("fast_weight", np.zeros((visible, self.hidden)))
+            self.fast_visible_bias = self.add_buffer("fast_visible_bias", np.zeros(visible))
+            self.fast_hidden_bias = self.add_buffer("fast_hidden_bias", np.zeros(self.hidden))
 
-    # ---------------------------------------------------------------- conditional distributions, on raw arrays
+    def values(self) -> tuple[Array, Array, Array]:
+        """W, a and b as raw arrays."""
+        return self.weight._data, self.visible_bias._data, self.hidden_bias._data
 
-    def hidden_mean(self, v: Array) -> Array:
+    def fast(self) -> tuple[Array, Array, Array]:
+        """What is added to W, a and b where persistent chains are drawn by fast weights, as raw arrays."""
+        return self.fast_weight._data, self.fast_visible_bias._data, self.fast_hidden_bias._data
+
+    def chain_values(self) -> tuple[Array, Array, Array]:
+        """W, a and b by which the persistent chains are drawn."""
+        if self.fast_lr is None:
+            return self.values()
+        w, a, b = (self.be.add(value, fast) for value, fast in zip(self.values(), self.fast(), strict=True))
+        return w, a, b
+
+    # ---------------- conditional distributions, on raw arrays, by `values()` unless others are given
+
+    def hidden_input(self, v: Array, values: tuple[Array, Array, Array] | None = None) -> Array:
+        """What the hidden units see of v (N, visible): b + vW, (N, hidden)."""
+        w, _, b = values or self.values()
+        return self.be.affine(self.visible_units.scaled(self.be, v), w, b)
+
+    def visible_input(self, h: Array, values: tuple[Array, Array, Array] | None = None) -> Array:
+        """What the visible units see of h (N, hidden): a + hW', (N, visible)."""
+        w, a, _ = values or self.values()
+        return self.be.affine(h, w.T, a)
+
+    def hidden_mean(self, v: Array, values: tuple[Array, Array, Array] | None = None) -> Array:
         """E[h | v], for v (N, visible): (N, hidden)."""
-        return self.hidden_units.mean(self.be, self.be.affine(v, self.weight._data, self.hidden_bias._data))
+        return self.hidden_units.mean(self.be, self.hidden_input(v, values))
 
-    def visible_mean(self, h: Array) -> Array:
+    def visible_mean(self, h: Array, values: tuple[Array, Array, Array] | None = None) -> Array:
         """E[v | h], for h (N, hidden): (N, visible)."""
-        return self.visible_units.mean(self.be, self.be.affine(h, self.weight._data.T, self.visible_bias._data))
+        return self.visible_units.mean(self.be, self.visible_input(h, values))
 
-    def sample_hidden(self, v: Array, rng: Generator | None = None) -> Array:
+    def sample_hidden(self, v: Array, rng: Generator | None = None,
+                      values: tuple[Array, Array, Array] | None = None) -> Array:
         """A random h given v."""
-        return self.hidden_units.sample(self.be, self.hidden_mean(v), rng or self.rng)
+        _, drawn = self.hidden_units.draw(self.be, self.hidden_input(v, values), rng or self.rng)
+        return drawn
 
-    def sample_visible(self, h: Array, rng: Generator | None = None) -> Array:
+    def sample_visible(self, h: Array, rng: Generator | None = None,
+                       values: tuple[Array, Array, Array] | None = None) -> Array:
         """A random v given h."""
-        return self.visible_units.sample(self.be, self.visible_mean(h), rng or self.rng)
+        _, drawn = self.visible_units.draw(self.be, self.visible_input(h, values), rng or self.rng)
+        return drawn
 
     def free_energy(self, v: Array) -> Array:
         """F(v) = -log sum_h exp(-E(v, h)), a number a row; p(v) = exp(-F(v)) / Z."""
-        x = self.be.affine(v, self.weight._data, self.hidden_bias._data)
+        x = self.hidden_input(v)
         own = self.visible_units.self_energy(self.be, v, self.visible_bias._data)
         return own - self.hidden_units.log_partition(self.be, x, self.hidden_bias._data)
 
@@ -81,7 +126,8 @@ class Machine(Layer):
 
     def loss_terms(self, v: Tensor) -> dict[str, Tensor]:
         """The squared error of the one-step reconstruction, whose "gradient" is that of contrastive divergence."""
-        return {"reconstruction": ContrastiveDivergence(self)(v, self.weight, self.visible_bias, self.hidden_bias)}
+        parameters = self.weight, self.visible_bias, self.hidden_bias, *self.visible_units.parameters()
+        return {"reconstruction": ContrastiveDivergence(self)(v, *parameters)}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (self.hidden,)
@@ -90,4 +136,4 @@ class Machine(Layer):
         return {"hidden": self.hidden, "visible_units": self.visible_units.name,
                 "hidden_units": self.hidden_units.name, "init_std": self.init_std, "k": self.k,
                 "persistent": self.persistent, "sample_visible": self.draw_visible, "weight_cost": self.weight_cost,
-                "sparsity_target": self.sparsity_target, "sparsity_cost": self.sparsity_cost}
+                "sparsity_target": self.sparsity_target, "sparsity_cost": self.sparsity_cost, "fast_lr": self.fast_lr}

@@ -14,6 +14,8 @@ from miniae.backend.philox import Generator, host_generator
 from miniae.nn import Build
 from miniae.optim import Momentum
 from miniae.rbm.machine import Machine
+from miniae.rbm.max_norm import MaxNormMomentum
+from miniae.rbm.units import Bernoulli, get_units
 from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_samples
 
 # How many samples are worked on at once when nothing is learned.
@@ -36,12 +38,17 @@ class RBM(Estimator):
     Parameters
     ----------
     hidden : number of hidden units.
-    visible_units, hidden_units : "bernoulli" (data in [0, 1]) or "gaussian" (real data: standardise them first).
-    lr : None means 0.1 for Bernoulli units and 0.001 where a side is Gaussian.
+    visible_units, hidden_units : "bernoulli" (data in [0, 1]), "softmax:K" (groups of K of which one is on: one-hot
+        data), "gaussian" (real data: standardise them first), "rectified" (noisy rectified linear units), and for
+        visible units "gaussian_learned" (real data, every unit learns its variance). See `miniae.rbm.units`.
+    lr : None means 0.1 where all states lie in [0, 1], and 0.001 where a side is Gaussian or rectified.
     epochs, batch_size : how long to train, and on how many samples at a time.
     k : steps of Gibbs sampling an update.
     sample_visible : draw the visible states of CD's chains instead of taking means: better densities, noisier features.
     persistent : True for persistent contrastive divergence, with `batch_size` chains.
+    fast_lr : with `persistent`, a learning rate for fast weights, 0.1 say, that keep the chains moving (Tieleman and
+        Hinton 2009, see `ContrastiveDivergence`). None means none.
+    max_norm : after every update, the weights into a hidden unit are scaled down to at most this length; None is none.
     momentum : (at first, after `momentum_switch` epochs).
     weight_cost : pulls the weights towards 0; biases are left alone.
     sparsity_target, sparsity_cost : the mean activity wanted of hidden units, and how hard to pull.
@@ -68,7 +75,7 @@ class RBM(Estimator):
                  weight_cost: float = 2e-4,
                  sparsity_target: float = 0.1, sparsity_cost: float = 0.0, init_std: float = 0.1,
                  visible_bias: str = "zero", seed: int = 0, dtype: str = "float32",
-                 backend: str | Backend | None = None):
+                 backend: str | Backend | None = None, fast_lr: float | None = None, max_norm: float | None = None):
         self.hidden, self.visible_units, self.hidden_units = hidden, visible_units, hidden_units
         self.lr, self.epochs, self.batch_size, self.k, self.persistent = lr, epochs, batch_size, k, persistent
         self.sample_visible = sample_visible
@@ -76,6 +83,7 @@ class RBM(Estimator):
         self.sparsity_target, self.sparsity_cost = sparsity_target, sparsity_cost
         self.init_std, self.visible_bias = init_std, visible_bias
         self.seed, self.dtype, self.backend = seed, dtype, backend
+        self.fast_lr, self.max_norm = fast_lr, max_norm
 
     # ---------------------------------------------------------------- training
 
@@ -87,7 +95,7 @@ class RBM(Estimator):
         self._check_parameters()
         machine = Machine(self.hidden, self.visible_units, self.hidden_units, self.init_std, self.k,
                           self.batch_size if self.persistent else 0, self.sample_visible, self.weight_cost,
-                          self.sparsity_target, self.sparsity_cost)
+                          self.sparsity_target, self.sparsity_cost, self.fast_lr)
         X = check_samples(X)
         if X.ndim != 2:
             raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")
@@ -95,9 +103,11 @@ class RBM(Estimator):
         X = visible_states(machine, X)
         held_out = None if validation is None else visible_states(machine, validation, "validation")
         if self.visible_bias == "data":
-            machine.visible_bias.assign(data_bias(X, machine.visible_units.unit_interval).astype(self.dtype))
+            machine.visible_bias.assign(machine.visible_units.data_bias(X).astype(self.dtype))
         self.machine_, self.n_features_in_ = machine, X.shape[1]
-        optimizer = Momentum(machine.parameters(), lr=self.learning_rate(), momentum=self.momentum[0])
+        settings = {"lr": self.learning_rate(), "momentum": self.momentum[0]}
+        optimizer = (Momentum(machine.parameters(), **settings) if self.max_norm is None else
+                     MaxNormMomentum(machine.parameters(), machine.weight, self.max_norm, **settings))
         switch = MomentumSwitch(*self.momentum, self.momentum_switch)
         trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
                           callbacks=[switch, *callbacks])
@@ -109,14 +119,16 @@ class RBM(Estimator):
         """`lr`, or the default for these units."""
         if self.lr is not None:
             return self.lr
-        return 0.001 if "gaussian" in (self.visible_units, self.hidden_units) else 0.1
+        bounded = all(get_units(name).unit_interval for name in (self.visible_units, self.hidden_units))
+        return 0.1 if bounded else 0.001
 
     def _check_parameters(self) -> None:
         for name in ("hidden", "k", "batch_size"):
             check_count(name, getattr(self, name))
         for name in ("epochs", "momentum_switch"):
             check_count(name, getattr(self, name), least=0)
-        for name in ("weight_cost", "sparsity_cost", "init_std", *(["lr"] if self.lr is not None else [])):
+        optional = [name for name in ("lr", "fast_lr") if getattr(self, name) is not None]
+        for name in ("weight_cost", "sparsity_cost", "init_std", *optional):
             value = getattr(self, name)
             if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
@@ -125,9 +137,15 @@ class RBM(Estimator):
         pair = self.momentum if isinstance(self.momentum, (tuple, list)) else ()
         if len(pair) != 2 or not all(isinstance(m, numbers.Real) and 0 <= m < 1 for m in pair):
             raise ValueError(f"momentum is a pair of numbers in [0, 1), at first and later; got {self.momentum!r}")
+        if self.fast_lr is not None and not self.persistent:
+            raise ValueError(f"fast_lr={self.fast_lr!r} is the rate of the fast weights that persistent chains are "
+                             "drawn by: set persistent=True too")
+        if self.max_norm is not None and (not isinstance(self.max_norm, numbers.Real)
+                                          or not 0 < self.max_norm < math.inf):
+            raise ValueError(f"max_norm must be a finite number above 0, or None; got {self.max_norm!r}")
         if self.visible_bias not in ("zero", "data"):
             raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
-        if self.visible_units == self.hidden_units == "gaussian":
+        if self.visible_units in ("gaussian", "gaussian_learned") and self.hidden_units == "gaussian":
             raise ValueError("an RBM with Gaussian units on both sides is not a distribution unless its weights are "
                              "small: make one side bernoulli")
 
@@ -148,7 +166,10 @@ class RBM(Estimator):
         return self._rows(lambda v: machine.visible_mean(machine.hidden_mean(v)), self._check(X))
 
     def free_energy(self, X: Any) -> np.ndarray:
-        """F(v), with p(v) = exp(-F(v)) / Z: smaller is more likely. (N, visible) to (N,)."""
+        """F(v), with p(v) = exp(-F(v)) / Z: smaller is more likely. (N, visible) to (N,).
+
+        Raises `ValueError` for rectified visible units, which have none.
+        """
         return self._rows(self._machine().free_energy, self._check(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -163,7 +184,7 @@ class RBM(Estimator):
         raises `ValueError` for others. Besag, "Statistical analysis of non-lattice data", 1975.
         """
         machine = self._machine()
-        if not machine.visible_units.unit_interval:
+        if not isinstance(machine.visible_units, Bernoulli):
             raise ValueError(f"the pseudo-likelihood flips states 0 and 1: it is not for {machine.visible_units.name} "
                              "visible units")
         states = self._check(X)
@@ -218,9 +239,4 @@ def data_bias(X: np.ndarray, unit_interval: bool) -> np.ndarray:
 
     Means are held between 1/N and 1 - 1/N: a pixel that is always 0 has no finite log-odds. Hinton 2010, section 8.1.
     """
-    mean = X.mean(axis=0, dtype=np.float64)
-    if not unit_interval:
-        return mean
-    smallest = 1.0 / max(len(X), 2)
-    mean = np.clip(mean, smallest, 1.0 - smallest)
-    return np.array([math.log(p / (1.0 - p)) for p in mean])
+    return get_units("bernoulli" if unit_interval else "gaussian").data_bias(X)

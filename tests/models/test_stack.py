@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from miniae import Autoencoder, pretrain
+from miniae import RBM, Autoencoder, pretrain
 from miniae.models import Stack
 from miniae.training import Callback, TrainingDiverged
 
@@ -151,3 +151,48 @@ def test_interrupting_keeps_what_was_trained_and_a_stack_can_grow(blobs):
     assert failed.sizes == [12, 8]  # what failed is not kept: the same call may try again
     with pytest.raises(ValueError, match="the stack has layers of 12-8-6, which sizes do not begin with: 12-9-6"):
         pretrain(blobs, [12, 9, 6], stack=stack)
+
+
+@pytest.mark.parametrize("units", [
+    {"unit": "rectified"}, {"code_unit": "rectified"}, {"visible_unit": "gaussian_learned"},
+    {"visible_unit": "gaussian_learned", "unit": "rectified"},
+])
+def test_unrolling_other_kinds_of_units(units, blobs, backend):
+    stack = pretrain(blobs, [12, 10, 6, 3], epochs=3, batch_size=25, **units)
+    names = [{"rectified": "relu", "bernoulli": "sigmoid"}.get(units.get(u, d), "linear")
+             for u, d in (("visible_unit", "bernoulli"), ("unit", "bernoulli"), ("unit", "bernoulli"),
+                          ("code_unit", "gaussian"))]
+    assert [pair.up.activation for pair in stack.pairs] == names[1:]
+    assert [pair.down.activation for pair in stack.pairs] == names[:-1]
+    deep = stack.unroll(epochs=1, lr=1e-12).fit(blobs)
+    np.testing.assert_allclose(deep.transform(blobs), stack.encode(blobs), atol=1e-5)
+    np.testing.assert_allclose(deep.reconstruct(blobs), stack.reconstruct(blobs), atol=1e-5)
+
+
+def test_the_way_up_divides_by_the_learned_variances(backend):
+    x = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32) * [0.5, 1, 2, 1, 1]
+    settings = {"epochs": 20, "lr": 0.02, "batch_size": 20}
+    stack = pretrain(x, [5, 4], visible_unit="gaussian_learned", code_unit="bernoulli", **settings)
+    rbm = RBM(4, visible_units="gaussian_learned", **settings).fit(x)
+    variance = np.exp(rbm.machine_.log_variance.numpy())
+    assert variance.max() > 2 * variance.min()
+    np.testing.assert_allclose(stack.encode(x), rbm.transform(x), atol=1e-6)
+    np.testing.assert_allclose(stack.reconstruct(x), rbm.reconstruct(x), atol=1e-5)
+    up, down = (layer.weight.numpy() for layer in (stack.pairs[0].up, stack.pairs[0].down))
+    np.testing.assert_allclose(up, down.T / variance[:, None], rtol=1e-5)
+
+
+def test_softmax_groups_stack_but_do_not_unroll(backend):
+    x = np.eye(3, dtype=np.float32)[np.random.default_rng(0).integers(0, 3, (60, 4))].reshape(60, 12)
+    stack = pretrain(x, [12, 8, 3], visible_unit="softmax:3", epochs=2)
+    first = RBM(8, visible_units="softmax:3", epochs=2).fit(x)
+    h = first.transform(x)
+    np.testing.assert_allclose(pretrain(x, [12, 8], visible_unit="softmax:3", code_unit="bernoulli",
+                                        epochs=2).reconstruct(x), first.inverse_transform(h), atol=1e-6)
+    np.testing.assert_allclose(stack.reconstruct(x).reshape(60, 4, 3).sum(axis=2), 1, atol=1e-5)
+    with pytest.raises(ValueError, match="softmax groups, for which autoencoders have no activation"):
+        stack.unroll()
+    with pytest.raises(ValueError, match="softmax:3 units are for method 'rbm'"):
+        pretrain(x, [12, 3], visible_unit="softmax:3", method="autoencoder")
+    with pytest.raises(ValueError, match="13 visible units can't be divided"):
+        pretrain(np.zeros((4, 13)), [13, 3], visible_unit="softmax:3")
