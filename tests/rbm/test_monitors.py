@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from miniae import RBM, Adam, Autoencoder, Trainer
-from miniae.nn import Build, Dense
+from miniae import RBM, Autoencoder
+from miniae.nn import Build
+from miniae.optim import Adam
 from miniae.rbm import Activity, FreeEnergyGap, Machine, PseudoLikelihood
 from miniae.rbm.monitors import MONITORED
-from miniae.training import EarlyStopping
+from miniae.training import EarlyStopping, Trainer
 
 
 def stripes(n: int, seed: int = 0) -> np.ndarray:
@@ -112,7 +113,7 @@ def test_refused_before_the_first_epoch(monitor, settings, error, message):
 
 def test_other_models_and_margins():
     with pytest.raises(TypeError, match="Activity watches the Machine of an RBM, this trainer trains a "):
-        Autoencoder([Dense(3)], epochs=1).fit(TRAIN, callbacks=[Activity(NEW)])
+        Autoencoder([4], 2, epochs=1).fit(TRAIN, callbacks=[Activity(NEW)])
     for margin in (-0.1, 0.5, float("nan")):
         with pytest.raises(ValueError, match="margin is"):
             Activity(NEW, margin=margin)
