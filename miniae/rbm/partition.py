@@ -24,7 +24,7 @@ _CHUNK = 1024
 
 SCHEDULE = np.concatenate([np.linspace(0.0, 0.5, 500, endpoint=False), np.linspace(0.5, 0.9, 4000, endpoint=False),
                            np.linspace(0.9, 1.0, 10000)])
-"""The 14,500 inverse temperatures of Salakhutdinov and Murray 2008, section 4.2."""
+"""The 14,500 inverse temperatures of Salakhutdinov and Murray's experiments, 2008."""
 
 
 def exact_log_partition(machine: Machine) -> float:
@@ -101,10 +101,11 @@ def annealed_importance_sampling(machine: Machine, betas: Any = None, chains: in
     beta. Raises `ValueError` for other units and arguments.
 
     The interval from `low` to `high` trusts the spread of the chains: where none of them has found a mode of the
-    distribution, log Z is underestimated, and likelihoods look too good, without a sign of it. More betas help.
+    distribution, log Z is underestimated, and likelihoods look too good, without a sign of it. A standard error above
+    1/3, and so `low` = -inf, says that a few chains carry the estimate. More betas help.
 
     Neal, "Annealed importance sampling", Statistics and Computing 11, 2001; Salakhutdinov and Murray, "On the
-    quantitative analysis of deep belief networks", ICML 2008, section 4.1.
+    quantitative analysis of deep belief networks", ICML 2008.
     """
     _check_units(machine)
     betas = _check_betas(SCHEDULE if betas is None else betas)

@@ -26,8 +26,8 @@ def histograms(path: str | os.PathLike[str], machine: Machine, X: Any = None, *,
 
     `X` is (N, visible); an activity is E[h | v] of one unit for one sample. A dashed line marks the mean. Weights that
     have not left 0 have learned nothing, a few far away tell of too high a learning rate, and activities that are
-    almost all 0, or 1, of units without use. Hinton, "A practical guide to training RBMs", 2010, section 16; Yosinski
-    and Lipson, "Visually debugging restricted Boltzmann machine training", ICML workshop, 2012.
+    almost all 0, or 1, of units without use. Hinton, "A practical guide to training RBMs", 2010, on displaying what
+    happens; Yosinski and Lipson, "Visually debugging restricted Boltzmann machine training", ICML workshop, 2012.
 
     Raises `TypeError` where `machine` is none.
     """

@@ -12,6 +12,8 @@ from miniae import RBM
 from miniae.nn import Build
 from miniae.rbm import Machine, PartitionEstimate, annealed_importance_sampling, exact_log_partition
 from miniae.rbm.partition import SCHEDULE
+from miniae.rbm.rbm import data_bias
+from miniae.training import NotFittedError
 
 BETAS = np.linspace(0, 1, 127)
 
@@ -215,6 +217,29 @@ def test_a_steady_step_allocates_nothing(monkeypatch):
     assert len(set(counts[2:])) == 1
 
 
+def test_the_estimator_starts_from_the_means_of_the_data():
+    """The base rates are the log-odds; without data they are the machine's own visible biases."""
+    data = bars(40)
+    rbm = RBM(3, epochs=2).fit(data)
+    m, base = rbm.machine_, data_bias(data, unit_interval=True)
+    for given, bias in ((data, base), (None, m.visible_bias.numpy())):
+        np.testing.assert_array_equal(
+            rbm.log_partition(given, betas=[0, 0.5, 1], chains=7, seed=2).log_weights,
+            annealed_importance_sampling(m, [0, 0.5, 1], chains=7, seed=2, base_bias=bias).log_weights)
+    assert rbm.log_likelihood(data, 3.0).shape == (40,)
+    np.testing.assert_allclose(rbm.log_likelihood(data, 3.0), -rbm.free_energy(data) - 3.0, rtol=1e-6)
+
+
+def test_estimating_leaves_the_machine_as_it_was():
+    m = machine(persistent=3)
+    before, drawn = m.state_dict(), m.rng.step
+    annealed_importance_sampling(m, [0, 0.5, 1])
+    exact_log_partition(m)
+    assert m.rng.step == drawn
+    for name, value in m.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 # -------------------------------------------------------------------- what is refused
 
 @pytest.mark.parametrize("units", [{"visible_units": "gaussian"}, {"hidden_units": "gaussian"}])
@@ -235,3 +260,12 @@ def test_other_units(log_partition, units):
 def test_bad_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         annealed_importance_sampling(machine(4, 3), **settings)
+
+
+def test_the_estimator_refuses():
+    with pytest.raises(NotFittedError):
+        RBM(3).log_partition()
+    with pytest.raises(ValueError, match="X has samples of shape"):
+        RBM(3, epochs=0).fit(bars(5)).log_partition(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="bernoulli units on both sides"):
+        RBM(3, epochs=0, visible_units="gaussian").fit(bars(5)).log_partition(bars(5))
