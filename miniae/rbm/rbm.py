@@ -15,6 +15,7 @@ from miniae.nn import Build
 from miniae.optim import Momentum
 from miniae.rbm.machine import Machine
 from miniae.rbm.max_norm import MaxNormMomentum
+from miniae.rbm.partition import PartitionEstimate, annealed_importance_sampling
 from miniae.rbm.units import Bernoulli, get_units
 from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_samples
 
@@ -183,18 +184,25 @@ class RBM(Estimator):
         log p(v_i | others) = -softplus(F(v) - F(v with v_i flipped)). For Bernoulli visible units in states 0 and 1;
         raises `ValueError` for others. Besag, "Statistical analysis of non-lattice data", 1975.
         """
+        return pseudo_likelihood(self._machine(), self._check(X), seed)
+
+    def log_partition(self, X: Any = None, *, betas: Any = None, chains: int = 100, seed: int = 0,
+                      progress: Callable[[int, int], None] | None = None) -> PartitionEstimate:
+        """An estimate of log Z by `annealed_importance_sampling`, for Bernoulli units on both sides.
+
+        The chains start at independent pixels with the means of `X` (N, visible), the training data say; without `X`
+        with the means that the visible biases give.
+        """
         machine = self._machine()
-        if not isinstance(machine.visible_units, Bernoulli):
-            raise ValueError(f"the pseudo-likelihood flips states 0 and 1: it is not for {machine.visible_units.name} "
-                             "visible units")
-        states = self._check(X)
-        if not ((states == 0) | (states == 1)).all():
-            raise ValueError("X holds values between 0 and 1, the pseudo-likelihood needs states: use X > 0.5, say")
-        rows, (n, visible) = np.arange(len(states)), states.shape
-        chosen = host_generator(seed, "pseudo-likelihood").integers(visible, size=n)
-        flipped = states.copy()
-        flipped[rows, chosen] = 1 - states[rows, chosen]
-        return -visible * np.logaddexp(0.0, self.free_energy(states) - self.free_energy(flipped))
+        base = None if X is None else data_bias(self._check(X), machine.visible_units.unit_interval)
+        return annealed_importance_sampling(machine, betas, chains, seed, base, progress)
+
+    def log_likelihood(self, X: Any, log_z: float) -> np.ndarray:
+        """log p(v) = -F(v) - log Z in nats, a number a row: (N, visible) to (N,). For states: X > 0.5 of grey pixels.
+
+        `log_z` is that of `log_partition`, or exact: `exact_log_partition(rbm.machine_)`.
+        """
+        return self.score_samples(X) - log_z
 
     def sample(self, n: int = 1, steps: int = 1000, seed: int = 0, start: Any = None) -> np.ndarray:
         """`n` visible states (n, visible) after `steps` steps of Gibbs sampling, from `start` or from random states."""
@@ -212,9 +220,7 @@ class RBM(Estimator):
         return machine.be.to_host(v)
 
     def _rows(self, function: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
-        be, dtype = self._machine().be, self._machine().place.dtype
-        parts = [be.to_host(function(be.asarray(X[i:i + _CHUNK], dtype))) for i in range(0, len(X), _CHUNK)]
-        return np.concatenate(parts)
+        return rows(self._machine(), function, X)
 
     def _check(self, X: Any) -> np.ndarray:
         return visible_states(self._machine(), X)
@@ -223,6 +229,28 @@ class RBM(Estimator):
         if not hasattr(self, "machine_"):
             raise NotFittedError("this RBM is not trained yet: call fit(X) first")
         return self.machine_
+
+
+def rows(machine: Machine, function: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
+    """`function`, from arrays to arrays of the machine's backend, of all rows of `X`, some at a time."""
+    be, dtype = machine.be, machine.place.dtype
+    parts = [be.to_host(function(be.asarray(X[i:i + _CHUNK], dtype))) for i in range(0, len(X), _CHUNK)]
+    return np.concatenate(parts)
+
+
+def pseudo_likelihood(machine: Machine, states: np.ndarray, seed: int = 0) -> np.ndarray:
+    """What `RBM.pseudo_likelihood` says, of `visible_states`."""
+    if not isinstance(machine.visible_units, Bernoulli):
+        raise ValueError(f"the pseudo-likelihood flips states 0 and 1: it is not for {machine.visible_units.name} "
+                         "visible units")
+    if not ((states == 0) | (states == 1)).all():
+        raise ValueError("X holds values between 0 and 1, the pseudo-likelihood needs states: use X > 0.5, say")
+    n, visible = states.shape
+    row, chosen = np.arange(n), host_generator(seed, "pseudo-likelihood").integers(visible, size=n)
+    flipped = states.copy()
+    flipped[row, chosen] = 1 - states[row, chosen]
+    rise = rows(machine, machine.free_energy, states) - rows(machine, machine.free_energy, flipped)
+    return -visible * np.logaddexp(0.0, rise)
 
 
 def visible_states(machine: Machine, X: Any, name: str = "X") -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
 from miniae.report.pictures import filters, latent, loss_curves, reconstructions
+from miniae.report.rbm_pictures import histograms, monitors
 
 __all__ = [
-    "bce", "bce_floor", "filters", "knn_accuracy", "latent", "loss_curves", "mse", "psnr", "reconstructions",
-    "squared_error", "squared_errors",
+    "bce", "bce_floor", "filters", "histograms", "knn_accuracy", "latent", "loss_curves", "monitors", "mse", "psnr",
+    "reconstructions", "squared_error", "squared_errors",
 ]

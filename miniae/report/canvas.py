@@ -1,12 +1,12 @@
-"""What the pictures share: a figure that ends up in a PNG file, images side by side, colours."""
+"""What the pictures share: a figure that ends up in a PNG file, images side by side, curves by epoch, colours."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -131,6 +131,50 @@ def show(axes: Axes, mosaic: np.ndarray, low: float, high: float) -> None:
     if shown.shape[2] == 1:
         shown = np.repeat(shown, 3, axis=2)
     axes.imshow(np.where(np.isnan(shown), 1.0, shown), interpolation="nearest", aspect="auto")
+
+
+def curve(history: Sequence[Mapping[str, float]], key: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The epochs that have that entry, and its values."""
+    rows = [(row.get("epoch", i + 1), row[key]) for i, row in enumerate(history) if key in row]
+    if not rows:
+        raise ValueError(f"{name} holds no {key!r}: expected one dict an epoch with the key 'loss', as Trainer.history")
+    epochs, values = np.array(rows, dtype=np.float64).T
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds {key} = {values[~np.isfinite(values)][0]} in epoch "
+                         f"{epochs[~np.isfinite(values)][0]:g}: only finite numbers can be drawn")
+    return epochs, values
+
+
+def plot_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], colours: Sequence[Any],
+                linewidth: float) -> None:
+    """Lines by name, the last value of each in the legend."""
+    for colour, (name, (epochs, losses)) in zip(colours, curves.items(), strict=False):
+        axes.plot(epochs, losses, color=colour, linewidth=linewidth, label=f"{name}: {number(losses[-1])}",
+                  marker="o" if len(epochs) < 3 else "", markersize=4)
+
+
+def finish_curves(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]], label: str) -> None:
+    """A grid, labels and a legend for curves of losses, on a logarithmic scale where they span a decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    label_epochs(axes, label)
+    values = np.concatenate([losses for _, losses in curves])
+    if spans_a_decade(values):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.legend()
+
+
+def label_epochs(axes: Axes, label: str) -> None:
+    """A grid over whole epochs, and what the curves measure."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(True, which="major")
 
 
 def spans_a_decade(values: np.ndarray) -> bool:

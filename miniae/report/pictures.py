@@ -16,6 +16,7 @@ import numpy as np
 
 from miniae.backend.philox import host_generator
 from miniae.models.pca import PCA
+from miniae.rbm.monitors import MONITORED
 from miniae.report import canvas
 from miniae.report.canvas import INK, QUIET, SERIES, drawing, number
 from miniae.report.metrics import squared_errors
@@ -157,11 +158,11 @@ def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, flo
     several terms (reconstruction, KL, penalty), each is drawn as a thin line. `pretraining` holds the histories of
     pretrained layers, drawn in a panel of their own. A scale is logarithmic when its losses differ by more than ten.
     """
-    curves = {"training": _curve(history, "loss", "history")}
+    curves = {"training": canvas.curve(history, "loss", "history")}
     if any("val_loss" in row for row in history):
-        curves["validation"] = _curve(history, "val_loss", "history")
+        curves["validation"] = canvas.curve(history, "val_loss", "history")
     terms = _terms(history)
-    layers = {f"layer {i + 1}": _curve(rows, "loss", f"pretraining[{i}]") for i, rows in enumerate(pretraining)}
+    layers = {f"layer {i + 1}": canvas.curve(rows, "loss", f"pretraining[{i}]") for i, rows in enumerate(pretraining)}
     with drawing(path, 1500 if layers else 1050, 640 if title else 600) as figure:
         figure.set_layout_engine("constrained")
         *before, axes = figure.subplots(1, 2 if layers else 1, squeeze=False)[0]
@@ -169,13 +170,13 @@ def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, flo
             from matplotlib import colormaps
 
             shades = colormaps["viridis"](np.linspace(0.0, 0.8, len(layers)))
-            _plot_curves(before[0], layers, list(shades), 1.6)
-            _finish_curves(before[0], list(layers.values()), label)
+            canvas.plot_curves(before[0], layers, list(shades), 1.6)
+            canvas.finish_curves(before[0], list(layers.values()), label)
             before[0].set_title("pretraining, layer by layer")
             axes.set_title("training the whole")
-        _plot_curves(axes, curves, list(SERIES), 2.0)
-        _plot_curves(axes, terms, [*SERIES[2:], *SERIES[:2]] * len(terms), 0.9)
-        _finish_curves(axes, [*curves.values(), *terms.values()], label)
+        canvas.plot_curves(axes, curves, list(SERIES), 2.0)
+        canvas.plot_curves(axes, terms, [*SERIES[2:], *SERIES[:2]] * len(terms), 0.9)
+        canvas.finish_curves(axes, [*curves.values(), *terms.values()], label)
         if "validation" in curves:
             epochs, losses = curves["validation"]
             best = int(losses.argmin())
@@ -188,48 +189,13 @@ def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, flo
 
 
 # What a history tells of an epoch besides the terms of its loss.
-_NOT_TERMS = ("epoch", "loss", "lr", "seconds", "samples_per_second")
+_NOT_TERMS = ("epoch", "loss", "lr", "seconds", "samples_per_second", *MONITORED)
 
 
 def _terms(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The curves of the training loss's terms, where there is more than one."""
     names = [name for name in history[0] if name not in _NOT_TERMS and not name.startswith("val_")]
-    return {name: _curve(history, name, "history") for name in names} if len(names) > 1 else {}
-
-
-def _curve(history: Sequence[Mapping[str, float]], key: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The epochs that have that entry, and its values."""
-    rows = [(row.get("epoch", i + 1), row[key]) for i, row in enumerate(history) if key in row]
-    if not rows:
-        raise ValueError(f"{name} holds no {key!r}: expected one dict an epoch with the key 'loss', as Trainer.history")
-    epochs, values = np.array(rows, dtype=np.float64).T
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds {key} = {values[~np.isfinite(values)][0]} in epoch "
-                         f"{epochs[~np.isfinite(values)][0]:g}: only finite losses can be drawn")
-    return epochs, values
-
-
-def _plot_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], colours: Sequence[Any],
-                 linewidth: float) -> None:
-    for colour, (name, (epochs, losses)) in zip(colours, curves.items(), strict=False):
-        axes.plot(epochs, losses, color=colour, linewidth=linewidth, label=f"{name}: {number(losses[-1])}",
-                  marker="o" if len(epochs) < 3 else "", markersize=4)
-
-
-def _finish_curves(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]], label: str) -> None:
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    values = np.concatenate([losses for _, losses in curves])
-    if canvas.spans_a_decade(values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(True, which="major")
-    axes.legend()
+    return {name: canvas.curve(history, name, "history") for name in names} if len(names) > 1 else {}
 
 
 # -------------------------------------------------------------------- filters
