@@ -56,10 +56,10 @@ def rosenbrock(p):
     return (1 - x) ** 2 + 100 * (y - x * x) ** 2, np.array([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)])
 
 
-def bowl_with_waves(p):
-    """A smooth function of n variables with one minimum, far from quadratic: sum of log cosh and a coupling."""
+def bowl(p):
+    """A smooth function of n variables with one minimum: sum of log cosh of running sums, and |p|^2 / 2."""
     u = np.cumsum(p) - 1
-    return float(np.sum(np.log(np.cosh(u)) + 0.05 * p ** 2)), np.cumsum(np.tanh(u)[::-1])[::-1] + 0.1 * p
+    return float(np.sum(np.log(np.cosh(u)) + 0.5 * p ** 2)), np.cumsum(np.tanh(u)[::-1])[::-1] + p
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12])
@@ -89,13 +89,13 @@ def test_directions_by_hand(backend):
 
 
 def test_a_direction_that_does_not_descend_is_replaced(backend):
-    objective = Objective(bowl_with_waves, np.ones(3), backend)
+    objective = Objective(bowl, np.ones(3), backend)
 
     class Uphill(optim.ConjugateGradient):
         def aim(self, g):
             self.backend.copy(g, out=self.direction)
 
-    misled, steepest = Uphill([objective.p], searches=4), Objective(bowl_with_waves, np.ones(3), backend)
+    misled, steepest = Uphill([objective.p], searches=4), Objective(bowl, np.ones(3), backend)
     misled.minimize(objective)
     one = optim.ConjugateGradient([steepest.p], searches=1)
     for _ in range(4):
@@ -114,20 +114,20 @@ def test_same_minimum_as_scipy_and_torch(rule, backend):
     scipy = pytest.importorskip("scipy.optimize", reason="compares with scipy.optimize.minimize")
     torch = pytest.importorskip("torch", reason="compares with torch.optim.LBFGS")
     start = np.linspace(-2, 3, 10)
-    objective = Objective(bowl_with_waves, start, backend)
+    objective = Objective(bowl, start, backend)
     rule([objective.p], searches=100).minimize(objective)
-    peer = scipy.minimize(bowl_with_waves, start, jac=True, method="CG", options={"gtol": 1e-10})
+    peer = scipy.minimize(bowl, start, jac=True, method="CG", options={"gtol": 1e-10})
     np.testing.assert_allclose(objective.p.numpy(), peer.x, atol=1e-7)
     assert len(objective.values) < 3 * peer.nfev
 
     p = torch.tensor(start, requires_grad=True)
     lbfgs = torch.optim.LBFGS([p], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-10,
-                              tolerance_change=1e-14)
+                              tolerance_change=0.0)
 
     def closure():
-        value, gradient = bowl_with_waves(p.detach().numpy())
+        value, gradient = bowl(p.detach().numpy())
         p.grad = torch.tensor(np.ascontiguousarray(gradient))
-        return torch.tensor(value)
+        return torch.tensor(value, dtype=torch.float64)
 
     lbfgs.step(closure)
     np.testing.assert_allclose(objective.p.numpy(), p.detach().numpy(), atol=1e-7)
@@ -226,12 +226,12 @@ def test_lr_is_the_distance_of_the_first_trial_only(rule, backend):
 
 
 def test_resumes_exactly(rule, backend):
-    unbroken, broken = (Objective(bowl_with_waves, np.linspace(-2, 3, 6), backend) for _ in range(2))
+    unbroken, broken = (Objective(bowl, np.linspace(-2, 3, 6), backend) for _ in range(2))
     whole, first = rule([unbroken.p], lr=0.3, searches=2), rule([broken.p], lr=0.3, searches=2)
     for _ in range(3):
         whole.minimize(unbroken)
     first.minimize(broken)
-    after = Objective(bowl_with_waves, broken.p.numpy(), backend)
+    after = Objective(bowl, broken.p.numpy(), backend)
     second = rule([after.p], lr=9.0, searches=2)
     second.load_state_dict(first.state_dict())
     for _ in range(2):
@@ -309,26 +309,25 @@ def test_an_autoencoder_learns_more_than_by_gradient_descent(rule, dtype, backen
     """For equal evaluations of the loss, whatever the learning rate of the descent; the minibatch's loss only falls."""
     rng = np.random.default_rng(0)
     X = np.tanh(rng.normal(size=(120, 3)) @ rng.normal(size=(3, 12)))
-    options = {"hidden": [10], "code": 3, "loss": "mse", "output": "linear", "batch_size": 60, "seed": 1,
+    options = {"hidden": [10], "code": 3, "loss": "mse", "batch_size": 60, "seed": 1,
                "dtype": dtype, "backend": backend}
-    make, evaluations = counting(rule, searches=3)
-    searched = Autoencoder(optimizer=make, lr=0.1, epochs=15, **options).fit(X)
+    make, evaluations = counting(rule, searches=8)
+    searched = Autoencoder(optimizer=make, lr=0.1, epochs=10, **options).fit(X)
     assert {p.dtype for p in searched.network_.parameters()} == {np.dtype(dtype)}
     rest = {"epochs": math.ceil(len(evaluations) / 2), **options}
-    descents = [Autoencoder(optimizer="sgd", lr=lr, **rest).fit(X) for lr in (0.01, 0.03, 0.1)]
+    descents = [Autoencoder(optimizer="sgd", lr=lr, **rest).fit(X) for lr in (0.03, 0.1, 0.2)]
     losses = [model._trainer.evaluate(X)["loss"] for model in (searched, *descents)]
     assert losses[0] < 0.8 * min(losses[1:])
 
 
 def test_full_batch_training_never_rises_and_reports_the_loss_before(backend):
     X = np.random.default_rng(0).random((40, 6))
-    model = Autoencoder(hidden=[5], code=2, optimizer="cg", lr=1.0, batch_size=40, epochs=8, l2=1e-3, backend=backend,
+    model = Autoencoder(hidden=[5], code=2, optimizer="cg", lr=1.0, batch_size=40, epochs=8, backend=backend,
                         dtype="float64")
     model.fit(X)
     losses = [row["loss"] for row in model.history_]
     assert (np.diff(losses) < 0).all()
-    assert set(model.history_[0]) >= {"loss", "lr"}
-    model._trainer.model.train(False)
-    last = model._trainer.evaluate(X)["loss"]
+    after = model._trainer.evaluate(X)["loss"]
+    assert after < losses[-1]
     model.partial_fit(X)
-    assert model.history_[-1]["loss"] == pytest.approx(last, rel=1e-9) or "l2" in model.history_[-1]
+    assert model.history_[-1]["loss"] == pytest.approx(after, rel=1e-12)  # that at the first evaluation
