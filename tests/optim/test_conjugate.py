@@ -13,8 +13,9 @@ from miniae.backend import get
 from miniae.backend.strict import CaptureError
 from miniae.models import Autoencoder
 from miniae.nn.parameter import Parameter
+from miniae.training import Callback
 
-RULES = [optim.ConjugateGradient]
+RULES = [optim.ConjugateGradient, optim.LBFGS]
 
 
 @pytest.fixture(params=RULES, ids=lambda rule: rule.__name__)
@@ -86,6 +87,32 @@ def test_directions_by_hand(backend):
     direction = backend.to_host(rule.direction)[:2]
     np.testing.assert_allclose(direction, [-2.4 - 0.36 * 4, 2.4 - 0.36 * 4], rtol=1e-6)
     np.testing.assert_allclose(again.p.numpy(), [0.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", [1, 3, 10])
+def test_lbfgs_directions_are_those_of_the_matrix(memory, backend):
+    """-H g with H built as a matrix from the last pairs, search by search."""
+    n = 6
+    directions, points, gradients = [], [], []
+
+    class Noted(optim.LBFGS):
+        def aim(self, g):
+            super().aim(g)
+            directions.append(backend.to_host(self.direction)[:n])
+            points.append(backend.to_host(self.start)[:n])
+            gradients.append(backend.to_host(self.gradient_before)[:n])
+
+    objective = Objective(bowl, np.linspace(-2, 3, n), backend)
+    Noted([objective.p], searches=8, memory=memory).minimize(objective)
+    assert len(directions) == 7
+    for k in range(1, 7):  # search k begins at points[k], search 0 goes along -g
+        pairs = [(points[i + 1] - points[i], gradients[i + 1] - gradients[i]) for i in range(max(0, k - memory), k)]
+        s, y = pairs[-1]
+        h = np.eye(n) * (s @ y) / (y @ y)
+        for s, y in pairs:
+            r = 1 / (s @ y)
+            h = (np.eye(n) - r * np.outer(s, y)) @ h @ (np.eye(n) - r * np.outer(y, s)) + r * np.outer(s, s)
+        np.testing.assert_allclose(directions[k - 1], -h @ gradients[k], rtol=1e-8, atol=1e-12)
 
 
 def test_a_direction_that_does_not_descend_is_replaced(backend):
@@ -213,7 +240,7 @@ def test_an_interrupt_puts_the_parameters_back(rule, backend):
 def test_lr_is_the_distance_of_the_first_trial_only(rule, backend):
     f, _ = quadratic(4)
     objective = Objective(f, np.zeros(4), backend)
-    optimizer = rule([objective.p], lr=0.01)
+    optimizer = rule([objective.p], lr=0.01, searches=2)
     returned = optimizer.minimize(objective)
     assert np.linalg.norm(objective.points[1]) == pytest.approx(0.01)
     assert returned.item() == objective.values[0]
@@ -312,10 +339,10 @@ def test_an_autoencoder_learns_more_than_by_gradient_descent(rule, dtype, backen
     options = {"hidden": [10], "code": 3, "loss": "mse", "batch_size": 60, "seed": 1,
                "dtype": dtype, "backend": backend}
     make, evaluations = counting(rule, searches=8)
-    searched = Autoencoder(optimizer=make, lr=0.1, epochs=10, **options).fit(X)
+    searched = Autoencoder(optimizer=make, lr=0.1, epochs=5, **options).fit(X)
     assert {p.dtype for p in searched.network_.parameters()} == {np.dtype(dtype)}
     rest = {"epochs": math.ceil(len(evaluations) / 2), **options}
-    descents = [Autoencoder(optimizer="sgd", lr=lr, **rest).fit(X) for lr in (0.03, 0.1, 0.2)]
+    descents = [Autoencoder(optimizer="sgd", lr=lr, **rest).fit(X) for lr in (0.03, 0.1)]
     losses = [model._trainer.evaluate(X)["loss"] for model in (searched, *descents)]
     assert losses[0] < 0.8 * min(losses[1:])
 
@@ -331,3 +358,19 @@ def test_full_batch_training_never_rises_and_reports_the_loss_before(backend):
     assert after < losses[-1]
     model.partial_fit(X)
     assert model.history_[-1]["loss"] == pytest.approx(after, rel=1e-12)  # that at the first evaluation
+
+
+def test_evaluations_share_their_memory():
+    """Every evaluation on batches of one size takes the same buffers, but for the few numbers that the first left."""
+    arenas = []
+
+    class Look(Callback):
+        def on_batch_end(self, trainer, batch):
+            (arena,) = trainer._arenas.values()
+            arenas.append((arena.allocations, sum(buffer.nbytes for buffer, _, _ in arena._slots)))
+
+    X = np.random.default_rng(0).random((40, 6))
+    Autoencoder(hidden=[5], code=2, optimizer="cg", batch_size=10, epochs=5, backend="numpy").fit(X, callbacks=[Look()])
+    made, held = zip(*arenas, strict=True)
+    assert max(held) < 1.01 * held[0]
+    assert max(np.diff(made)) <= 10

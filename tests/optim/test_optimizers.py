@@ -210,7 +210,7 @@ def test_step_is_seen_by_the_tape(backend):
 def test_names():
     assert optim.get_optimizer("Adam") is optim.Adam is optim.get_optimizer(optim.Adam)
     assert set(NAMES) == {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam"}
-    assert optim.get_optimizer("cg") is optim.ConjugateGradient
+    assert optim.get_optimizer("cg") is optim.ConjugateGradient and optim.get_optimizer("lbfgs") is optim.LBFGS
     with pytest.raises(ValueError, match=r"unknown optimizer 'lion': expected one of sgd, momentum"):
         optim.get_optimizer("lion")
 
