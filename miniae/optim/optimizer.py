@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from miniae.autodiff import Tensor
 from miniae.nn.parameter import Parameter, ParameterPack
 
 
@@ -91,6 +92,17 @@ class Optimizer:
         self.backend.increment(self.count)
         self.update(self.pack.data, g)
         self.pack.written()
+
+    def minimize(self, evaluate: Callable[[], Tensor]) -> Tensor:
+        """Lower the loss of one minibatch; return the loss before.
+
+        `evaluate()` forgets the gradients, computes the loss, leaves its gradient in the parameters and returns it, a
+        tensor without axes. Most rules call it once and make one step, without waiting for the device; those that
+        search along a line call it several times.
+        """
+        loss = evaluate()
+        self.step()
+        return loss
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The learning rate, the step count and the rule's buffers, as NumPy copies: enough to go on exactly."""

@@ -40,9 +40,10 @@ class Trainable(Protocol):
 
 
 class Trainer:
-    """Minimises a model's loss by minibatch gradient descent.
+    """Minimises a model's loss, minibatch by minibatch.
 
-    `clip` is called with the optimizer between backward and the update, to bound the gradient (see
+    The optimizer's `minimize` evaluates the loss of a minibatch, once or, in a line search, more often; reports count
+    the first. `clip` is called with the optimizer between backward and the update, to bound the gradient (see
     `optim.clipping`). Batches are shuffled anew every epoch from `seed`, the last one may be smaller, and the loss of
     an epoch is the mean over its samples.
 
@@ -164,7 +165,7 @@ class Trainer:
         n = len(index)
         arena = self._arenas.setdefault((n, update), Arena(self.backend.xp.empty))
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
-            terms = self._step(rows, index) if update else self._forward(rows, index)
+            terms = self._step(rows, index, arena) if update else self._forward(rows, index)
             for name, term in terms.items():
                 if name not in self._totals:
                     self._totals[name] = self.backend.zeros((), self.dtype)
@@ -172,17 +173,26 @@ class Trainer:
                 self.backend.add(self._totals[name], weighted, out=self._totals[name])
         self._seen += n
 
-    def _step(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
-        self.optimizer.zero_grad()
-        terms = self._forward(rows, index)
-        loss, *others = terms.values()
-        for term in others:
-            loss = loss + term
-        loss.backward()
-        if self.clip is not None:
-            self.clip(self.optimizer)
-        self.optimizer.step()
-        return terms
+    def _step(self, rows: tuple[Any, ...], index: Any, arena: Arena) -> dict[str, Tensor]:
+        """One minibatch for the optimizer to lower the loss of; return the terms at the first evaluation."""
+        evaluations: list[dict[str, Tensor]] = []
+
+        def evaluate() -> Tensor:
+            arena.rewind()
+            self.optimizer.zero_grad()
+            terms = self._forward(rows, index)
+            loss, *others = terms.values()
+            for term in others:
+                loss = loss + term
+            loss.backward()
+            if self.clip is not None:
+                self.clip(self.optimizer)
+            if not evaluations:
+                evaluations.append(terms)
+            return loss
+
+        self.optimizer.minimize(evaluate)
+        return evaluations[0]
 
     def _forward(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
         batch = [Tensor._wrap(self.backend.gather(r, index), self.backend) for r in rows]

@@ -11,7 +11,8 @@ from miniae import optim
 from miniae.nn.parameter import Parameter
 
 STEPS = 60
-NAMES = list(optim.OPTIMIZERS)
+# Those that make one step from one gradient; the others, which search along lines, are in test_conjugate.py.
+NAMES = [name for name, rule in optim.OPTIMIZERS.items() if not issubclass(rule, optim.LineSearchOptimizer)]
 
 # The PyTorch class, and its arguments beside the learning rate, that name the same rule; then ours.
 PEERS = {
@@ -209,6 +210,7 @@ def test_step_is_seen_by_the_tape(backend):
 def test_names():
     assert optim.get_optimizer("Adam") is optim.Adam is optim.get_optimizer(optim.Adam)
     assert set(NAMES) == {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam"}
+    assert optim.get_optimizer("cg") is optim.ConjugateGradient and optim.get_optimizer("lbfgs") is optim.LBFGS
     with pytest.raises(ValueError, match=r"unknown optimizer 'lion': expected one of sgd, momentum"):
         optim.get_optimizer("lion")
 
