@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
     """The model, and data of the width it was made for."""
-    model = load_model(args.model, backend=args.backend)
+    model = load_autoencoder(args.model, args.backend)
     samples = find(args.data, args.label)
     if isinstance(samples, Dataset):
         samples = Samples(samples.test, samples.test_labels, samples.image_shape)
@@ -30,6 +30,15 @@ def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
         raise DataError(f"{args.data} has {samples.X.shape[1]} features a sample, {args.model} was made for "
                         f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")
     return model, samples
+
+
+def load_autoencoder(path: str, backend: str) -> Autoencoder:
+    """The autoencoder in a model file. Raises `DataError` for a model of another kind."""
+    model = load_model(path, backend=backend)
+    if not isinstance(model, Autoencoder):
+        raise DataError(f"{path} holds a {type(model).__name__}, this command needs an Autoencoder: in Python, "
+                        "miniae.load reads it")
+    return model
 
 
 def write_array(path: str, array: np.ndarray) -> None:

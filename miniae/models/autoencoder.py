@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data.scaling import Scaler
-from miniae.models.estimator import CHUNK, NetworkEstimator
+from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Dense, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
@@ -106,8 +106,8 @@ class Autoencoder(NetworkEstimator):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_count("code", self.code)
-        self._check_sizes("hidden")
-        self._check_sizes("decoder_hidden")
+        check_sizes("hidden", self.hidden)
+        check_sizes("decoder_hidden", () if self.decoder_hidden is None else self.decoder_hidden)
 
     def _make_network(self, input_shape: Shape) -> AutoencoderNetwork:
         """The network these parameters describe, not yet built."""

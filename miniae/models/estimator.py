@@ -32,7 +32,7 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- what a subclass writes
 
-    def _make_network(self, input_shape: Shape) -> Layer:
+    def _make_network(self, input_shape: Shape, *outputs: int) -> Layer:
         """The network these parameters describe, not yet built."""
         raise NotImplementedError(f"{type(self).__name__} has no network")
 
@@ -49,13 +49,13 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- training
 
-    def _prepare(self, X: Any) -> np.ndarray:
-        """Make the network and the scaling for this data; return the scaled data."""
+    def _prepare(self, X: Any, *outputs: int) -> np.ndarray:
+        """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
         X = check_samples(X)
         scaler = make_scaler(self.scaling)
         scaled = scaler.fit(X).transform(X)
-        network = self._make_network(scaled.shape[1:])
+        network = self._make_network(scaled.shape[1:], *outputs)
         check_samples(scaled, unit_interval=self._unit_interval(network))
         network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
         self._set_fitted(network, scaler)
@@ -64,13 +64,6 @@ class NetworkEstimator(Estimator):
     def _check_parameters(self) -> None:
         check_count("batch_size", self.batch_size)
         check_count("epochs", self.epochs, least=0)
-
-    def _check_sizes(self, name: str) -> None:
-        sizes = getattr(self, name)
-        if isinstance(sizes, (str, int, float)):
-            raise ValueError(f"{name} is a list of layer sizes, [256, 64] for instance; got {sizes!r}")
-        for size in () if sizes is None else sizes:
-            check_count(f"every size in {name}", size)
 
     def _make_trainer(self, parameters: list[Parameter]) -> Trainer:
         """A trainer of the network whose optimizer changes these parameters."""
@@ -112,3 +105,10 @@ class NetworkEstimator(Estimator):
         from miniae.models.files import save
 
         save(path, self)
+
+
+def check_sizes(name: str, sizes: Any) -> list[int]:
+    """The sizes of layers as ints. Raises `ValueError` for anything but a list of integers of at least 1."""
+    if isinstance(sizes, (str, int, float)):
+        raise ValueError(f"{name} is a list of layer sizes, [256, 64] for instance; got {sizes!r}")
+    return [check_count(f"every size in {name}", size) for size in sizes]

@@ -1,8 +1,8 @@
 """Models as files: weights, architecture and scaling in one safetensors file.
 
 The header's JSON holds `format` (1), `kind` ("model"), `class`, `params` (the constructor's arguments), `network` (the
-architecture, layer by layer), `input_shape`, and whatever the caller adds. A reader refuses a format newer than it
-knows, and ignores entries it does not know.
+architecture, layer by layer), `input_shape`, a classifier's `classes`, and whatever the caller adds. A reader refuses a
+format newer than it knows, and ignores entries it does not know.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from miniae.backend import Backend, get
 from miniae.data.scaling import scaler_from
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.classifier import Classifier
 from miniae.models.estimator import NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
@@ -23,7 +24,7 @@ __all__ = ["MODELS", "load", "save"]
 
 _FORMAT = 1
 
-MODELS: dict[str, type[NetworkEstimator]] = {"Autoencoder": Autoencoder}
+MODELS: dict[str, type[NetworkEstimator]] = {"Autoencoder": Autoencoder, "Classifier": Classifier}
 """Every model class by name: what a model file may mention."""
 
 
