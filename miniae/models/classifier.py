@@ -174,8 +174,9 @@ class Classifier(NetworkEstimator):
         """Train from the start (from the given weights, where `encoder` is built): head first, then all layers.
 
         X: (N, ...), finite numbers; y: (N,), a label each, integers or strings of two kinds at least. `validation` is a
-        pair (X, y) like them, of which the history has `val_loss` and `val_accuracy` every epoch. Raises `ValueError`
-        or `TypeError` for what can't be used and `TrainingDiverged` when the loss stops being finite.
+        pair (X, y) like them, of which the history has `val_loss` and `val_accuracy` every epoch. To `callbacks` the
+        head's epochs are the first of one training: `EarlyStopping` may stop within them. Raises `ValueError` or
+        `TypeError` for what can't be used and `TrainingDiverged` when the loss stops being finite.
         """
         X = check_samples(X)
         y = check_labels(y, len(X))
@@ -256,7 +257,8 @@ class Classifier(NetworkEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable labels: (N, ...) to (N,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def score(self, X: Any, y: Any) -> float:
         """The accuracy: the share of samples whose predicted label is the one in y, from 0 to 1."""
