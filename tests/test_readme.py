@@ -31,7 +31,8 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     def small(data):
         import dataclasses
 
-        return dataclasses.replace(data, train=data.train[:300], test=data.test[:100])
+        return dataclasses.replace(data, train=data.train[:300], train_labels=data.train_labels[:300],
+                                   test=data.test[:100], test_labels=data.test_labels[:100])
 
     exec(compile(code, "README.md", "exec"), {"small": small})
     assert (tmp_path / "digits.safetensors").exists()

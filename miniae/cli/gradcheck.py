@@ -12,8 +12,9 @@ import numpy as np
 
 from miniae import Tensor, gradcheck
 from miniae.backend import get
+from miniae.cli.model_and_data import load_autoencoder
 from miniae.cli.train import _sizes
-from miniae.models import Autoencoder, load
+from miniae.models import Autoencoder
 from miniae.nn import Build
 
 _TOLERANCE = 1e-6
@@ -55,7 +56,7 @@ def _functions(backend: object) -> list[tuple[str, tuple[float, ...]]]:
 def _network(args: argparse.Namespace, backend: object) -> object:
     """The autoencoder to check, in float64."""
     if args.model:
-        stored = load(args.model, backend="numpy").network_
+        stored = load_autoencoder(args.model, "numpy").network_
         from miniae.nn import layer_config, layer_from_config
 
         network = layer_from_config(layer_config(stored))

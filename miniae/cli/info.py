@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from miniae.models import load
+from miniae.models import Classifier, load
 from miniae.nn.summary import summary_table
 
 
@@ -14,10 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model = load(args.model, backend="numpy")
-    network = model.network_
+    if isinstance(model, Classifier):
+        described = f"classes {', '.join(map(str, model.classes_))}"
+        parts = {"encoder": model.encoder_, "head": model.head_}
+    else:
+        described = f"loss {model.loss}, output {model.network_.reconstruction.activation}"
+        parts = {"encoder": model.encoder_, "decoder": model.decoder_}
     print(f"{args.model}: {type(model).__name__}, trained on {model.extra_.get('data', 'data not named')}")
-    print(f"loss {model.loss}, output {network.reconstruction.activation}, scaling {model.scaling or 'none'}, "
-          f"{model.dtype}, seed {model.seed}")
-    for name, part in (("encoder", model.encoder_), ("decoder", model.decoder_)):
+    print(f"{described}, scaling {model.scaling or 'none'}, {model.dtype}, seed {model.seed}")
+    for name, part in parts.items():
         print(f"\n{name}\n{summary_table(part)}")
     return 0

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
     """The model, and data of the width it was made for."""
-    model = load_model(args.model, backend=args.backend)
+    model = load_autoencoder(args.model, args.backend)
     samples = find(args.data, args.label)
     if isinstance(samples, Dataset):
         samples = Samples(samples.test, samples.test_labels, samples.image_shape)
@@ -44,6 +44,15 @@ def _in_order(samples: Samples, names: list[str] | None, source: str) -> Samples
                         + (f" ({missing[0]} is missing)" if missing else ""))
     order = [samples.feature_names.index(name) for name in names]
     return dataclasses.replace(samples, X=samples.X[:, order], feature_names=names)
+
+
+def load_autoencoder(path: str, backend: str) -> Autoencoder:
+    """The autoencoder in a model file. Raises `DataError` for a model of another kind."""
+    model = load_model(path, backend=backend)
+    if not isinstance(model, Autoencoder):
+        raise DataError(f"{path} holds a {type(model).__name__}, this command needs an Autoencoder: in Python, "
+                        "miniae.load reads it")
+    return model
 
 
 def write_array(path: str, array: np.ndarray) -> None:

@@ -1,6 +1,8 @@
-"""Autoencoders, and what they are compared with."""
+"""Autoencoders, deep belief networks, classifiers, and what they are compared with."""
 
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.classifier import Classifier, ClassifierNetwork
+from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.files import MODELS, load, save
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
@@ -8,6 +10,6 @@ from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 
 __all__ = [
-    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Reconstruction",
-    "Stack", "load", "pretrain", "save",
+    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
+    "ClassifierNetwork", "DeepBeliefNetwork", "Reconstruction", "Stack", "load", "pretrain", "save",
 ]

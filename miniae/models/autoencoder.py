@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
-from miniae.data.scaling import Scaler, make_scaler
+from miniae.data.scaling import Scaler
+from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Build, Dense, Flatten, Layer, Reshape, Sequential, TiedDense
+from miniae.nn import Dense, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
-from miniae.optim import ClipByNorm, get_optimizer
-from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_samples
-
-# How many samples go through the network at once when nothing is learned.
-_CHUNK = 1024
+from miniae.training import Callback, Trainer, check_count, check_samples
 
 
-class Autoencoder(Estimator):
+class Autoencoder(NetworkEstimator):
     """Learns a short code from which its input can be computed back.
 
     x (N, features) -> hidden layers -> code (N, code) -> hidden layers in reverse -> reconstruction (N, features);
@@ -66,6 +61,8 @@ class Autoencoder(Estimator):
     Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
     """
 
+    in_network = ("encoder", "decoder", "corruption")
+
     def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, decoder_hidden: Sequence[int] | None = None,
                  activation: str = "relu", code_activation: str = "linear", loss: str = "mse",
                  output_activation: str | None = None, tied: bool = False, corruption: Sequence[Layer] = (),
@@ -90,8 +87,11 @@ class Autoencoder(Estimator):
         numbers; y is not used. `validation` is data of the same kind, evaluated every epoch. Raises `ValueError` for
         data that can't be used and `TrainingDiverged` when the loss stops being finite.
         """
-        X = self._prepare(X)
-        self._train(X, self.epochs, validation, callbacks)
+        with self._unless_refused():
+            X = self._prepare(X)
+            held_out = None if validation is None else self._scaled(validation, name="validation")
+            self._ready()
+        self._train(X, self.epochs, held_out, callbacks)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
@@ -99,35 +99,17 @@ class Autoencoder(Estimator):
 
         The scaling is fitted on the first part. A file does not hold the optimizer's moments, which start at 0.
         """
-        if not hasattr(self, "network_"):
-            X = self._prepare(X)
-        else:
-            X = self._scaled(X)
-        self._train(X, (self._trainer.epoch if self._trainer else 0) + 1, None, callbacks)
+        with self._unless_refused():
+            X = self._scaled(X) if hasattr(self, "network_") else self._prepare(X)
+            self._ready()
+        self._train(X, self._trainer.epoch + 1, None, callbacks)
         return self
 
-    def _prepare(self, X: Any) -> np.ndarray:
-        """Make the network and the scaling for this data; return the scaled data."""
-        self._check_parameters()
-        X = check_samples(X)
-        scaler = make_scaler(self.scaling)
-        scaled = scaler.fit(X).transform(X)
-        network = self._make_network(scaled.shape[1:])
-        check_samples(scaled, unit_interval=network.reconstruction.unit_interval)
-        network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
-        self._set_fitted(network, scaler)
-        return scaled
-
     def _check_parameters(self) -> None:
-        for name in ("code", "batch_size"):
-            check_count(name, getattr(self, name))
-        check_count("epochs", self.epochs, least=0)
-        for name in ("hidden", "decoder_hidden"):
-            sizes = getattr(self, name)
-            if isinstance(sizes, (str, int, float)):
-                raise ValueError(f"{name} is a list of layer sizes, [256, 64] for instance; got {sizes!r}")
-            for size in () if sizes is None else sizes:
-                check_count(f"every size in {name}", size)
+        super()._check_parameters()
+        check_count("code", self.code)
+        check_sizes("hidden", self.hidden)
+        check_sizes("decoder_hidden", () if self.decoder_hidden is None else self.decoder_hidden)
 
     def _make_network(self, input_shape: Shape) -> AutoencoderNetwork:
         """The network these parameters describe, not yet built."""
@@ -160,21 +142,28 @@ class Autoencoder(Estimator):
             layers.append(Dense(math.prod(input_shape), None, self.init))
         return Sequential([*layers, *reshape])
 
-    def _train(self, X: np.ndarray, epochs: int, validation: Any, callbacks: Sequence[Callback]) -> None:
+    def _ready(self) -> None:
+        """Make the trainer, if there is none."""
         if self._trainer is None:
-            optimizer = get_optimizer(self.optimizer)(self.network_.parameters(), lr=self.lr)
-            self._trainer = Trainer(self.network_, optimizer, batch_size=self.batch_size, seed=self.seed,
-                                    clip=None if self.clip is None else ClipByNorm(self.clip))
+            self._trainer = self._make_trainer(self.network_.parameters())
             self.history_ = self._trainer.history
+
+    def _train(self, X: np.ndarray, epochs: int, held_out: np.ndarray | None, callbacks: Sequence[Callback]) -> None:
         self._trainer.callbacks = list(callbacks)
-        held_out = None if validation is None else self._scaled(validation, name="validation")
         self._trainer.fit(X, epochs, validation=held_out)
 
     def _set_fitted(self, network: AutoencoderNetwork, scaler: Scaler) -> None:
-        self.network_, self.scaler_ = network, scaler
-        self.n_features_in_ = int(np.prod(network.input_shape))
-        self.history_: list[dict[str, float]] = []
+        super()._set_fitted(network, scaler)
         self._trainer: Trainer | None = None
+
+    def _unit_interval(self, network: AutoencoderNetwork) -> bool:
+        return network.reconstruction.unit_interval
+
+    def _set_loaded(self, header: dict[str, Any]) -> None:
+        network = self.network_
+        encoder, decoder, self.corruption = copy.deepcopy((network.encoder, network.decoder, network.corruption))
+        if header.get("own_layers"):
+            self.encoder, self.decoder = encoder, decoder
 
     # ---------------------------------------------------------------- use
 
@@ -205,43 +194,12 @@ class Autoencoder(Estimator):
         """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
         scaled = self._scaled(X)
         errors = np.empty(len(scaled))
-        for start in range(0, len(scaled), _CHUNK):
-            part = scaled[start:start + _CHUNK]
+        for start in range(0, len(scaled), CHUNK):
+            part = scaled[start:start + CHUNK]
             difference = self._through(self._network(), part).astype(np.float64) - part
-            errors[start:start + _CHUNK] = np.square(difference).reshape(len(part), -1).sum(axis=1)
+            errors[start:start + CHUNK] = np.square(difference).reshape(len(part), -1).sum(axis=1)
         return -errors
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`: larger is better."""
         return float(self.score_samples(X).mean())
-
-    def _through(self, function: Callable[[Tensor], Tensor], X: np.ndarray) -> np.ndarray:
-        network = self._network()
-        network.eval()
-        backend, parts = network.place.backend, []
-        with no_grad(), backend.silent():
-            for start in range(0, len(X), _CHUNK):
-                part = Tensor(X[start:start + _CHUNK], dtype=network.place.dtype, backend=backend)
-                parts.append(function(part).numpy())
-        return np.concatenate(parts)
-
-    def _scaled(self, X: Any, name: str = "X") -> np.ndarray:
-        network = self._network()
-        scaled = self.scaler_.transform(check_samples(X, network.input_shape, name=name))
-        if network.reconstruction.unit_interval and self.scaling is None and not 0 <= scaled.min() <= scaled.max() <= 1:
-            raise ValueError(f"{name} ranges from {scaled.min():g} to {scaled.max():g}, but this model was trained on "
-                             "values in [0, 1]: bring it to the same scale (bytes of images: divide by 255)")
-        return scaled
-
-    def _network(self) -> AutoencoderNetwork:
-        if not hasattr(self, "network_"):
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit(X) first, or load one")
-        return self.network_
-
-    # ---------------------------------------------------------------- files
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, architecture and scaling to one safetensors file: all that `miniae.load` needs."""
-        from miniae.models.files import save
-
-        save(path, self)

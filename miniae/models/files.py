@@ -1,8 +1,8 @@
 """Models as files: weights, architecture and scaling in one safetensors file.
 
 The header's JSON holds `format` (1), `kind` ("model"), `class`, `params` (the constructor's arguments), `network` (the
-architecture, layer by layer), `input_shape`, and whatever the caller adds. A reader refuses a format newer than it
-knows, and ignores entries it does not know.
+architecture, layer by layer), `input_shape`, a classifier's `classes`, and whatever the caller adds. A reader refuses a
+format newer than it knows, and ignores entries it does not know.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from miniae.backend import Backend, get
 from miniae.data.scaling import scaler_from
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.classifier import Classifier
+from miniae.models.estimator import NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
 __all__ = ["MODELS", "load", "save"]
 
 _FORMAT = 1
 
-MODELS: dict[str, type[Autoencoder]] = {"Autoencoder": Autoencoder}
+MODELS: dict[str, type[NetworkEstimator]] = {"Autoencoder": Autoencoder, "Classifier": Classifier}
 """Every model class by name: what a model file may mention."""
 
 
-def save(path: str | os.PathLike[str], model: Autoencoder, extra: dict[str, Any] | None = None) -> None:
+def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:
     """Write a trained model to `path`, whole or not at all. `extra` is JSON to keep with it, given back by `load`."""
     network = model._network()
+    not_here = (*model.in_network, "backend")  # what the network's own description holds, or belongs to the machine
     tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
     tensors |= {f"scaling.{name}": a for name, a in model.scaler_.state().items()}
     header = {
         "format": _FORMAT,
         "kind": "model",
         "class": type(model).__name__,
-        "params": {**{name: _plain(v) for name, v in model.get_params().items() if name not in _IN_NETWORK},
+        "params": {**{name: _plain(v) for name, v in model.get_params().items() if name not in not_here},
                    "seed": network.place.seed, "dtype": network.place.dtype},
         "own_layers": model.encoder is not None,
         "network": layer_config(network),
         "input_shape": list(network.input_shape),
         "generators": {name: g.step for name, g in network.generators().items()},
         "extra": extra or {},
+        **model._header(),
     }
     save_tensors(path, tensors, header)
 
 
-# What the network's own description holds, or what belongs to the machine at hand.
-_IN_NETWORK = ("encoder", "decoder", "corruption", "backend")
-
-
-def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> Autoencoder:
+def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> NetworkEstimator:
     """The model in a file that `save` wrote, ready to use, on the given or the default backend.
 
     Nothing in the file is run. `partial_fit` goes on with its weights; `fit` starts anew as the saved model's would, or
@@ -72,19 +72,27 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
         known = set(MODELS[header["class"]]._parameter_names())
         params = {name: value for name, value in header["params"].items() if name in known}
         model = MODELS[header["class"]](**params, backend=backend)
-        network = layer_from_config(header["network"])
+        network = layer_from_config(_unbuilt(header["network"]))
         network.build(tuple(header["input_shape"]), Build("", model.seed, model.dtype, backend))
         network.load_state_dict(_part("network.", tensors))
         for name, generator in network.generators().items():
             generator.step = header["generators"].get(name, 0)
         model._set_fitted(network, scaler_from(model.scaling, _part("scaling.", tensors)))
+        model._set_loaded(header)
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise StorageError(f"{path} is damaged: {why}") from None
-    model.corruption = network.corruption
-    if header.get("own_layers"):
-        model.encoder, model.decoder = network.encoder, network.decoder
     model.extra_ = header.get("extra", {})
     return model
+
+
+def _unbuilt(config: Any) -> Any:
+    """An architecture without the input shapes of its parts: so that they are built with the whole, where that is."""
+    if isinstance(config, list):
+        return [_unbuilt(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    return {name: _unbuilt(value) for name, value in config.items()
+            if not (name == "input_shape" and config.get("type") == "Sequential")}
 
 
 def _plain(value: Any) -> Any:

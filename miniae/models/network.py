@@ -36,11 +36,7 @@ class AutoencoderNetwork(Layer):
         if output_shape != input_shape:
             raise ValueError(f"the decoder gives {batch_shape(output_shape)}, expected the input's shape "
                              f"{batch_shape(input_shape)}: change the decoder's last layers")
-        for p in self.parameters():
-            if p.dtype != self.place.dtype or p.backend is not self.place.backend:
-                raise ValueError(f"{p.name or 'a layer built before'} is {p.dtype} on {p.backend.name}, the model is "
-                                 f"{self.place.dtype} on {self.place.backend.name}: choose the model's dtype and "
-                                 "backend to match")
+        check_place(self)
         self.code_shape = code_shape
 
     def encode(self, x: Tensor) -> Tensor:
@@ -75,6 +71,15 @@ class AutoencoderNetwork(Layer):
     def config(self) -> dict[str, Any]:
         return {"encoder": self.encoder, "decoder": self.decoder, "loss": self.reconstruction.name,
                 "output_activation": self.reconstruction.activation, "corruption": self.corruption, **self._strengths}
+
+
+def check_place(network: Layer) -> None:
+    """Raise `ValueError` for a parameter of another dtype or backend than the network's: of a layer built before."""
+    place = network.place
+    for p in network.parameters():
+        if p.dtype != place.dtype or p.backend is not place.backend:
+            raise ValueError(f"{p.name or 'a layer built before'} is {p.dtype} on {p.backend.name}, the model is "
+                             f"{place.dtype} on {place.backend.name}: choose the model's dtype and backend to match")
 
 
 def _take_in(layer: Layer, input_shape: Shape, place: Build) -> Shape:

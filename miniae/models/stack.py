@@ -11,6 +11,7 @@ import numpy as np
 from miniae.autodiff import no_grad
 from miniae.backend import Backend, get
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.classifier import Classifier
 from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
 from miniae.rbm import RBM, get_units
 from miniae.training import Callback, check_count, check_samples
@@ -25,10 +26,14 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Pair:
-    """One pretrained layer: the way up and the way down, both built, with their activations."""
+    """One pretrained layer: the way up and the way down, both built, with their activations.
+
+    `rbm` is the trained machine they are copies of, where it was one: what samples and energies come from.
+    """
 
     up: Dense
     down: Dense
+    rbm: RBM | None = None
 
 
 @dataclass
@@ -57,7 +62,11 @@ class Stack:
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """All the way up and down again, by means: (N, features) to (N, features)."""
-        return _through([pair.up for pair in self.pairs] + [pair.down for pair in reversed(self.pairs)], X)
+        return self.decode(self.encode(X))
+
+    def decode(self, codes: Any) -> np.ndarray:
+        """All the way down, by means: (N, code) to (N, features)."""
+        return _through([pair.down for pair in reversed(self.pairs)], codes)
 
     def unroll(self, loss: str | None = None, tied: bool = False, **training: Any) -> Autoencoder:
         """The symmetric deep autoencoder whose layers are those of the stack: up through all, then down.
@@ -71,17 +80,9 @@ class Stack:
         Raises `ValueError` for a stack with softmax groups, whose activation has no name among those of networks.
         Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
         """
-        if not self.pairs:
-            raise ValueError("this stack has no layers: pretrain it first")
-        if not all(isinstance(layer.activation, str) for pair in self.pairs for layer in (pair.up, pair.down)):
-            raise ValueError("this stack has softmax groups, for which autoencoders have no activation: use its encode "
-                             "and reconstruct, or pretrain with bernoulli units in their place")
+        place, ups = self._ups(training)
         first = self.pairs[0]
         output = first.down.activation
-        place = self.pairs[0].up.place
-        place = Build("", training.pop("seed", place.seed), training.pop("dtype", place.dtype),
-                      get(training.pop("backend", place.backend)))
-        ups = [_copy(pair.up, pair.up.activation, place) for pair in self.pairs]
         downs = []
         for i, pair in reversed(list(enumerate(self.pairs))):
             activation = pair.down.activation if i else None  # the last one belongs to the reconstruction
@@ -100,6 +101,31 @@ class Stack:
             decoder=Sequential(downs, dtype=place.dtype, backend=place.backend),
             dtype=place.dtype, backend=place.backend, seed=place.seed, **training,
         )
+
+    def classifier(self, **training: Any) -> Classifier:
+        """A classifier whose hidden layers are those of the stack, up to the top one, under a new softmax layer.
+
+            model = pretrain(X, [784, 500, 500, 2000], code_unit="bernoulli").classifier(epochs=20).fit(X, y)
+
+        The weights are copies, so that a stack may be used more than once. The arguments are those of `Classifier`
+        (`lr`, `head_epochs`, ...), where `dtype` and `backend` are the stack's own unless given.
+        """
+        place, ups = self._ups(training)
+        return Classifier(hidden=self.sizes[1:], activation=self.pairs[0].up.activation,
+                          encoder=Sequential(ups, dtype=place.dtype, backend=place.backend),
+                          dtype=place.dtype, backend=place.backend, seed=place.seed, **training)
+
+    def _ups(self, training: dict[str, Any]) -> tuple[Build, list[Dense]]:
+        """Copies of the way up, and the place they are built in: the stack's own but for what `training` gives up."""
+        if not self.pairs:
+            raise ValueError("this stack has no layers: pretrain it first")
+        if not all(isinstance(layer.activation, str) for pair in self.pairs for layer in (pair.up, pair.down)):
+            raise ValueError("this stack has softmax groups, for which networks have no activation: use its encode and "
+                             "reconstruct, or pretrain with bernoulli units in their place")
+        own = self.pairs[0].up.place
+        place = Build("", training.pop("seed", own.seed), training.pop("dtype", own.dtype),
+                      get(training.pop("backend", own.backend)))
+        return place, [_copy(pair.up, pair.up.activation, place) for pair in self.pairs]
 
 
 def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "bernoulli",
@@ -182,10 +208,10 @@ def _pair(model: RBM | Autoencoder) -> Pair:
         return Pair(model.encoder_[0], _copy(down, model.network_.reconstruction.activation, down.place))
     machine = model.machine_
     weight = machine.weight.numpy()
-    # where variances are learned the hidden units see v / s^2: the way up has W / s^2
+    # Where variances are learned the hidden units see v / s^2: the way up has W / s^2.
     way_up = machine.be.to_host(machine.visible_units.scaled(machine.be, machine.weight._data.T)).T
     return Pair(_dense(way_up, machine.hidden_bias.numpy(), machine.hidden_units.activation, machine.place),
-                _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place))
+                _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place), model)
 
 
 def _autoencoder_of_one_layer(size: int, up: str, down: str, noise: float, common: dict[str, Any]) -> Autoencoder:
@@ -208,10 +234,13 @@ def _copy(layer: Dense, activation: str | None, place: Build) -> Dense:
 
 
 def _through(layers: Sequence[Dense], X: Any) -> np.ndarray:
-    model = Sequential(layers, dtype=layers[0].place.dtype, backend=layers[0].place.backend)
+    """X after these layers, none of which leave it as it is."""
     X = np.asarray(X)
+    if not layers:
+        return X
+    model = Sequential(layers, dtype=layers[0].place.dtype, backend=layers[0].place.backend)
     with no_grad():
-        return np.concatenate([model(X[i:i + _CHUNK]).numpy() for i in range(0, len(X), _CHUNK)])
+        return np.concatenate([model(X[i:i + _CHUNK]).numpy() for i in range(0, max(len(X), 1), _CHUNK)])
 
 
 def _per_layer(name: str, value: Any, layers: int) -> list[Any]:

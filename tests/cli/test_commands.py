@@ -46,6 +46,19 @@ def test_info(trained, miniae):
         assert piece in out
 
 
+def test_a_classifiers_file(trained, table, miniae, tmp_path):
+    x = np.random.default_rng(0).random((20, 5), np.float32)
+    path = tmp_path / "classifier.safetensors"
+    library.Classifier([4], head_epochs=0, epochs=1).fit(x, np.where(x[:, 0] > 0.5, "high", "low")).save(path)
+    code, out, _ = miniae("info", path)
+    assert code == 0
+    for piece in ("Classifier", "classes high, low", "encoder", "head", "(N, 2)"):
+        assert piece in out
+    for command in (("encode", path, table, "--label", "kind"), ("gradcheck", path)):
+        code, _, err = miniae(*command)
+        assert code != 0 and "holds a Classifier, this command needs an Autoencoder" in err
+
+
 def test_backends(miniae):
     code, out, _ = miniae("backends")
     assert code == 0

@@ -244,3 +244,21 @@ def test_frozen_layers_stay_frozen(blobs):
         p.requires_grad = False
     model = Autoencoder(encoder=encoder, decoder=nn.Sequential([nn.Dense(12)]), epochs=2).fit(blobs)
     np.testing.assert_array_equal(model.encoder_[0].weight.numpy(), encoder[0].weight.numpy())
+
+
+@pytest.mark.parametrize("change, arguments", [
+    ({}, {"validation": np.zeros((3, 7))}), ({"lr": -1.0}, {}), ({"optimizer": "nope"}, {}), ({"hidden": [0]}, {}),
+])
+def test_a_refused_fit_leaves_the_model_as_it_was(change, arguments, blobs):
+    model = Autoencoder([5], 2, epochs=1).fit(blobs)
+    codes, history = model.transform(blobs), list(model.history_)
+    with pytest.raises(ValueError):
+        model.set_params(**change).fit(blobs, **arguments)
+    np.testing.assert_array_equal(model.transform(blobs), codes)
+    assert model.history_ == history
+
+
+def test_data_outside_the_range_of_training(blobs):
+    model = Autoencoder([5], 2, loss="bce", epochs=1).fit(blobs)
+    with pytest.raises(ValueError, match="this model was trained on values in .0, 1.: bring it to the same scale"):
+        model.transform(blobs * 255)

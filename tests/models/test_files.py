@@ -42,6 +42,8 @@ def test_an_unrolled_model_comes_back_with_its_layers(blobs, tmp_path, backend):
     np.testing.assert_array_equal(again.reconstruct(blobs), deep.reconstruct(blobs))
     first = [again.fit(blobs).history_[0]["loss"] for _ in range(2)]
     assert first[0] == first[1] < deep.history_[0]["loss"]
+    again = load(tmp_path / "m.safetensors").partial_fit(blobs)  # which changes the model, not where fit starts from
+    assert again.fit(blobs).history_[0]["loss"] == first[0]
 
 
 def test_a_backend_that_is_not_there_is_not_the_files_fault(saved):
@@ -65,6 +67,14 @@ def test_a_convolutional_model_comes_back_the_same(tmp_path):
     model = Autoencoder(encoder=encoder, decoder=decoder, epochs=2).fit(x)
     model.save(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(load(tmp_path / "m.safetensors").reconstruct(x), model.reconstruct(x))
+
+
+def test_a_nested_model_can_be_loaded_on_another_backend(blobs, tmp_path):
+    inner = nn.Sequential([nn.Dense(5)], input_shape=12)
+    model = Autoencoder(encoder=nn.Sequential([inner, nn.Dense(3)]), decoder=nn.Sequential([nn.Dense(12)]), epochs=1)
+    model.fit(blobs).save(tmp_path / "m.safetensors")
+    again = load(tmp_path / "m.safetensors", backend="strict")
+    np.testing.assert_array_equal(again.transform(blobs), model.transform(blobs))
 
 
 def test_the_same_model_gives_the_same_bytes(blobs, tmp_path):

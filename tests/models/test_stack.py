@@ -190,7 +190,7 @@ def test_softmax_groups_stack_but_do_not_unroll(backend):
     np.testing.assert_allclose(pretrain(x, [12, 8], visible_unit="softmax:3", code_unit="bernoulli",
                                         epochs=2).reconstruct(x), first.inverse_transform(h), atol=1e-6)
     np.testing.assert_allclose(stack.reconstruct(x).reshape(60, 4, 3).sum(axis=2), 1, atol=1e-5)
-    with pytest.raises(ValueError, match="softmax groups, for which autoencoders have no activation"):
+    with pytest.raises(ValueError, match="softmax groups, for which networks have no activation"):
         stack.unroll()
     with pytest.raises(ValueError, match="softmax:3 units are for method 'rbm'"):
         pretrain(x, [12, 3], visible_unit="softmax:3", method="autoencoder")

@@ -162,7 +162,7 @@ def test_monitors_are_no_terms_of_the_loss(figures, tmp_path):
     """The general picture of losses leaves them out."""
     loss_curves(tmp_path / "a.png", history())
     labels = [line.get_label().split(":")[0] for line in figures[0].axes[0].get_lines()]
-    assert labels == ["training", "validation", "best, epoch 4"]
+    assert labels == ["training", "validation", "lowest, epoch 4"]
 
 
 @pytest.mark.parametrize(("rows", "message"), [

@@ -1,0 +1,105 @@
+"""The `DeepBeliefNetwork` estimator: a stack of restricted Boltzmann machines as one generative model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from miniae.backend import Backend
+from miniae.models.classifier import Classifier
+from miniae.models.estimator import check_sizes
+from miniae.models.stack import Stack, pretrain
+from miniae.rbm.rbm import visible_states
+from miniae.training import Callback, Estimator, NotFittedError, check_samples
+
+
+class DeepBeliefNetwork(Estimator):
+    """An RBM on top of directed layers that lead down to the data, all of Bernoulli units. With h_0 = v the data,
+
+        p(v, h_1, ..., h_L) = p(h_(L-1), h_L) prod_(l < L) p(h_(l-1) | h_l),
+
+    where p(h_(L-1), h_L) is the top RBM's distribution and p(h_(l-1) | h_l) = sigmoid(a_l + h_l W_l'), unit by unit, is
+    the way down of the l-th RBM. Its way up, sigmoid(b_l + h_(l-1) W_l), stands for the posterior p(h_l | h_(l-1)).
+    Each RBM is trained on the hidden means of the one below, which improves a bound on log p(v).
+
+    The authors then tune all layers together by the up-down algorithm, a contrastive form of wake-sleep. This class
+    does not: the weights stay as the greedy training leaves them. For codes or classes fine-tune by gradient instead,
+    with `classifier` or `stack_.unroll`.
+
+    Parameters
+    ----------
+    hidden : sizes of the hidden layers, from the data to the top.
+    epochs, lr : of each RBM: one number, or one a layer; `lr` None means 0.1.
+    batch_size, seed, dtype, backend : as in `RBM`.
+
+    Attributes
+    ----------
+    stack_ : the trained `Stack`; `stack_.pairs[-1].rbm` is the top RBM.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).integers(0, 2, (200, 12)).astype("float32")
+    >>> DeepBeliefNetwork(hidden=[8, 4], epochs=2).fit(X).sample(3, steps=10).shape
+    (3, 12)
+
+    Hinton, Osindero and Teh, "A fast learning algorithm for deep belief nets", Neural Computation 18, 2006.
+    """
+
+    def __init__(self, hidden: Sequence[int] = (500, 500, 2000), *, epochs: int | Sequence[int] = 10,
+                 lr: float | Sequence[float] | None = None, batch_size: int = 100, seed: int = 0,
+                 dtype: str = "float32", backend: str | Backend | None = None):
+        self.hidden, self.epochs, self.lr, self.batch_size = hidden, epochs, lr, batch_size
+        self.seed, self.dtype, self.backend = seed, dtype, backend
+
+    def fit(self, X: Any, y: Any = None, *,
+            callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> DeepBeliefNetwork:
+        """Train the RBMs from the start, from the lowest to the top one. X: (N, features) in [0, 1]; y is not used.
+
+        `callbacks` is called with each layer's title, as in `pretrain`. After a `KeyboardInterrupt` the model is what
+        was trained before it.
+        """
+        sizes = [check_samples(X).shape[-1], *check_sizes("hidden", self.hidden)]
+        stack = Stack()
+        try:
+            pretrain(X, sizes, code_unit="bernoulli", epochs=self.epochs, lr=self.lr, batch_size=self.batch_size,
+                     seed=self.seed, dtype=self.dtype, backend=self.backend, stack=stack, callbacks=callbacks)
+        finally:
+            if stack.pairs:
+                self.stack_, self.n_features_in_ = stack, sizes[0]
+        return self
+
+    # ---------------------------------------------------------------- use
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The means of the top units, by the means of those between: (N, features) to (N, top)."""
+        return self._stack().encode(self._check(X))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """All the way up and down again, by means: (N, features) to (N, features)."""
+        return self._stack().reconstruct(self._check(X))
+
+    def sample(self, n: int = 1, steps: int = 1000, seed: int = 0, start: Any = None) -> np.ndarray:
+        """`n` samples (n, features): `steps` steps of Gibbs sampling in the top RBM, then one pass down to the data.
+
+        The chains begin at random states, or at what `start`, data like X, becomes on its way up to the top RBM: a
+        chain for each row then, whatever `n`. The top RBM's visible units are drawn; the pass down gives means, from 0
+        to 1. A network of one RBM has no pass down, and gives states 0 and 1, those of `RBM.sample`.
+        """
+        stack = self._stack()
+        top = stack.pairs[-1].rbm
+        below = Stack(stack.pairs[:-1])
+        start = None if start is None else below.encode(self._check(start, "start"))
+        return below.decode(top.sample(n, steps, seed, start))
+
+    def classifier(self, **training: Any) -> Classifier:
+        """A `Classifier` whose hidden layers are copies of the way up: see `Stack.classifier`."""
+        return self._stack().classifier(**training)
+
+    def _check(self, X: Any, name: str = "X") -> np.ndarray:
+        return visible_states(self._stack().pairs[0].rbm.machine_, X, name)
+
+    def _stack(self) -> Stack:
+        if not hasattr(self, "stack_"):
+            raise NotFittedError("this DeepBeliefNetwork is not trained yet: call fit(X) first")
+        return self.stack_

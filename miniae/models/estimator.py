@@ -1,0 +1,130 @@
+"""What the estimators around one network share: scaled data in, training, rows through the network, files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from miniae.autodiff import Tensor, no_grad
+from miniae.data.scaling import Scaler, make_scaler
+from miniae.nn import Build, Layer
+from miniae.nn.layer import Shape
+from miniae.nn.parameter import Parameter
+from miniae.optim import ClipByNorm, get_optimizer
+from miniae.training import Estimator, NotFittedError, Trainer, check_count, check_samples
+
+# How many samples go through the network at once when nothing is learned.
+CHUNK = 1024
+
+
+class NetworkEstimator(Estimator):
+    """An estimator whose `fit` makes a network `network_` and a scaling `scaler_`, and trains on scaled data.
+
+    A subclass has the parameters `scaling`, `optimizer`, `lr`, `batch_size`, `epochs`, `clip`, `seed`, `dtype` and
+    `backend`, and writes `_make_network` and what its files need beside that network.
+    """
+
+    in_network: ClassVar[tuple[str, ...]] = ()
+    """The parameters that the network's own description holds: a file has no other record of them."""
+
+    # ---------------------------------------------------------------- what a subclass writes
+
+    def _make_network(self, input_shape: Shape, *outputs: int) -> Layer:
+        """The network these parameters describe, not yet built."""
+        raise NotImplementedError(f"{type(self).__name__} has no network")
+
+    def _unit_interval(self, network: Layer) -> bool:
+        """Whether the network's data must lie in [0, 1]."""
+        return False
+
+    def _header(self) -> dict[str, Any]:
+        """What a file holds beside parameters, network and scaling, as JSON."""
+        return {}
+
+    def _set_loaded(self, header: dict[str, Any]) -> None:
+        """Take from a file's header what `_header` wrote, and from `network_` what `in_network` names."""
+
+    # ---------------------------------------------------------------- training
+
+    def _prepare(self, X: Any, *outputs: int) -> np.ndarray:
+        """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
+        self._check_parameters()
+        X = check_samples(X)
+        scaler = make_scaler(self.scaling)
+        scaled = scaler.fit(X).transform(X)
+        network = self._make_network(scaled.shape[1:], *outputs)
+        check_samples(scaled, unit_interval=self._unit_interval(network))
+        network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
+        self._set_fitted(network, scaler)
+        return scaled
+
+    def _check_parameters(self) -> None:
+        check_count("batch_size", self.batch_size)
+        check_count("epochs", self.epochs, least=0)
+
+    def _make_trainer(self, parameters: list[Parameter]) -> Trainer:
+        """A trainer of the network whose optimizer changes these parameters."""
+        optimizer = get_optimizer(self.optimizer)(parameters, lr=self.lr)
+        return Trainer(self.network_, optimizer, batch_size=self.batch_size, seed=self.seed,
+                       clip=None if self.clip is None else ClipByNorm(self.clip))
+
+    def _set_fitted(self, network: Layer, scaler: Scaler) -> None:
+        self.network_, self.scaler_ = network, scaler
+        self.n_features_in_ = int(np.prod(network.input_shape))
+        self.history_: list[dict[str, float]] = []
+
+    # ---------------------------------------------------------------- use
+
+    def _through(self, function: Callable[[Tensor], Tensor], X: np.ndarray) -> np.ndarray:
+        network = self._network()
+        network.eval()
+        backend, parts = network.place.backend, []
+        with no_grad(), backend.silent():
+            for start in range(0, len(X), CHUNK):
+                part = Tensor(X[start:start + CHUNK], dtype=network.place.dtype, backend=backend)
+                parts.append(function(part).numpy())
+        return np.concatenate(parts)
+
+    def _scaled(self, X: Any, name: str = "X") -> np.ndarray:
+        network = self._network()
+        scaled = self.scaler_.transform(check_samples(X, network.input_shape, name=name))
+        bounded = self._unit_interval(network) and self.scaling is None
+        if bounded and not 0 <= scaled.min() <= scaled.max() <= 1:
+            raise ValueError(f"{name} ranges from {scaled.min():g} to {scaled.max():g}, but this model was trained on "
+                             "values in [0, 1]: bring it to the same scale (bytes of images: divide by 255)")
+        return scaled
+
+    @contextlib.contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """A block that leaves this estimator as it was, fitted or not, when what it was given is refused."""
+        before = dict(vars(self))
+        try:
+            yield
+        except Exception:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _network(self) -> Any:
+        if not hasattr(self, "network_"):
+            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
+        return self.network_
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights, architecture and scaling to one safetensors file: all that `miniae.load` needs."""
+        from miniae.models.files import save
+
+        save(path, self)
+
+
+def check_sizes(name: str, sizes: Any) -> list[int]:
+    """The sizes of layers as ints. Raises `ValueError` for anything but a list of integers of at least 1."""
+    if isinstance(sizes, (str, int, float)):
+        raise ValueError(f"{name} is a list of layer sizes, [256, 64] for instance; got {sizes!r}")
+    return [check_count(f"every size in {name}", size) for size in sizes]
