@@ -88,18 +88,23 @@ class ContrastiveDivergence(Function):
         own = [self._own_gradient()] if machine.visible_units.parameters() else []
         v, v_model = machine.visible_units.scaled(be, v), machine.visible_units.scaled(be, v_model)
         n, n_model = len(v), len(v_model)  # each average over its own number of states
-        gw = be.matmul(v_model.T, h_model, out=self.buffer_for(1))
-        be.multiply(gw, 1.0 / n_model, out=gw)
-        data = be.matmul(v.T, h)
-        be.subtract(gw, be.multiply(data, 1.0 / n, out=data), out=gw)
+        # Both averages in one matrix product: the states of the data below those of the model, and each row's h times
+        # its share of the difference.
+        states = be.empty((n_model + n, v.shape[1]), v.dtype)
+        be.copy(v_model, out=states[:n_model])
+        be.copy(v, out=states[n_model:])
+        shares = be.empty((n_model + n, h.shape[1]), h.dtype)
+        be.multiply(h_model, 1.0 / n_model, out=shares[:n_model])
+        be.multiply(h, -1.0 / n, out=shares[n_model:])
+        gw = be.matmul(states.T, shares, out=self.buffer_for(1))
         ga = self._difference(v_model, v)
-        gb = self._difference(h_model, h)
+        gb = be.sum(shares, axis=0)
         if machine.fast_lr is not None:
             for fast, g in zip(machine.fast(), (gw, ga, gb), strict=True):
                 be.multiply(fast, _FAST_DECAY, out=fast)
                 be.subtract(fast, be.multiply(g, machine.fast_lr), out=fast)
         if machine.weight_cost:
-            be.add(gw, be.multiply(machine.weight._data, machine.weight_cost, out=data), out=gw)
+            be.add(gw, be.multiply(machine.weight._data, machine.weight_cost), out=gw)
         if machine.sparsity_cost:
             excess = be.sum(h, axis=0)
             be.subtract(be.multiply(excess, 1.0 / n, out=excess), machine.sparsity_target, out=excess)
