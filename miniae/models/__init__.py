@@ -2,6 +2,7 @@
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
+from miniae.models.contractive import ContractiveAutoencoder, contraction
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.files import MODELS, load, save
 from miniae.models.network import AutoencoderNetwork
@@ -11,5 +12,6 @@ from miniae.models.stack import PRETRAINING, Stack, pretrain
 
 __all__ = [
     "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
-    "ClassifierNetwork", "DeepBeliefNetwork", "Reconstruction", "Stack", "load", "pretrain", "save",
+    "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork", "Reconstruction", "Stack", "contraction",
+    "load", "pretrain", "save",
 ]

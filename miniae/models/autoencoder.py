@@ -120,6 +120,9 @@ class Autoencoder(NetworkEstimator):
         if encoder is None:
             encoder = self._dense_encoder(input_shape)
             decoder = self._dense_decoder(input_shape, encoder)
+        return self._network_of(encoder, decoder, corruption)
+
+    def _network_of(self, encoder: Layer, decoder: Layer, corruption: list[Layer]) -> AutoencoderNetwork:
         return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, corruption, self.l1, self.l2)
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:

@@ -17,6 +17,7 @@ from miniae.data.scaling import scaler_from
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
+from miniae.models.contractive import ContractiveAutoencoder
 from miniae.models.estimator import NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
@@ -24,7 +25,8 @@ __all__ = ["MODELS", "load", "save"]
 
 _FORMAT = 1
 
-MODELS: dict[str, type[NetworkEstimator]] = {"Autoencoder": Autoencoder, "Classifier": Classifier}
+MODELS: dict[str, type[NetworkEstimator]] = {"Autoencoder": Autoencoder, "Classifier": Classifier,
+                                           "ContractiveAutoencoder": ContractiveAutoencoder}
 """Every model class by name: what a model file may mention."""
 
 

@@ -55,11 +55,15 @@ class AutoencoderNetwork(Layer):
         disturbed = x
         for layer in self.corruption:
             disturbed = layer(disturbed)
-        z = self.decoder(self.encoder(disturbed))
-        terms = {"reconstruction": self.reconstruction.loss(z, x)}
+        code = self.encoder(disturbed)
+        terms = {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code)}
         if self.training:
             terms |= {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
         return terms
+
+    def code_terms(self, code: Tensor) -> dict[str, Tensor]:
+        """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""
+        return {}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

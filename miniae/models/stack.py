@@ -12,13 +12,14 @@ from miniae.autodiff import no_grad
 from miniae.backend import Backend, get
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
+from miniae.models.contractive import ContractiveAutoencoder
 from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
 from miniae.rbm import RBM, get_units
 from miniae.training import Callback, check_count, check_samples
 
 __all__ = ["PRETRAINING", "Stack", "pretrain"]
 
-PRETRAINING = ("rbm", "autoencoder", "denoising")
+PRETRAINING = ("rbm", "autoencoder", "denoising", "contractive")
 """The ways to pretrain a layer."""
 
 _CHUNK = 4096
@@ -133,19 +134,20 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
              lr: float | Sequence[float] | None = None, batch_size: int = 100, noise: float = 0.25,
              activation: str = "sigmoid", seed: int = 0, dtype: str = "float32",
              backend: str | Backend | None = None, stack: Stack | None = None,
-             callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> Stack:
+             callbacks: Callable[[str], Sequence[Callback]] = lambda title: (), **settings: Any) -> Stack:
     """Train a stack of layers, one at a time, each on the hidden means of the one below.
 
     `sizes` goes from the input to the code, [784, 1000, 500, 250, 30] for instance. `method` is "rbm" (contrastive
-    divergence), "autoencoder" (each layer an autoencoder of one hidden layer) or "denoising" (the same from inputs of
-    which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010). Units are "bernoulli" (means by a sigmoid),
-    "gaussian" (linear), "rectified" (ReLU), and for the data also "gaussian_learned" (linear; the way up divides by the
-    variances): `visible_unit` for the data, `code_unit` for the last layer, `unit` for those between. RBMs may have
-    groups "softmax:K" too, but such a stack can't be unrolled. The layers between may have another `activation` than
-    the sigmoid when `method` is not "rbm".
+    divergence), "autoencoder" (each layer an autoencoder of one hidden layer), "denoising" (the same from inputs of
+    which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010) or "contractive" (Rifai et al., ICML 2011). Units
+    are "bernoulli" (means by a sigmoid), "gaussian" (linear), "rectified" (ReLU), and for the data also
+    "gaussian_learned" (linear; the way up divides by the variances): `visible_unit` for the data, `code_unit` for the
+    last layer, `unit` for those between. RBMs may have groups "softmax:K" too, but such a stack can't be unrolled. The
+    layers between may have another `activation` than the sigmoid when `method` is not "rbm".
 
     `epochs` and `lr` are one number, or one a layer. Without `lr`, RBMs take 0.1, or 0.001 where a side is Gaussian or
     rectified, and autoencoders Adam's 0.001. `callbacks` is called with each layer's title, for a progress bar say.
+    Further `settings` go to the `RBM`, `Autoencoder` or `ContractiveAutoencoder` of every layer: `k`, `l2`, `strength`.
 
     Layers are added to `stack`, where one is given, above those it has, which are not trained again. So a caller who
     gives an empty one finds there what was trained before a `KeyboardInterrupt`: the layer at work, too, if it has
@@ -182,14 +184,14 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     for i, size in enumerate(sizes[1:]):
         if i >= len(stack.pairs):
             common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i,
-                      "dtype": dtype, "backend": backend}
+                      "dtype": dtype, "backend": backend, **settings}
             if method == "rbm":
                 model = RBM(size, visible_units=units[i], hidden_units=units[i + 1], **common)
             else:
                 above, below = get_units(units[i + 1]).activation, get_units(units[i]).activation
-                model = _autoencoder_of_one_layer(
-                    size, activation if i < layers - 1 and above == "sigmoid" else above,
-                    activation if i and below == "sigmoid" else below, noise if method == "denoising" else 0.0, common)
+                up = activation if i < layers - 1 and above == "sigmoid" else above
+                down = activation if i and below == "sigmoid" else below
+                model = _of_one_layer(method, size, up, down, noise, common)
             try:
                 model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})"))
             except KeyboardInterrupt:
@@ -205,7 +207,9 @@ def _pair(model: RBM | Autoencoder) -> Pair:
     """The way up and the way down of a model of one layer."""
     if isinstance(model, Autoencoder):
         down = model.decoder_[0]
-        return Pair(model.encoder_[0], _copy(down, model.network_.reconstruction.activation, down.place))
+        weight = down.source.weight.numpy().T if isinstance(down, TiedDense) else down.weight.numpy()
+        return Pair(model.encoder_[0],
+                    _dense(weight, down.bias.numpy(), model.network_.reconstruction.activation, down.place))
     machine = model.machine_
     weight = machine.weight.numpy()
     # Where variances are learned the hidden units see v / s^2: the way up has W / s^2.
@@ -214,10 +218,13 @@ def _pair(model: RBM | Autoencoder) -> Pair:
                 _dense(weight.T, machine.visible_bias.numpy(), machine.visible_units.activation, machine.place), model)
 
 
-def _autoencoder_of_one_layer(size: int, up: str, down: str, noise: float, common: dict[str, Any]) -> Autoencoder:
-    return Autoencoder(hidden=(), code=size, code_activation=up, output_activation=down,
-                       loss="bce" if down == "sigmoid" else "mse", corruption=[Masking(noise)] if noise else [],
-                       **{**common, "lr": 1e-3 if common["lr"] is None else common["lr"]})
+def _of_one_layer(method: str, size: int, up: str, down: str, noise: float, common: dict[str, Any]) -> Autoencoder:
+    """An autoencoder of one hidden layer."""
+    settings = {"code_activation": up, "output_activation": down, "loss": "bce" if down == "sigmoid" else "mse",
+                **common, "lr": 1e-3 if common["lr"] is None else common["lr"]}
+    if method == "contractive":
+        return ContractiveAutoencoder(size, **settings)
+    return Autoencoder((), size, corruption=[Masking(noise)] if method == "denoising" and noise else [], **settings)
 
 
 def _dense(weight: np.ndarray, bias: np.ndarray, activation: str | None, place: Build) -> Dense:

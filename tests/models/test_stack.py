@@ -196,3 +196,12 @@ def test_softmax_groups_stack_but_do_not_unroll(backend):
         pretrain(x, [12, 3], visible_unit="softmax:3", method="autoencoder")
     with pytest.raises(ValueError, match="13 visible units can't be divided"):
         pretrain(np.zeros((4, 13)), [13, 3], visible_unit="softmax:3")
+
+
+def test_further_settings_reach_every_layer(blobs):
+    """As if each RBM had been made with them; what no layer knows is a `TypeError`."""
+    stack = pretrain(blobs, [12, 5, 3], epochs=2, k=3, persistent=True, code_unit="bernoulli")
+    first = RBM(5, epochs=2, k=3, persistent=True).fit(blobs)
+    np.testing.assert_array_equal(stack.pairs[0].up.weight.numpy(), first.machine_.weight.numpy())
+    with pytest.raises(TypeError, match="depth"):
+        pretrain(blobs, [12, 5], depth=3)
