@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("label", "the column of a table that holds labels", metavar="COLUMN")
     option("layers", "sizes of the encoder's layers after the input, the code last", type=_sizes, metavar="512-256-16")
     option("activation", "of the hidden layers", metavar="NAME")
-    option("pretrain", "how to pretrain: rbm, autoencoder, denoising or none", metavar="HOW")
+    option("pretrain", "how to pretrain: rbm, autoencoder, denoising, contractive or none", metavar="HOW")
     option("epochs", "epochs of fine-tuning", type=int, metavar="N")
     option("pretrain_epochs", "epochs of pretraining, for each layer", type=int, metavar="N")
     option("batch_size", "samples an update", type=int, metavar="N")
