@@ -1,10 +1,11 @@
 """How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
 
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
-from miniae.report.pictures import filters, latent, loss_curves, reconstructions
+from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.rbm_pictures import histograms, monitors
 
 __all__ = [
-    "bce", "bce_floor", "filters", "histograms", "knn_accuracy", "latent", "loss_curves", "monitors", "mse", "psnr",
+    "bce", "bce_floor", "filters", "histograms", "images", "knn_accuracy", "latent", "loss_curves", "monitors", "mse",
+    "psnr",
     "reconstructions", "squared_error", "squared_errors",
 ]

@@ -294,6 +294,36 @@ def _extend(values: np.ndarray, reach: float) -> str:
     return {(True, True): "both", (True, False): "max", (False, True): "min", (False, False): "neither"}[above, below]
 
 
+# -------------------------------------------------------------------- images
+
+def images(path: str | os.PathLike[str], X: Any, image_shape: Sequence[int] | None = None, *, columns: int = 10,
+           title: str | None = None) -> Path:
+    """Images side by side, `columns` in a row: samples of a model, or of the data.
+
+    `X` is (N, ...), with `image_shape` (height, width) or (channels, height, width) where samples are flat. Values from
+    0 to 1 run from black to white; where some lie outside, the smallest is black and the largest white.
+    """
+    X = check_samples(X, name="images")
+    shape = canvas.as_image_shape(image_shape, X.shape[1:])
+    if shape is None:
+        raise ValueError(f"the samples have shape {X.shape[1:]}, expected images: give their image_shape")
+    if columns < 1:
+        raise ValueError(f"columns is {columns}, expected at least 1")
+    values = X.reshape(len(X), *shape).astype(np.float64)
+    columns = min(columns, len(X))
+    mosaic = canvas.tile(values, columns)
+    scale = max(1, round(96 / max(shape[1:])))  # dots a pixel
+    height, width = (n * scale for n in mosaic.shape[:2])
+    top = 56 if title else 16
+    with drawing(path, width + 32, height + top + 16) as figure:
+        axes = canvas.place(figure, 16, top, width, height)
+        canvas.show(axes, mosaic, *_grey_range(values))
+        axes.set_axis_off()
+        if title:
+            canvas.write(figure, 16, 40, title, va="bottom", fontsize=11, weight="bold")
+    return Path(path)
+
+
 # -------------------------------------------------------------------- codes
 
 def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, title: str | None = None) -> Path:

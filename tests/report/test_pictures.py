@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from miniae.report import canvas, filters, latent, loss_curves, pictures, reconstructions
+from miniae.report import canvas, filters, images, latent, loss_curves, pictures, reconstructions
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 Image = pytest.importorskip("PIL.Image", reason="reads the pictures back")
@@ -423,3 +423,20 @@ def test_maps_side_by_side(tmp_path):
         latent(tmp_path / "c.png", {"one": codes, "other": codes[:50]})
     with pytest.raises(ValueError, match="no codes to draw"):
         latent(tmp_path / "c.png", {})
+
+
+@pytest.mark.parametrize("shape, image_shape", [((7, 12), (3, 4)), ((7, 3, 4), None), ((1, 27), (3, 3, 3)),
+                                                ((4, 1), (1, 1))])
+def test_images(shape, image_shape, tmp_path):
+    x = RNG.random(shape)
+    drawn = pixels(images(tmp_path / "a.png", x, image_shape, columns=3, title="samples"))
+    assert drawn.std() > 1
+    flipped = pixels(images(tmp_path / "b.png", 1 - x, image_shape, columns=3, title="samples"))
+    assert flipped.shape == drawn.shape and (flipped != drawn).any()
+
+
+def test_images_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match="give their image_shape"):
+        images(tmp_path / "a.png", RNG.random((3, 12)))
+    with pytest.raises(ValueError, match="columns is 0"):
+        images(tmp_path / "a.png", RNG.random((3, 12)), (3, 4), columns=0)
