@@ -66,7 +66,7 @@ one = pretrain(data.train, [784, 1024], code_unit="bernoulli", epochs=PRETRAININ
                callbacks=lambda title: stage(f"one layer {title}"))
 for labels in (100, 1000, 10000, 60000):
     # As many updates with few labels as with many, up to a point.
-    epochs = 2 if args.quick else {100: 300, 1000: 200, 10000: 40, 60000: 12}[labels]
+    epochs = 2 if args.quick else {100: 200, 1000: 100, 10000: 20, 60000: 8}[labels]
     plan = {"epochs": epochs, "batch_size": min(100, labels // 10), "lr": 1e-3, "head_epochs": 0, "l2": 1e-5}
     errors = {"rbm": [], "random": []}
     for seed in range(SEEDS):

@@ -132,6 +132,6 @@ with canvas.drawing(FOLDER / "initialisation.png" if args.seconds >= 60 else "in
     right.set_title("the first gradient of the weights")
     right.legend()
 results = {"seconds": args.seconds, "pretraining_seconds": pretraining, "gradients": sizes, "curves": curves,
-           **{name: curve[-1][1] for name, curve in curves.items()}}
+           "learning_rates": {"SGD": sgd["lr"], "Adam": adam["lr"]}}
 if args.seconds >= 60:
     write("initialisation", results)

@@ -48,7 +48,8 @@ def report(name, rbm):
     """The likelihood of the machine, in nats an image."""
     estimate = rbm.log_partition(train, progress=lambda done, of: done % 1000 or print(f"{name}: AIS {done}/{of}"))
     return {f"{name}_log_z": estimate.log_z, f"{name}_standard_error": estimate.standard_error,
-            f"{name}_log_z_low": estimate.low, f"{name}_log_z_high": estimate.high,
+            f"{name}_log_z_low": estimate.low if np.isfinite(estimate.low) else None,
+            f"{name}_log_z_high": estimate.high,
             f"{name}_test": float(rbm.log_likelihood(test, estimate.log_z).mean()),
             f"{name}_train": float(rbm.log_likelihood(train, estimate.log_z).mean()),
             f"{name}_seconds": sum(row["seconds"] for row in rbm.history_)}
@@ -71,6 +72,6 @@ monitors(out / "monitors.png", pcd.history_, title="Persistent contrastive diver
 histograms(out / "histograms.png", pcd.machine_, test[:2000], title="Persistent contrastive divergence, 784-500")
 filters(out / "filters.png", pcd.machine_.weight.numpy(), data.image_shape)
 for name, value in results.items():
-    print(f"{name:32s} {value:.5g}")
+    print(f"{name:32s} {value}")
 if not args.quick:
     write("likelihood", results)

@@ -21,7 +21,7 @@ def write(name: str, results: dict) -> Path:
         "results": results,
     }
     FOLDER.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
     print(f"written to {path}")
     return path
 

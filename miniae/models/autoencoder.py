@@ -91,7 +91,7 @@ class Autoencoder(NetworkEstimator):
             X = self._prepare(X)
             held_out = None if validation is None else self._scaled(validation, name="validation")
             self._ready()
-        self._train(X, self.epochs, held_out, callbacks)
+            self._train(X, self.epochs, held_out, callbacks)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
@@ -102,7 +102,7 @@ class Autoencoder(NetworkEstimator):
         with self._unless_refused():
             X = self._scaled(X) if hasattr(self, "network_") else self._prepare(X)
             self._ready()
-        self._train(X, self._trainer.epoch + 1, None, callbacks)
+            self._train(X, self._trainer.epoch + 1, None, callbacks)
         return self
 
     def _check_parameters(self) -> None:

@@ -16,7 +16,7 @@ from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.optim import L2
-from miniae.training import Callback, Trainer, check_count, check_samples
+from miniae.training import Callback, Trainer, check_count, check_number, check_samples
 
 __all__ = ["Classifier", "ClassifierNetwork"]
 
@@ -102,8 +102,16 @@ class HeadFirst(Callback):
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         if trainer.epoch == self.epochs:  # here, so that the epoch's snapshot fits the optimizer of the next
-            trainer.model.frozen = False
-            trainer.optimizer = type(trainer.optimizer)(trainer.model.parameters(), lr=trainer.optimizer.lr)
+            self._learns(trainer, frozen=False)
+
+    def before_restore(self, trainer: Trainer, epoch: int) -> None:
+        if trainer.model.frozen != (epoch < self.epochs):
+            self._learns(trainer, epoch < self.epochs)
+
+    def _learns(self, trainer: Trainer, frozen: bool) -> None:
+        trainer.model.frozen = frozen
+        learning = trainer.model.head if frozen else trainer.model
+        trainer.optimizer = type(trainer.optimizer)(learning.parameters(), lr=trainer.optimizer.lr)
 
     def on_train_end(self, trainer: Trainer) -> None:
         trainer.model.frozen = False
@@ -193,14 +201,15 @@ class Classifier(NetworkEstimator):
                 held_out, numbers = self._held_out(validation)
                 watch.append(Accuracy(self, held_out[0], numbers))
             trainer = self._make_trainer((self.head_ if self.head_epochs else self.network_).parameters())
-        trainer.callbacks = [*watch, *callbacks]
-        self.history_ = trainer.history
-        trainer.fit((X, self._one_hot(np.searchsorted(classes, y))), self.head_epochs + self.epochs, held_out)
+            trainer.callbacks = [*watch, *callbacks]
+            self.history_ = trainer.history
+            trainer.fit((X, self._one_hot(np.searchsorted(classes, y))), self.head_epochs + self.epochs, held_out)
         return self
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_count("head_epochs", self.head_epochs, least=0)
+        check_number("dropout", self.dropout)
         check_sizes("hidden", self.hidden)
 
     def _make_network(self, input_shape: Shape, classes: int) -> ClassifierNetwork:
@@ -284,7 +293,8 @@ def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
 
     Raises `ValueError` or `TypeError` with what was given and what was expected.
     """
-    array = np.asarray(y)
+    mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
+    array = np.asarray(y, dtype=object if mixed else None)  # else NumPy would make strings of numbers
     if array.dtype.kind == "O":  # strings in a list of objects, as tables keep them
         kinds = sorted({type(label).__name__ for label in array.ravel()})
         if kinds != ["str"]:

@@ -8,7 +8,8 @@ from typing import Any
 from miniae.autodiff import Tensor
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Dense, Layer, Sequential
+from miniae.nn import Dense, Flatten, Layer, Sequential
+from miniae.training import check_number
 
 __all__ = ["ContractiveAutoencoder", "ContractiveNetwork", "contraction"]
 
@@ -45,6 +46,7 @@ class ContractiveNetwork(AutoencoderNetwork):
     def __init__(self, encoder: Layer, decoder: Layer, *args: Any, strength: float = 0.1, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
         layers = list(encoder) if isinstance(encoder, Sequential) else [encoder]
+        layers = layers[1:] if isinstance(layers[0], Flatten) else layers
         if len(layers) != 1 or not isinstance(layers[0], Dense) or layers[0].activation not in (*_SLOPES, *_LINEAR):
             raise ValueError(f"a contractive encoder is one Dense layer of {', '.join(_SLOPES)} or linear units, got "
                              f"{encoder!r}: pretrain deeper ones layer by layer, with method='contractive'")
@@ -80,9 +82,10 @@ class ContractiveAutoencoder(Autoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if isinstance(self.strength, bool) or not isinstance(self.strength, (int, float)) or \
-                not 0 <= self.strength < float("inf"):
-            raise ValueError(f"strength must be a finite number of at least 0, got {self.strength!r}")
+        check_number("strength", self.strength)
+        if self.encoder is None and self.code_activation not in (*_SLOPES, *_LINEAR):
+            raise ValueError(f"a contractive code is of {', '.join(_SLOPES)} or linear units, got "
+                             f"{self.code_activation!r}")
 
     def _network_of(self, encoder: Layer, decoder: Layer, corruption: list[Layer]) -> ContractiveNetwork:
         return ContractiveNetwork(encoder, decoder, self.loss, self.output_activation, corruption, self.l1, self.l2,

@@ -59,7 +59,11 @@ class DeepBeliefNetwork(Estimator):
         `callbacks` is called with each layer's title, as in `pretrain`. After a `KeyboardInterrupt` the model is what
         was trained before it.
         """
-        sizes = [check_samples(X).shape[-1], *check_sizes("hidden", self.hidden)]
+        X = check_samples(X)
+        if X.ndim != 2:
+            raise ValueError(f"a DeepBeliefNetwork takes vectors, X of shape (N, features); got {X.shape}: reshape it "
+                             "first")
+        sizes = [X.shape[1], *check_sizes("hidden", self.hidden)]
         stack = Stack()
         try:
             pretrain(X, sizes, code_unit="bernoulli", epochs=self.epochs, lr=self.lr, batch_size=self.batch_size,

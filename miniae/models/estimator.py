@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import numbers
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
 from miniae.optim import ClipByNorm, get_optimizer
-from miniae.training import Estimator, NotFittedError, Trainer, check_count, check_samples
+from miniae.training import Estimator, NotFittedError, Trainer, check_count, check_number, check_samples
 
 # How many samples go through the network at once when nothing is learned.
 CHUNK = 1024
@@ -65,6 +65,10 @@ class NetworkEstimator(Estimator):
     def _check_parameters(self) -> None:
         check_count("batch_size", self.batch_size)
         check_count("epochs", self.epochs, least=0)
+        check_number("lr", self.lr)
+        for name in ("l1", "l2", "clip"):
+            if getattr(self, name, None) is not None:
+                check_number(name, getattr(self, name))
 
     def _make_trainer(self, parameters: list[Parameter]) -> Trainer:
         """A trainer of the network whose optimizer changes these parameters."""
@@ -98,17 +102,6 @@ class NetworkEstimator(Estimator):
                              "values in [0, 1]: bring it to the same scale (bytes of images: divide by 255)")
         return scaled
 
-    @contextlib.contextmanager
-    def _unless_refused(self) -> Iterator[None]:
-        """A block that leaves this estimator as it was, fitted or not, when what it was given is refused."""
-        before = dict(vars(self))
-        try:
-            yield
-        except Exception:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
     def _network(self) -> Any:
         if not hasattr(self, "network_"):
             raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
@@ -125,6 +118,6 @@ class NetworkEstimator(Estimator):
 
 def check_sizes(name: str, sizes: Any) -> list[int]:
     """The sizes of layers as ints. Raises `ValueError` for anything but a list of integers of at least 1."""
-    if isinstance(sizes, (str, int, float)):
+    if isinstance(sizes, (str, numbers.Real)):
         raise ValueError(f"{name} is a list of layer sizes, [256, 64] for instance; got {sizes!r}")
     return [check_count(f"every size in {name}", size) for size in sizes]

@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
     if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
         raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: "
                            "install a newer miniae")
-    if header.get("class") not in MODELS:
+    if not isinstance(header.get("class"), str) or header["class"] not in MODELS:
         raise StorageError(f"{path} holds a {header.get('class')!r}, expected one of {', '.join(MODELS)}")
     backend = None if backend is None else get(backend)
     try:

@@ -13,9 +13,10 @@ from miniae.backend import Backend, get
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
 from miniae.models.contractive import ContractiveAutoencoder
+from miniae.models.estimator import check_sizes
 from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
 from miniae.rbm import RBM, get_units
-from miniae.training import Callback, check_count, check_samples
+from miniae.training import Callback, check_samples
 
 __all__ = ["PRETRAINING", "Stack", "pretrain"]
 
@@ -160,7 +161,10 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     """
     if method not in PRETRAINING:
         raise ValueError(f"unknown pretraining {method!r}: expected one of {', '.join(PRETRAINING)}")
-    sizes = [check_count("every size", size) for size in sizes]
+    sizes = check_sizes("sizes", sizes)
+    if settings.get("scaling") is not None:
+        raise ValueError("a stack has no scaling between its layers: scale the data before pretraining, and leave "
+                         "scaling out")
     data = check_samples(X, (sizes[0],) if sizes else None, get_units(visible_unit).unit_interval)
     if len(sizes) < 2:
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
@@ -181,19 +185,23 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
                          "pretrain the stack with code_unit='bernoulli', or go on with unit='gaussian'")
     all_epochs, all_lr = _per_layer("epochs", epochs, layers), _per_layer("lr", lr, layers)
     units = [visible_unit, *[unit] * (layers - 1), code_unit]
+    models = []
     for i, size in enumerate(sizes[1:]):
+        common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i, "dtype": dtype,
+                  "backend": backend, **settings}
+        if method == "rbm":
+            model = RBM(size, visible_units=units[i], hidden_units=units[i + 1], **common)
+        else:
+            above, below = get_units(units[i + 1]).activation, get_units(units[i]).activation
+            up = activation if i < layers - 1 and above == "sigmoid" else above
+            down = activation if i and below == "sigmoid" else below
+            model = _of_one_layer(method, size, up, down, noise, common)
+        model._check_parameters()  # all layers', before hours may go into the first
+        models.append(model)
+    for i, model in enumerate(models):
         if i >= len(stack.pairs):
-            common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i,
-                      "dtype": dtype, "backend": backend, **settings}
-            if method == "rbm":
-                model = RBM(size, visible_units=units[i], hidden_units=units[i + 1], **common)
-            else:
-                above, below = get_units(units[i + 1]).activation, get_units(units[i]).activation
-                up = activation if i < layers - 1 and above == "sigmoid" else above
-                down = activation if i and below == "sigmoid" else below
-                model = _of_one_layer(method, size, up, down, noise, common)
             try:
-                model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{size})"))
+                model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{sizes[i + 1]})"))
             except KeyboardInterrupt:
                 if getattr(model, "history_", None):  # else no epoch was finished
                     stack.add(_pair(model), model.history_)

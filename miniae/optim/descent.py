@@ -83,6 +83,8 @@ class LineSearchOptimizer(Optimizer):
             if not (math.isfinite(value) and -math.inf < slope < 0):
                 break
             trial = self._steepest_trial(slope) if steepest else self.trial(step)
+            if not trial > 0:  # a learning rate of 0 moves nothing
+                break
             self.backend.copy(self.pack.data, out=self.start)
             try:
                 found = line_search(phi, value, slope, trial, self.evaluations, self.c1, self.c2)

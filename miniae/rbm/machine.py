@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.philox import Generator, host_generator
 from miniae.nn import Layer
@@ -122,7 +123,9 @@ class Machine(Layer):
     # ---------------------------------------------------------------- as a layer, and as something to train
 
     def forward(self, v: Tensor) -> Tensor:
-        return Tensor._wrap(self.hidden_mean(v._data), self.be)
+        for log_variance in self.visible_units.parameters():
+            v = v * F.exp(-log_variance)
+        return F.get_activation(self.hidden_units.activation)(F.dense(v, self.weight, self.hidden_bias))
 
     def loss_terms(self, v: Tensor) -> dict[str, Tensor]:
         """The squared error of the one-step reconstruction, whose "gradient" is that of contrastive divergence."""

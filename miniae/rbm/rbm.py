@@ -17,7 +17,7 @@ from miniae.rbm.machine import Machine
 from miniae.rbm.max_norm import MaxNormMomentum
 from miniae.rbm.partition import PartitionEstimate, annealed_importance_sampling
 from miniae.rbm.units import Bernoulli, get_units
-from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_samples
+from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_number, check_samples
 
 # How many samples are worked on at once when nothing is learned.
 _CHUNK = 4096
@@ -103,17 +103,18 @@ class RBM(Estimator):
         machine.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
         X = visible_states(machine, X)
         held_out = None if validation is None else visible_states(machine, validation, "validation")
-        if self.visible_bias == "data":
-            machine.visible_bias.assign(machine.visible_units.data_bias(X).astype(self.dtype))
-        self.machine_, self.n_features_in_ = machine, X.shape[1]
-        settings = {"lr": self.learning_rate(), "momentum": self.momentum[0]}
-        optimizer = (Momentum(machine.parameters(), **settings) if self.max_norm is None else
-                     MaxNormMomentum(machine.parameters(), machine.weight, self.max_norm, **settings))
-        switch = MomentumSwitch(*self.momentum, self.momentum_switch)
-        trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
-                          callbacks=[switch, *callbacks])
-        self.history_ = trainer.history
-        trainer.fit(X, self.epochs, validation=held_out)
+        with self._unless_refused():
+            if self.visible_bias == "data":
+                machine.visible_bias.assign(machine.visible_units.data_bias(X).astype(self.dtype))
+            self.machine_, self.n_features_in_ = machine, X.shape[1]
+            settings = {"lr": self.learning_rate(), "momentum": self.momentum[0]}
+            optimizer = (Momentum(machine.parameters(), **settings) if self.max_norm is None else
+                         MaxNormMomentum(machine.parameters(), machine.weight, self.max_norm, **settings))
+            switch = MomentumSwitch(*self.momentum, self.momentum_switch)
+            trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
+                              callbacks=[switch, *callbacks])
+            self.history_ = trainer.history
+            trainer.fit(X, self.epochs, validation=held_out)
         return self
 
     def learning_rate(self) -> float:
@@ -130,9 +131,7 @@ class RBM(Estimator):
             check_count(name, getattr(self, name), least=0)
         optional = [name for name in ("lr", "fast_lr") if getattr(self, name) is not None]
         for name in ("weight_cost", "sparsity_cost", "init_std", *optional):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+            check_number(name, getattr(self, name))
         if not isinstance(self.sparsity_target, numbers.Real) or not math.isfinite(self.sparsity_target):
             raise ValueError(f"sparsity_target must be a finite number, got {self.sparsity_target!r}")
         pair = self.momentum if isinstance(self.momentum, (tuple, list)) else ()
@@ -146,6 +145,12 @@ class RBM(Estimator):
             raise ValueError(f"max_norm must be a finite number above 0, or None; got {self.max_norm!r}")
         if self.visible_bias not in ("zero", "data"):
             raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
+        hidden_units = get_units(self.hidden_units)
+        if not hidden_units.hidden_too:
+            raise ValueError(f"{hidden_units.name} units are for the visible side: use gaussian for hidden units")
+        if self.hidden % hidden_units.group:
+            raise ValueError(f"{hidden_units.name} units come in groups of {hidden_units.group}: {self.hidden} hidden "
+                             "units can't be divided into such groups")
         if self.visible_units in ("gaussian", "gaussian_learned") and self.hidden_units == "gaussian":
             raise ValueError("an RBM with Gaussian units on both sides is not a distribution unless its weights are "
                              "small: make one side bernoulli")
@@ -197,12 +202,12 @@ class RBM(Estimator):
         base = None if X is None else data_bias(self._check(X), machine.visible_units.unit_interval)
         return annealed_importance_sampling(machine, betas, chains, seed, base, progress)
 
-    def log_likelihood(self, X: Any, log_z: float) -> np.ndarray:
+    def log_likelihood(self, X: Any, log_z: float | PartitionEstimate) -> np.ndarray:
         """log p(v) = -F(v) - log Z in nats, a number a row: (N, visible) to (N,). For states: X > 0.5 of grey pixels.
 
-        `log_z` is that of `log_partition`, or exact: `exact_log_partition(rbm.machine_)`.
+        `log_z` is what `log_partition` returned, or a number: `exact_log_partition(rbm.machine_)`.
         """
-        return self.score_samples(X) - log_z
+        return self.score_samples(X) - getattr(log_z, "log_z", log_z)
 
     def sample(self, n: int = 1, steps: int = 1000, seed: int = 0, start: Any = None) -> np.ndarray:
         """`n` visible states (n, visible) after `steps` steps of Gibbs sampling, from `start` or from random states."""

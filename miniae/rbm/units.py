@@ -28,6 +28,10 @@ class Units:
     """What all kinds share. A kind adds `name`, `unit_interval`, `activation`, `mean`, `sample`, `self_energy` and
     `log_partition`, as `Bernoulli` has them."""
 
+    group = 1
+    """How many units make one choice together."""
+    hidden_too = True
+    """Whether hidden units can be of this kind."""
     always_drawn = False
     """Whether contrastive divergence may not put means in the place of random visible states."""
 
@@ -130,6 +134,7 @@ class GaussianLearned(Gaussian):
 
     name = "gaussian_learned"
     always_drawn = True
+    hidden_too = False
 
     def make(self, machine: Layer, side: str, size: int) -> None:
         if side != "visible":

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.training.estimator import check_samples
+from miniae.training.estimator import check_count, check_samples
 
 __all__ = ["bce", "bce_floor", "knn_accuracy", "mse", "psnr", "squared_error", "squared_errors"]
 
@@ -87,8 +87,10 @@ def knn_accuracy(codes: Any, labels: Any, test_codes: Any, test_labels: Any, k: 
     if labels.shape != (len(codes),) or test_labels.shape != (len(test_codes),):
         raise ValueError(f"labels have shapes {labels.shape} and {test_labels.shape}, expected one for each of the "
                          f"{len(codes)} codes and {len(test_codes)} test codes")
-    if not 1 <= k <= len(codes):
+    if check_count("k", k, least=0) not in range(1, len(codes) + 1):
         raise ValueError(f"k is {k}, expected a number of neighbours from 1 to {len(codes)}")
+    centre = codes.mean(axis=0)  # without it, codes far from 0 would lose their differences in the squares
+    codes, test_codes = codes - centre, test_codes - centre
     classes, which = np.unique(labels, return_inverse=True)
     squares = np.square(codes).sum(axis=1)
     right = 0

@@ -2,10 +2,11 @@
 
 from miniae.training.callbacks import Callback, EarlyStopping, LearningRate, ProgressBar, ReduceOnPlateau
 from miniae.training.checkpoint import Checkpoint, restore
-from miniae.training.estimator import Estimator, NotFittedError, check_count, check_samples
+from miniae.training.estimator import Estimator, NotFittedError, check_count, check_number, check_samples
 from miniae.training.trainer import Trainer, TrainingDiverged
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "NotFittedError", "ProgressBar",
-    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_samples", "restore",
+    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_number",
+    "check_samples", "restore",
 ]

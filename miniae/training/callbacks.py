@@ -40,6 +40,9 @@ class Callback:
 
     def on_train_end(self, trainer: Trainer) -> None: ...
 
+    def before_restore(self, trainer: Trainer, epoch: int) -> None:
+        """The trainer is about to be put into the state after `epoch` epochs: make its optimizer one that fits."""
+
     def on_restore(self, trainer: Trainer) -> None:
         """The trainer, and this callback by `load_state_dict`, were put into a saved state."""
 
@@ -119,7 +122,8 @@ class Remembering(Callback):
 class EarlyStopping(Remembering):
     """Stops when `monitor` has not fallen by `min_delta` for `patience` epochs; puts the best weights back.
 
-    `monitor` is a name from the history: `val_loss`, or `loss` where there is no validation data.
+    `monitor` is a name from the history: `val_loss`, or `loss` where there is no validation data. What ends in
+    "accuracy" or "likelihood" is larger when it is better: it must rise, and `best` is minus the highest.
     """
 
     def __init__(self, patience: int = 10, monitor: str = "val_loss", min_delta: float = 0.0,
@@ -139,6 +143,19 @@ class EarlyStopping(Remembering):
             self.best, self.best_epoch = value, trainer.epoch
             self._best_state = trainer.model.state_dict() if self.restore_best else {}
         elif trainer.epoch - self.best_epoch >= self.patience:
+            trainer.stop = True
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        super().on_train_begin(trainer)
+        self._stop_if_late(trainer)
+
+    def on_restore(self, trainer: Trainer) -> None:
+        super().on_restore(trainer)
+        self._stop_if_late(trainer)
+
+    def _stop_if_late(self, trainer: Trainer) -> None:
+        """End a training that goes on after it had been stopped."""
+        if trainer.epoch - self.best_epoch >= self.patience:
             trainer.stop = True
 
     def on_train_end(self, trainer: Trainer) -> None:
@@ -168,7 +185,8 @@ class LearningRate(Callback):
 class ReduceOnPlateau(Remembering):
     """Multiplies the learning rate by `factor` when `monitor` has not fallen for longer than `patience` epochs.
 
-    The rules are those of `optim.schedules.Plateau`. It never goes below `min_lr`.
+    The rules are those of `optim.schedules.Plateau`. It never goes below `min_lr`, unless a schedule multiplies it too.
+    What is larger when it is better (see `EarlyStopping`) counts with its sign turned.
     """
 
     def __init__(self, factor: float = 0.5, patience: int = 5, monitor: str = "val_loss", min_lr: float = 0.0):
@@ -183,7 +201,7 @@ class ReduceOnPlateau(Remembering):
         if self._plateau.observe(monitored(self.monitor, logs)) < before:
             rate = trainer.optimizer.lr
             trainer.optimizer.lr = max(rate * self.factor, min(self.min_lr, rate))
-            trainer.base_lr *= self.factor  # so that a schedule goes on from there
+            trainer.base_lr = max(trainer.base_lr * self.factor, min(self.min_lr, trainer.base_lr))  # for schedules
 
     def state_dict(self) -> dict[str, np.ndarray]:
         plateau = self._plateau
@@ -194,9 +212,15 @@ class ReduceOnPlateau(Remembering):
         self._plateau.waited = int(state["waited"])
 
 
+_LARGER_IS_BETTER = ("accuracy", "likelihood")
+
+
 def monitored(name: str, logs: dict[str, float]) -> float:
-    """The value of that name in an epoch's logs. Raises `ValueError`, naming what there is, when it is missing."""
+    """The value of that name in an epoch's logs; minus it, where larger is better: accuracies, likelihoods.
+
+    Raises `ValueError`, naming what there is, when it is missing.
+    """
     if name not in logs:
         raise ValueError(f"nothing called {name!r} to watch: this training reports {', '.join(logs)}. "
                          "Give validation data, or choose one of these")
-    return logs[name]
+    return -logs[name] if name.endswith(_LARGER_IS_BETTER) else logs[name]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import math
+import numbers
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Estimator", "NotFittedError", "check_count", "check_samples"]
+__all__ = ["Estimator", "NotFittedError", "check_count", "check_number", "check_samples"]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -37,6 +41,22 @@ class Estimator:
             setattr(self, name, value)
         return self
 
+    @contextlib.contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """A block that leaves this estimator as it was, fitted or not, when what it is given is refused.
+
+        That is a `ValueError` or `TypeError` before an epoch is complete.
+        """
+        before = dict(vars(self))
+        try:
+            yield
+        except (ValueError, TypeError):
+            trained = vars(self).get("history_")
+            if not trained or trained is before.get("history_"):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
     def __repr__(self) -> str:
         signature = inspect.signature(type(self).__init__).parameters
         changed = [f"{n}={v!r}" for n, v in self.get_params().items() if repr(v) != repr(signature[n].default)]
@@ -48,6 +68,13 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
+
+
+def check_number(name: str, value: Any, least: float = 0.0) -> float:
+    """`value` as a float. Raises `ValueError` unless it is a finite number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not least <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least {least:g}, got {value!r}")
+    return float(value)
 
 
 def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: bool = False,

@@ -43,16 +43,18 @@ class Snapshot:
         if generators.keys() != self.generators.keys():
             raise ValueError(f"the state has random numbers for {', '.join(self.generators) or 'nothing'}, this model "
                              f"draws them for {', '.join(generators) or 'nothing'}: was it saved for another model?")
+        for callback in trainer.callbacks:
+            callback.before_restore(trainer, self.epoch)
         trainer.model.load_state_dict(self.model)
         trainer.optimizer.load_state_dict(self.optimizer)
         for name, generator in generators.items():
             generator.step = self.generators[name]
+        trainer.epoch, trainer.base_lr = self.epoch, self.base_lr
+        trainer.history[:] = [dict(row) for row in self.history]
         for name, callback in _named(trainer.callbacks).items():
             if self.callbacks.get(name):
                 callback.load_state_dict(self.callbacks[name])
                 callback.on_restore(trainer)
-        trainer.epoch, trainer.base_lr = self.epoch, self.base_lr
-        trainer.history[:] = [dict(row) for row in self.history]
 
     def is_finite(self) -> bool:
         """Whether every number in the model is."""

@@ -315,7 +315,7 @@ def test_bad_validation(case, message, animals):
     ({"head_epochs": -1}, "head_epochs must be an integer of at least 0"), ({"epochs": 1.5}, "epochs must be"),
     ({"hidden": 500}, "hidden is a list of layer sizes"), ({"hidden": [0]}, "every size in hidden"),
     ({"activation": "magic"}, "unknown activation"), ({"dropout": 1.0}, "dropout rate"),
-    ({"dropout": 0.5, "hidden": []}, "has none: leave it out"), ({"l2": -1.0}, "strength of a penalty"),
+    ({"dropout": 0.5, "hidden": []}, "has none: leave it out"), ({"l2": -1.0}, "l2 must be"),
     ({"optimizer": "x"}, "unknown optimizer"), ({"scaling": "x"}, "unknown scaling"),
     ({"encoder": nn.Sequential([nn.Dense(3)], input_shape=5)}, "was built for inputs"),
     ({"encoder": nn.Dense(3), "dtype": "int8"}, "dtype must be"),
@@ -386,3 +386,17 @@ def test_in_scikit_learns_tools(animals):
         assert sklearn_base.clone(model).fit(x[train], y[train]).score(x[test], y[test]) > 0.7
     with pytest.raises(ValueError, match="no parameter 'code'"):
         model.set_params(code=3)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"lr": "x"}, "lr must be a finite number"), ({"l2": "x"}, "l2 must be"), ({"dropout": "x"}, "dropout must be"),
+    ({"clip": -1}, "clip must be"), ({"lr": True}, "lr must be"),
+])
+def test_settings_that_are_no_numbers(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Classifier([3], epochs=1, **settings).fit(np.eye(4), [0, 1, 0, 1])
+
+
+def test_labels_of_several_types_are_refused():
+    with pytest.raises(TypeError, match="values of type int, str, expected labels of one type"):
+        Classifier([3], epochs=1).fit(np.eye(4), ["a", 1, 2, "b"])

@@ -65,6 +65,8 @@ def test_other_layers_are_refused():
     for encoder in (Sequential([Dense(3, "relu")]), Sequential([Dense(4, "tanh"), Dense(3, "tanh")])):
         with pytest.raises(ValueError, match="one Dense layer of sigmoid, tanh or linear units"):
             ContractiveAutoencoder(encoder=encoder, decoder=Sequential([Dense(5)])).fit(np.zeros((4, 5)))
+    images = RNG.random((10, 4, 4))  # flattened on the way in
+    assert ContractiveAutoencoder(3, tied=False, epochs=1).fit(images).transform(images).shape == (10, 3)
     for strength in (-1, float("nan"), "much", True):
         with pytest.raises(ValueError, match="strength must be a finite number"):
             ContractiveAutoencoder(3, strength=strength).fit(np.zeros((4, 5)))

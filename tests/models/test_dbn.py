@@ -179,3 +179,8 @@ def test_parameters():
     assert network.get_params()["hidden"] == [5] and repr(network) == "DeepBeliefNetwork(hidden=[5], epochs=3)"
     with pytest.raises(ValueError, match="no parameter 'code'"):
         network.set_params(code=3)
+
+
+def test_images_must_be_vectors():
+    with pytest.raises(ValueError, match="takes vectors, X of shape .N, features.; got .10, 4, 4."):
+        DeepBeliefNetwork([3]).fit(np.zeros((10, 4, 4)))

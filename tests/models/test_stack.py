@@ -100,7 +100,7 @@ def test_epochs_and_rates_for_each_layer_and_progress(blobs):
 @pytest.mark.parametrize("settings, message", [
     ({"sizes": [12]}, "at least two"), ({"sizes": [5, 3]}, "made for \\(5,\\)"), ({"method": "magic"}, "rbm"),
     ({"epochs": [1, 2, 3]}, "each of the 2 layers"), ({"activation": "relu"}, "sigmoid units"),
-    ({"sizes": [12, 3.9]}, "every size must be an integer"), ({"unit": "poisson"}, "bernoulli"),
+    ({"sizes": [12, 3.9]}, "every size in sizes must be an integer"), ({"unit": "poisson"}, "bernoulli"),
     ({"visible_unit": "x"}, "bernoulli"),
 ])
 def test_bad_settings(settings, message, blobs):
@@ -205,3 +205,18 @@ def test_further_settings_reach_every_layer(blobs):
     np.testing.assert_array_equal(stack.pairs[0].up.weight.numpy(), first.machine_.weight.numpy())
     with pytest.raises(TypeError, match="depth"):
         pretrain(blobs, [12, 5], depth=3)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"code_unit": "gaussian_learned"}, "for the visible side"), ({"code_unit": "softmax:2"}, "come in groups of 2"),
+    ({"method": "contractive", "code_unit": "rectified"}, "a contractive code is of"), ({"epochs": [1, -1]}, "epochs"),
+    ({"unit": "gaussian", "visible_unit": "gaussian"}, "both sides"), ({"lr": [0.1, -1.0]}, "lr must be"),
+    ({"method": "autoencoder", "lr": [0.1, "x"]}, "lr must be"), ({"sizes": 8}, "list of layer sizes"),
+    ({"method": "denoising", "scaling": "minmax"}, "scale the data before pretraining"),
+])
+def test_bad_settings_of_any_layer_are_found_before_the_first_is_trained(settings, message, blobs):
+    def callbacks(title):
+        raise AssertionError(f"{title} was trained")
+
+    with pytest.raises(ValueError, match=message):
+        pretrain(blobs, **{"sizes": [12, 8, 3], "callbacks": callbacks, **settings})

@@ -374,3 +374,14 @@ def test_evaluations_share_their_memory():
     made, held = zip(*arenas, strict=True)
     assert max(held) < 1.01 * held[0]
     assert max(np.diff(made)) <= 10
+
+
+def test_a_schedule_may_start_at_0():
+    from miniae import Autoencoder
+    from miniae.training import LearningRate
+
+    x = np.random.default_rng(0).random((30, 6))
+    model = Autoencoder([4], 2, optimizer="cg", lr=0.1, epochs=3)
+    model.fit(x, callbacks=[LearningRate(lambda epoch: float(epoch > 0))])
+    first, second, third = (row["loss"] for row in model.history_)
+    assert first == pytest.approx(second) and third < second

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from miniae import Tensor
+from miniae import Tensor, gradcheck
 from miniae.backend import get
 from miniae.nn import Build
 from miniae.optim import Momentum
@@ -251,3 +251,14 @@ def test_an_update_can_be_recorded(settings):
 def test_unknown_units():
     with pytest.raises(ValueError, match="expected one of bernoulli, gaussian"):
         get_units("poisson")
+
+
+@pytest.mark.parametrize("settings", [{}, {"hidden_units": "gaussian"}, {"hidden_units": "rectified"},
+                                      {"visible_units": "gaussian_learned"}, {"hidden_units": "softmax:2"}])
+def test_as_a_layer_it_is_differentiable(settings, backend):
+    """Its output is the hidden mean, and gradients go through it and to its parameters."""
+    m = machine(**settings)
+    x = Tensor(np.random.default_rng(1).random((3, VISIBLE)), dtype="float64")
+    np.testing.assert_allclose(m(x).numpy(), backend.to_host(m.hidden_mean(x.data)), rtol=1e-12)
+    used = [m.weight, m.hidden_bias, *m.visible_units.parameters()]
+    assert gradcheck(lambda x, *p: m(x), [x, *used]).error < 1e-7

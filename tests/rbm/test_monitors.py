@@ -108,7 +108,12 @@ def test_refused_before_the_first_epoch(monitor, settings, error, message):
     with pytest.raises(error, match=message) as why:
         rbm.fit(TRAIN, callbacks=[monitor])
     assert "\n" not in str(why.value)
-    assert rbm.history_ == []
+    assert not hasattr(rbm, "machine_")
+    trained = RBM(3, epochs=1, **settings).fit(TRAIN)
+    before = trained.transform(TRAIN)
+    with pytest.raises(error, match=message):
+        trained.fit(TRAIN, callbacks=[monitor])
+    np.testing.assert_array_equal(trained.transform(TRAIN), before)
 
 
 def test_other_models_and_margins():

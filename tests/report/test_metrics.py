@@ -148,6 +148,10 @@ def test_nearest_neighbours_by_hand():
     for wrong, message in ((([[0.0, 1.0]], ["a"]), "test codes 2"), (([[0.0]], ["a", "b"]), "one for each")):
         with pytest.raises(ValueError, match=message):
             knn_accuracy(codes, labels, *wrong)
+    far = np.random.default_rng(0).random((20, 2)) + 1e8
+    assert knn_accuracy(far, np.arange(20), far, np.arange(20), k=1) == 1.0
+    with pytest.raises(ValueError, match="k must be an integer"):
+        knn_accuracy(codes, labels, codes, labels, k=1.5)
     for k in (0, 6):
         with pytest.raises(ValueError, match="number of neighbours from 1 to 5"):
             knn_accuracy(codes, labels, codes, labels, k=k)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from miniae import RBM, Autoencoder, nn
+from miniae import RBM, Autoencoder, Classifier, nn
 from miniae.backend.philox import host_generator
 from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import AutoencoderNetwork
@@ -189,6 +189,11 @@ def test_a_schedule_and_a_plateau_work_together():
     trainer = Trainer(net, SGD(net.parameters(), lr=0.1), callbacks=callbacks)
     trainer.fit(X, 4)
     assert [row["lr"] for row in trainer.history] == pytest.approx([0.1, 0.05, 0.0025, 0.000125])
+    net = network()
+    callbacks = [Worse(), LearningRate(lambda e: 1.0), ReduceOnPlateau(0.5, 0, monitor="loss", min_lr=0.04)]
+    trainer = Trainer(net, SGD(net.parameters(), lr=0.1), callbacks=callbacks)
+    trainer.fit(X, 5)
+    assert [row["lr"] for row in trainer.history] == pytest.approx([0.1, 0.1, 0.05, 0.04, 0.04])
 
 
 def test_a_rate_set_by_hand_stays():
@@ -314,6 +319,9 @@ def test_a_checkpoint_is_always_of_a_whole_epoch(event, error, tmp_path):
 @pytest.mark.parametrize("made", [
     lambda: Autoencoder([5], 2, epochs=6, batch_size=20, corruption=[nn.Masking(0.2)]),
     lambda: RBM(4, epochs=6, batch_size=20, persistent=True),
+    lambda: Labelled([5], head_epochs=2, epochs=4, batch_size=20),
+    lambda: Labelled([5], head_epochs=3, epochs=3, batch_size=20, dropout=0.2),
+    lambda: Labelled([5], head_epochs=0, epochs=6, batch_size=20),
 ])
 def test_the_same_program_run_again_finishes_what_it_had_begun(made, tmp_path, backend):
     class Cut(Callback):
@@ -326,9 +334,55 @@ def test_the_same_program_run_again_finishes_what_it_had_begun(made, tmp_path, b
         made().fit(X, callbacks=[Checkpoint(path, resume=True), Cut()])
     for _ in range(2):  # and a third time there is nothing left to do
         resumed = made().fit(X, callbacks=[Checkpoint(path, resume=True)])
-        np.testing.assert_array_equal(resumed.transform(X), whole.transform(X))
+        answer = "predict_proba" if isinstance(whole, Classifier) else "transform"
+        np.testing.assert_array_equal(getattr(resumed, answer)(X), getattr(whole, answer)(X))
         assert [row["loss"] for row in resumed.history_] == [row["loss"] for row in whole.history_]
 
+
+def test_a_run_that_had_stopped_early_stays_so(tmp_path):
+    def run():
+        callbacks = [Worse(), Checkpoint(tmp_path / "e", resume=True), EarlyStopping(2, monitor="loss")]
+        return Autoencoder([4], 2, epochs=50).fit(X, callbacks=callbacks)
+
+    first = run()
+    assert len(first.history_) == 3
+    for _ in range(2):
+        again = run()
+        assert len(again.history_) == 3
+        np.testing.assert_array_equal(again.transform(X), first.transform(X))
+
+
+class Labelled(Classifier):
+    """A classifier that has the labels of X."""
+
+    def fit(self, X, **arguments):
+        return super().fit(X, X[:, 0] > X[:, 1], **arguments)
+
+
+def test_a_classifier_whose_head_diverges_is_put_back():
+    model = Labelled([5], head_epochs=2, epochs=2, optimizer="momentum", lr=1e-3, batch_size=60)
+
+    class Explode(Callback):
+        def on_epoch_begin(self, trainer):
+            trainer.optimizer.lr = 3e38 if trainer.epoch == 1 else 1e-3
+
+    with pytest.raises(TrainingDiverged):
+        model.fit(X * 100, callbacks=[Explode()])
+    assert len(model.history_) == 1 and np.isfinite(model.predict_proba(X)).all()
+
+
+def test_what_is_larger_when_better_must_rise():
+    values = iter([0.5, 0.9, 0.7, 0.6, 0.4])
+
+    class Pretend(Callback):
+        def on_epoch_end(self, trainer, logs):
+            logs["val_accuracy"] = next(values)
+
+    stopping = EarlyStopping(2, monitor="val_accuracy")
+    net = network()
+    trainer = Trainer(net, SGD(net.parameters()), callbacks=[Pretend(), stopping])
+    trainer.fit(X, 5)
+    assert stopping.best_epoch == 2 and trainer.epoch == 4
 
 def test_checkpoints_that_do_not_fit(tmp_path):
     net = network()
