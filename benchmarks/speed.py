@@ -65,9 +65,14 @@ def alternate(contestants, divide):
 
 
 dense = alternate({"miniae": ours(), "pytorch": pytorch(), "pytorch_fused": pytorch(fused=True)}, steps)
-rbm = alternate({"miniae": lambda: RBM(500, epochs=1, batch_size=100).fit(X),
-                 "scikit_learn": lambda: BernoulliRBM(500, n_iter=1, batch_size=100).fit(X)}, 1)
-results = {f"dense_step_ms_{k}": v for k, v in dense.items()} | {f"rbm_epoch_ms_{k}": v for k, v in rbm.items()}
+results = {f"dense_step_ms_{k}": v for k, v in dense.items()}
+doubles = X.astype(np.float64)  # what dividing bytes by 255 gives, and what scikit-learn then computes in
+for batch in (10, 100):
+    rbm = alternate({"miniae": lambda b=batch: RBM(500, epochs=1, batch_size=b).fit(X),
+                     "miniae_persistent": lambda b=batch: RBM(500, epochs=1, batch_size=b, persistent=True).fit(X),
+                     "scikit_learn": lambda b=batch: BernoulliRBM(500, n_iter=1, batch_size=b).fit(X),
+                     "scikit_learn_float64": lambda b=batch: BernoulliRBM(500, n_iter=1, batch_size=b).fit(doubles)}, 1)
+    results |= {f"rbm_{batch}_epoch_ms_{k}": v for k, v in rbm.items()}
 results["threads"] = torch.get_num_threads()
 for name, value in results.items():
     print(f"{name:32s} {value:.3g}")

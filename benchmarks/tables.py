@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -61,10 +63,14 @@ def speed():
     rows = [
         ["784-128-64-32-64-128-784, Adam, batch 128: one step", f"{r['dense_step_ms_miniae']:.2f} ms",
          f"PyTorch {r['dense_step_ms_pytorch']:.2f} ms, with fused Adam {r['dense_step_ms_pytorch_fused']:.2f} ms"],
-        ["RBM 784-500, batch 100, 10,000 images: one epoch", f"{r['rbm_epoch_ms_miniae']:.0f} ms",
-         f"scikit-learn {r['rbm_epoch_ms_scikit_learn']:.0f} ms"],
+        *[[f"RBM 784-500, batch {batch}, 10,000 images, one Gibbs step: one epoch",
+           f"{r[f'rbm_{batch}_epoch_ms_miniae']:.0f} ms, persistent chains "
+           f"{r[f'rbm_{batch}_epoch_ms_miniae_persistent']:.0f} ms",
+           f"scikit-learn {r[f'rbm_{batch}_epoch_ms_scikit_learn']:.0f} ms, given float64 data "
+           f"{r[f'rbm_{batch}_epoch_ms_scikit_learn_float64']:.0f} ms"] for batch in (10, 100)],
     ]
-    note = f"float32, {r['threads']} threads, medians of runs that take turns in one process.\n"
+    threads = f"{r['threads']} thread{'s' * (r['threads'] > 1)}"
+    note = f"float32, {threads}, medians of runs that take turns in one process.\n"
     return table(["on the CPU", "miniae", "beside it"], rows) + "\n\n" + note + made_by(content)
 
 
@@ -77,7 +83,83 @@ def gradients():
     return table(["function or layer", "gradient", "jvp"] * 3, wide) + "\n\n" + made_by(content)
 
 
-TABLES = {f.__name__: f for f in (pretraining, anchors, speed, gradients)}
+def hinton2006():
+    content = load("hinton2006")
+    r = content["results"]
+    published = {"deep": "3.00", "logistic_pca": "8.01", "pca": "13.87"}
+    names = {
+        "deep": "784-1000-500-250-30, **pretrained by RBMs**, unrolled, fine-tuned",
+        "not_pretrained": "the same from weights N(0, 0.1), without pretraining",
+        "shallow": f"784-{r['shallow_hidden']}-30, as many parameters, without pretraining",
+        "logistic_pca": "logistic PCA, 30 components",
+        "pca": "PCA, 30 components",
+    }
+    rows = [[name, f"{r[key]:.2f}", published.get(key, "")] for key, name in names.items()]
+    rows += [["the pretrained stack before fine-tuning", f"{r['stack']:.2f}", ""],
+             ["784-1000-500-250-2, fine-tuned", f"{r['deep_2']:.2f}", ""],
+             ["PCA, 2 components", f"{r['pca_2']:.2f}", ""]]
+    near = ", ".join(f"{100 * r[f'neighbours_{key}']:.1f} % {name}" for key, name in (
+        ("deep", "in the 30-D codes"), ("pca", "in 30 principal components"), ("deep_2", "in the 2-D map"),
+        ("pca_2", "in two principal components")))
+    note = (f"Pretraining took {r['pretraining_seconds'] / 60:.0f} min and fine-tuning "
+            f"{r['fine_tuning_seconds'] / 60:.0f} min, on one thread of a busy machine. Digits classified by their "
+            f"five nearest neighbours: {near}.\n")
+    return table(["full MNIST, squared error per test image", "measured", "the paper"], rows) + "\n\n" + note + \
+        made_by(content)
+
+
+def at(curve, seconds):
+    """The error when the time was up, between the points that a minibatch, which may be long, has on either side."""
+    return float(np.interp(seconds, *zip(*curve, strict=True)))
+
+
+def initialisation():
+    content = load("initialisation")
+    r = content["results"]
+    errors = {name: at(curve, r["seconds"]) for name, curve in r["curves"].items()}
+    rows = [[name, f"{error:.2f}"] for name, error in sorted(errors.items(), key=lambda item: item[1])]
+    note = (f"{r['seconds']:.0f} s of one core each, of which pretraining by RBMs (5 epochs a layer) took "
+            f"{r['pretraining_seconds']:.0f} s. Learning rates are not tuned: 0.001 for SGD (momentum 0.9) and Adam.\n")
+    return table(["784-1000-500-250-30: initial weights, optimizer", "squared error per test image"], rows) + \
+        "\n\n" + note + made_by(content)
+
+
+def classification():
+    content = load("classification")
+    r = content["results"]
+    deep = [["784-500-500-2000-10, pretrained by RBMs", f"{r['deep_rbm']:.2f} %", "1.2 % (2006)"],
+            ["the same, pretrained by denoising autoencoders", f"{r['deep_denoising']:.2f} %", ""],
+            ["the same, sigmoid units from random weights", f"{r['deep_sigmoid']:.2f} %", "1.6 % (2006)"],
+            ["the same, ReLU units from random weights", f"{r['deep_relu']:.2f} %", ""]]
+    published = {100: "18.3 / 24.0 %", 1000: "6.35 / 11.29 %", 10000: "2.73 / 5.27 %", 60000: "1.27 / 1.80 %"}
+
+    def spread(key):
+        return f"{r[key]:.2f} ± {r[f'{key}_spread']:.2f} %"
+
+    few = [[f"784-1024-10, {n:,} labels: pretrained by an RBM / not", f"{spread(f'rbm_{n}')} / {spread(f'random_{n}')}",
+            published[n]] for n in published]
+    note = (f"Mean and standard deviation over {r['seeds']} seeds, which draw the labelled images and the initial "
+            "weights; the RBM was trained once, on all images. Pretrained deep networks have 2 epochs for their head "
+            "alone before the 20 of all.\n")
+    return table(["full MNIST, wrong on the test set", "measured", "published"], deep + few) + "\n\n" + note + \
+        made_by(content)
+
+
+def likelihood():
+    content = load("likelihood")
+    r = content["results"]
+    rows = [[f"{name}, {r[f'{key}_epochs']} epochs, {r[f'{key}_seconds'] / 60:.0f} min",
+             f"{r[f'{key}_log_z']:.2f} ± {r[f'{key}_standard_error']:.2f}", f"{r[f'{key}_train']:.2f}",
+             f"{r[f'{key}_test']:.2f}", there] for key, name, there in (
+        ("cd", "contrastive divergence, up to 25 steps", "-86.34 (Salakhutdinov and Murray 2008)"),
+        ("pcd", "persistent chains, 5 steps", ""))]
+    return table(["RBM 784-500, binarised MNIST", "log Z", "log p, training", "log p, test", "published"], rows) + \
+        "\n\nIn nats an image; log Z by annealed importance sampling, 14,500 temperatures and 100 chains.\n" + \
+        made_by(content)
+
+
+TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
+                                  gradients)}
 
 
 def filled(text):
