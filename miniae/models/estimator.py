@@ -15,7 +15,15 @@ from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
 from miniae.optim import ClipByNorm, get_optimizer
-from miniae.training import Estimator, NotFittedError, Trainer, check_count, check_number, check_samples
+from miniae.training import (
+    Estimator,
+    NotFittedError,
+    Trainer,
+    check_count,
+    check_number,
+    check_samples,
+    check_unit_interval,
+)
 
 # How many samples go through the network at once when nothing is learned.
 CHUNK = 1024
@@ -96,10 +104,9 @@ class NetworkEstimator(Estimator):
     def _scaled(self, X: Any, name: str = "X") -> np.ndarray:
         network = self._network()
         scaled = self.scaler_.transform(check_samples(X, network.input_shape, name=name))
-        bounded = self._unit_interval(network) and self.scaling is None
-        if bounded and not 0 <= scaled.min() <= scaled.max() <= 1:
-            raise ValueError(f"{name} ranges from {scaled.min():g} to {scaled.max():g}, but this model was trained on "
-                             "values in [0, 1]: bring it to the same scale (bytes of images: divide by 255)")
+        if self._unit_interval(network) and self.scaling is None:
+            check_unit_interval(name, scaled, "this model was trained on values in [0, 1]: bring it to the same scale "
+                                              "(bytes of images: divide by 255)")
         return scaled
 
     def _network(self) -> Any:

@@ -57,8 +57,9 @@ class Machine(Layer):
         self.hidden_bias = self.add_parameter("hidden_bias", np.zeros(self.hidden))
         self.rng = self.generator("gibbs")
         self.be = self.place.backend
-        self.visible_units.make(self, "visible", visible)
-        self.hidden_units.make(self, "hidden", self.hidden)
+        for units, side, size in ((self.visible_units, "visible", visible), (self.hidden_units, "hidden", self.hidden)):
+            units.check(side, size)
+            units.make(self, side, size)
         if self.persistent:
             start = host_generator(self.place.seed, self.place.child("chains").name).random((self.persistent, visible))
             self.chains = self.add_buffer("chains", self.visible_units.start(start))

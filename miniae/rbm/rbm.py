@@ -17,7 +17,16 @@ from miniae.rbm.machine import Machine
 from miniae.rbm.max_norm import MaxNormMomentum
 from miniae.rbm.partition import PartitionEstimate, annealed_importance_sampling
 from miniae.rbm.units import Bernoulli, get_units
-from miniae.training import Callback, Estimator, NotFittedError, Trainer, check_count, check_number, check_samples
+from miniae.training import (
+    Callback,
+    Estimator,
+    NotFittedError,
+    Trainer,
+    check_count,
+    check_number,
+    check_samples,
+    check_unit_interval,
+)
 
 # How many samples are worked on at once when nothing is learned.
 _CHUNK = 4096
@@ -145,12 +154,7 @@ class RBM(Estimator):
             raise ValueError(f"max_norm must be a finite number above 0, or None; got {self.max_norm!r}")
         if self.visible_bias not in ("zero", "data"):
             raise ValueError(f"unknown visible_bias {self.visible_bias!r}: expected zero or data")
-        hidden_units = get_units(self.hidden_units)
-        if not hidden_units.hidden_too:
-            raise ValueError(f"{hidden_units.name} units are for the visible side: use gaussian for hidden units")
-        if self.hidden % hidden_units.group:
-            raise ValueError(f"{hidden_units.name} units come in groups of {hidden_units.group}: {self.hidden} hidden "
-                             "units can't be divided into such groups")
+        get_units(self.hidden_units).check("hidden", self.hidden)
         if self.visible_units in ("gaussian", "gaussian_learned") and self.hidden_units == "gaussian":
             raise ValueError("an RBM with Gaussian units on both sides is not a distribution unless its weights are "
                              "small: make one side bernoulli")
@@ -199,7 +203,7 @@ class RBM(Estimator):
         with the means that the visible biases give.
         """
         machine = self._machine()
-        base = None if X is None else data_bias(self._check(X), machine.visible_units.unit_interval)
+        base = None if X is None else machine.visible_units.data_bias(self._check(X))
         return annealed_importance_sampling(machine, betas, chains, seed, base, progress)
 
     def log_likelihood(self, X: Any, log_z: float | PartitionEstimate) -> np.ndarray:
@@ -261,15 +265,7 @@ def pseudo_likelihood(machine: Machine, states: np.ndarray, seed: int = 0) -> np
 def visible_states(machine: Machine, X: Any, name: str = "X") -> np.ndarray:
     """`X` as states of the machine's visible units, in its dtype. Raises `ValueError` or `TypeError` if it can't be."""
     X = check_samples(X, machine.input_shape, name=name)
-    if machine.visible_units.unit_interval and not (X.min() >= 0 and X.max() <= 1):
-        raise ValueError(f"{name} ranges from {X.min():g} to {X.max():g}, but {machine.visible_units.name} visible "
-                         "units need values in [0, 1]: scale the data, or choose visible_units='gaussian'")
+    if machine.visible_units.unit_interval:
+        check_unit_interval(name, X, f"{machine.visible_units.name} visible units need values in [0, 1]: scale the "
+                                     "data, or choose visible_units='gaussian'")
     return X.astype(machine.place.dtype, copy=False)
-
-
-def data_bias(X: np.ndarray, unit_interval: bool) -> np.ndarray:
-    """The visible biases that give the data's means when the weights are 0: log-odds, or the means themselves.
-
-    Means are held between 1/N and 1 - 1/N: a pixel that is always 0 has no finite log-odds. Hinton 2010, section 8.1.
-    """
-    return get_units("bernoulli" if unit_interval else "gaussian").data_bias(X)

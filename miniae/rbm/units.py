@@ -28,15 +28,14 @@ class Units:
     """What all kinds share. A kind adds `name`, `unit_interval`, `activation`, `mean`, `sample`, `self_energy` and
     `log_partition`, as `Bernoulli` has them."""
 
-    group = 1
-    """How many units make one choice together."""
-    hidden_too = True
-    """Whether hidden units can be of this kind."""
     always_drawn = False
     """Whether contrastive divergence may not put means in the place of random visible states."""
 
+    def check(self, side: str, size: int) -> None:
+        """Raise `ValueError` unless there can be `size` units of this kind on the "visible" or "hidden" side."""
+
     def make(self, machine: Layer, side: str, size: int) -> None:
-        """Get ready to be the `size` units on the "visible" or "hidden" side. Raises `ValueError` if that can't be."""
+        """Get ready to be the `size` units on the "visible" or "hidden" side, which `check` has passed."""
 
     def parameters(self) -> list[Parameter]:
         """Parameters of the visible units besides their bias. They belong to the machine."""
@@ -134,11 +133,12 @@ class GaussianLearned(Gaussian):
 
     name = "gaussian_learned"
     always_drawn = True
-    hidden_too = False
 
-    def make(self, machine: Layer, side: str, size: int) -> None:
+    def check(self, side: str, size: int) -> None:
         if side != "visible":
             raise ValueError("gaussian_learned units are for the visible side: use gaussian for hidden units")
+
+    def make(self, machine: Layer, side: str, size: int) -> None:
         machine.log_variance = self.log_variance = machine.add_parameter("log_variance", np.zeros(size))
 
     def parameters(self) -> list[Parameter]:
@@ -257,7 +257,7 @@ class Softmax(Units):
             raise ValueError(f"a softmax group has at least 2 units, got {group}")
         self.group, self.name = group, f"softmax:{group}"
 
-    def make(self, machine: Layer, side: str, size: int) -> None:
+    def check(self, side: str, size: int) -> None:
         if size % self.group:
             raise ValueError(f"{self.name} units come in groups of {self.group}: {size} {side} units can't be divided "
                              "into such groups")

@@ -2,11 +2,18 @@
 
 from miniae.training.callbacks import Callback, EarlyStopping, LearningRate, ProgressBar, ReduceOnPlateau
 from miniae.training.checkpoint import Checkpoint, restore
-from miniae.training.estimator import Estimator, NotFittedError, check_count, check_number, check_samples
+from miniae.training.estimator import (
+    Estimator,
+    NotFittedError,
+    check_count,
+    check_number,
+    check_samples,
+    check_unit_interval,
+)
 from miniae.training.trainer import Trainer, TrainingDiverged
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "NotFittedError", "ProgressBar",
     "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_number",
-    "check_samples", "restore",
+    "check_samples", "check_unit_interval", "restore",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Estimator", "NotFittedError", "check_count", "check_number", "check_samples"]
+__all__ = ["Estimator", "NotFittedError", "check_count", "check_number", "check_samples", "check_unit_interval"]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -101,8 +101,13 @@ def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: b
             raise ValueError(f"{name} holds {array[where]} at index {where}: fill in or drop missing and infinite "
                              "values")
     if unit_interval:
-        low, high = array.min(), array.max()
-        if low < 0 or high > 1:
-            raise ValueError(f"{name} ranges from {low:g} to {high:g}, but this loss and output need values in [0, 1]: "
-                             "scale the data (scaling='minmax'), or choose loss='mse' with a linear output")
+        check_unit_interval(name, array, "this loss and output need values in [0, 1]: scale the data "
+                                         "(scaling='minmax'), or choose loss='mse' with a linear output")
     return array
+
+
+def check_unit_interval(name: str, array: np.ndarray, why: str) -> None:
+    """Raise `ValueError`, saying `why`, unless all values lie in [0, 1]."""
+    low, high = array.min(), array.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} ranges from {low:g} to {high:g}, but {why}")

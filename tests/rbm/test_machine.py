@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from miniae import Tensor, gradcheck
-from miniae.backend import get
 from miniae.nn import Build
-from miniae.optim import Momentum
 from miniae.rbm import ContrastiveDivergence, Machine, get_units
 
 VISIBLE, HIDDEN = 6, 4
@@ -211,41 +209,6 @@ def test_gaussian_units_are_drawn_with_variance_one(backend):
     w, a, _ = parameters(m)
     assert np.abs(drawn.mean(0) - (a + h[0] @ w.T)).max() < 5 / np.sqrt(n)
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(VISIBLE), atol=5 * np.sqrt(2 / n))
-
-
-@pytest.mark.parametrize("settings", [
-    {}, {"k": 3, "sample_visible": True}, {"persistent": 5}, {"sparsity_cost": 0.1}, {"weight_cost": 0.1},
-    {"visible_units": "gaussian"}, {"hidden_units": "gaussian"},
-])
-def test_an_update_can_be_recorded(settings):
-    """It allocates nothing and reads nothing back, and its chains and random numbers go on from replay to replay."""
-    data = np.random.default_rng(4).integers(0, 2, (7, VISIBLE)).astype(float)
-
-    def update(be):
-        m = Machine(HIDDEN, **settings).train()
-        m.build((VISIBLE,), Build("", 0, "float64", be))
-        optimizer = Momentum(m.parameters(), lr=0.1)
-        v = Tensor(data, backend=be)
-
-        def step():
-            optimizer.zero_grad()
-            ContrastiveDivergence(m)(v, m.weight, m.visible_bias, m.hidden_bias).backward()
-            optimizer.step()
-
-        return m, step
-
-    strict = get("strict")
-    eager, step = update(get("numpy"))
-    recorded, recorded_step = update(strict)
-    for _ in range(6):
-        step()
-    replay = strict.capture(recorded_step, warmup=2)
-    waits = strict.waits
-    for _ in range(4):
-        replay()
-    assert strict.waits == waits
-    for mine, theirs in zip(parameters(recorded), parameters(eager), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_unknown_units():

@@ -12,7 +12,6 @@ from miniae import RBM
 from miniae.nn import Build
 from miniae.rbm import Machine, PartitionEstimate, annealed_importance_sampling, exact_log_partition
 from miniae.rbm.partition import SCHEDULE
-from miniae.rbm.rbm import data_bias
 from miniae.training import NotFittedError
 
 BETAS = np.linspace(0, 1, 127)
@@ -221,7 +220,7 @@ def test_the_estimator_starts_from_the_means_of_the_data():
     """The base rates are the log-odds; without data they are the machine's own visible biases."""
     data = bars(40)
     rbm = RBM(3, epochs=2).fit(data)
-    m, base = rbm.machine_, data_bias(data, unit_interval=True)
+    m, base = rbm.machine_, rbm.machine_.visible_units.data_bias(data)
     for given, bias in ((data, base), (None, m.visible_bias.numpy())):
         np.testing.assert_array_equal(
             rbm.log_partition(given, betas=[0, 0.5, 1], chains=7, seed=2).log_weights,

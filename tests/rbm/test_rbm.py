@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from miniae import RBM
-from miniae.rbm.rbm import data_bias
+from miniae.rbm import get_units
 from miniae.training import NotFittedError
 
 
@@ -206,10 +206,10 @@ def test_gaussian_visible_units_reconstruct_real_data():
 
 def test_data_bias_gives_the_means():
     data = bars(200)
-    bias = data_bias(data, unit_interval=True)
+    bias = get_units("bernoulli").data_bias(data)
     np.testing.assert_allclose(1 / (1 + np.exp(-bias)), data.mean(0), atol=1e-6)
-    assert np.isfinite(data_bias(np.zeros((10, 3)), unit_interval=True)).all()
-    np.testing.assert_allclose(data_bias(data, unit_interval=False), data.mean(0), rtol=1e-6)
+    assert np.isfinite(get_units("bernoulli").data_bias(np.zeros((10, 3)))).all()
+    np.testing.assert_allclose(get_units("gaussian").data_bias(data), data.mean(0), rtol=1e-6)
     rbm = RBM(3, epochs=1, lr=1e-12, init_std=0.0, visible_bias="data").fit(data)
     np.testing.assert_allclose(rbm.reconstruct(data), np.broadcast_to(data.mean(0), data.shape), atol=1e-4)
 

@@ -434,9 +434,12 @@ def binary(n: int) -> np.ndarray:
     return np.random.default_rng(4).integers(0, 2, (n, VISIBLE)).astype(float)
 
 
-@pytest.mark.parametrize("settings", KINDS)
+@pytest.mark.parametrize("settings", [
+    {}, {"k": 3, "sample_visible": True}, {"persistent": True}, {"sparsity_cost": 0.1}, {"weight_cost": 0.1},
+    {"visible_units": "gaussian"}, {"hidden_units": "gaussian"}, *KINDS,
+])
 def test_an_update_can_be_recorded(settings):
-    """It allocates nothing and reads nothing back, and replays go on from each other."""
+    """It allocates nothing and reads nothing back, and its chains and random numbers go on from replay to replay."""
     settings = {**settings, "persistent": 5 if settings.get("persistent") else 0}
     max_norm = settings.pop("max_norm", None)
 

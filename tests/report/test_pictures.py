@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from miniae.report import canvas, filters, images, latent, loss_curves, pictures, reconstructions
+from miniae.report import canvas, filters, images, latent, loss_curves, reconstructions
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 Image = pytest.importorskip("PIL.Image", reason="reads the pictures back")
@@ -30,21 +29,6 @@ DRAW = {
 }
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures drawn in a test, to look into after they were saved."""
-    drawn = []
-
-    @contextlib.contextmanager
-    def drawing(*args):
-        with canvas.drawing(*args) as figure:
-            drawn.append(figure)
-            yield figure
-
-    monkeypatch.setattr(pictures, "drawing", drawing)
-    return drawn
-
-
 def texts(figure):
     """Every text in a figure, by searching all its artists."""
     from matplotlib.text import Text
@@ -52,16 +36,10 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-def pixels(path):
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        return np.asarray(image.convert("RGB"))
-
-
 # -------------------------------------------------------------------- the file
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW.keys())
-def test_a_png_and_nothing_else(draw, tmp_path):
+def test_a_png_and_nothing_else(draw, tmp_path, pixels):
     path = tmp_path / "picture.png"
     assert draw(str(path)) == path
     assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
@@ -84,7 +62,7 @@ def test_the_same_bytes_whatever_matplotlib_is_set_to(draw, tmp_path):
     assert b"matplotlib" not in first
 
 
-def test_sizes(tmp_path):
+def test_sizes(tmp_path, pixels):
     assert pixels(loss_curves(tmp_path / "a.png", HISTORY)).shape == (600, 1050, 3)
     assert pixels(loss_curves(tmp_path / "b.png", HISTORY, [HISTORY])).shape == (600, 1500, 3)
     assert pixels(latent(tmp_path / "c.png", X, title="codes")).shape == (940, 1150, 3)
@@ -126,7 +104,7 @@ def test_importing_is_light_and_drawing_leaves_pyplot_alone(tmp_path):
 
 # -------------------------------------------------------------------- reconstructions
 
-def test_pixels_are_drawn_as_equal_squares(tmp_path):
+def test_pixels_are_drawn_as_equal_squares(tmp_path, pixels):
     x = np.array([[[0.0, 1.0], [1.0, 0.0]]])
     shown = pixels(reconstructions(tmp_path / "a.png", x, x))
     zoom = min(1040 // 18, 240 // 2)
@@ -134,7 +112,7 @@ def test_pixels_are_drawn_as_equal_squares(tmp_path):
     assert (shown == 0).all(axis=2).sum() == 4 * zoom * zoom
 
 
-def test_colours(tmp_path):
+def test_colours(tmp_path, pixels):
     red = np.zeros((1, 3, 2, 2))
     red[:, 0] = 1.0
     shown = pixels(reconstructions(tmp_path / "a.png", red, 1.0 - red))
@@ -159,18 +137,18 @@ def test_errors_are_written_beside_the_samples(figures, tmp_path, image_shape):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 16), (3, 100), (11, 2)])
-def test_features_of_any_number(shape, tmp_path):
+def test_features_of_any_number(shape, tmp_path, pixels):
     x = RNG.normal(size=shape)
     assert pixels(reconstructions(tmp_path / "a.png", x, x * 0.5)).std() > 5
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 1, 28, 28), (7, 3, 5, 9), (13, 8, 8)])
-def test_images_of_any_number(shape, tmp_path):
+def test_images_of_any_number(shape, tmp_path, pixels):
     x = RNG.normal(size=shape) * 100
     assert pixels(reconstructions(tmp_path / "a.png", x, x * 0.5)).std() > 5
 
 
-def test_constant_images_and_bytes(tmp_path):
+def test_constant_images_and_bytes(tmp_path, pixels):
     for x in (np.full((2, 4, 4), -3.0), np.zeros((2, 4, 4)), np.full((2, 4, 4), 200, np.uint8)):
         assert pixels(reconstructions(tmp_path / "a.png", x, x)).ndim == 3
 
@@ -231,7 +209,7 @@ def test_terms_are_drawn_when_there_are_several(figures, tmp_path):
     assert not {"lr", "seconds", "samples_per_second", "val_kl", "epoch"} & set(lines(figures[0].axes[0]))
 
 
-def test_one_epoch(tmp_path):
+def test_one_epoch(tmp_path, pixels):
     assert pixels(loss_curves(tmp_path / "a.png", [{"loss": 0.0}])).std() > 5
 
 
@@ -276,7 +254,7 @@ def test_convolution_kernels(figures, tmp_path):
     assert "10 units" in texts(figures[0])
 
 
-def test_three_channels_are_drawn_in_their_colours_with_grey_for_zero(tmp_path):
+def test_three_channels_are_drawn_in_their_colours_with_grey_for_zero(tmp_path, pixels):
     weights = np.zeros((12, 2))
     weights[0, 0] = 1.0
     shown = pixels(filters(tmp_path / "a.png", weights, (3, 2, 2)))
@@ -290,12 +268,12 @@ def test_at_most_limit_units(figures, tmp_path):
 
 
 @pytest.mark.parametrize("weights", [np.zeros((16, 5)), np.ones((16, 1)), np.full((16, 3), -2.0)])
-def test_constant_weights(weights, tmp_path):
+def test_constant_weights(weights, tmp_path, pixels):
     assert pixels(filters(tmp_path / "a.png", weights, (4, 4))).std() > 5
     assert pixels(filters(tmp_path / "b.png", weights)).std() > 5
 
 
-def test_one_weight(tmp_path):
+def test_one_weight(tmp_path, pixels):
     assert pixels(filters(tmp_path / "a.png", [[3.0]])).std() > 5
 
 
@@ -386,7 +364,7 @@ def test_rare_classes_become_other(figures, tmp_path):
 
 @pytest.mark.parametrize("codes", [np.zeros((1, 1)), np.zeros((1, 4)), np.zeros((5, 4)), np.ones((5, 2)),
                                    np.zeros((3, 1)), np.ones((2, 3, 2, 2))])
-def test_codes_that_do_not_vary(codes, tmp_path):
+def test_codes_that_do_not_vary(codes, tmp_path, pixels):
     assert pixels(latent(tmp_path / "a.png", codes)).std() > 1
     assert pixels(latent(tmp_path / "b.png", codes, np.zeros(len(codes), int))).std() > 1
 
@@ -410,7 +388,7 @@ def test_numbers_have_three_digits(value, expected):
     assert canvas.number(value) == expected
 
 
-def test_maps_side_by_side(tmp_path):
+def test_maps_side_by_side(tmp_path, pixels):
     """Each is drawn as it would be alone, in a panel under its name."""
     labels = np.repeat([0, 1], 30)
     codes = RNG.standard_normal((60, 2)) + 5 * labels[:, None]
@@ -427,7 +405,7 @@ def test_maps_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("shape, image_shape", [((7, 12), (3, 4)), ((7, 3, 4), None), ((1, 27), (3, 3, 3)),
                                                 ((4, 1), (1, 1))])
-def test_images(shape, image_shape, tmp_path):
+def test_images(shape, image_shape, tmp_path, pixels):
     x = RNG.random(shape)
     drawn = pixels(images(tmp_path / "a.png", x, image_shape, columns=3, title="samples"))
     assert drawn.std() > 1

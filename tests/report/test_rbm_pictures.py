@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
 
 from miniae import RBM
 from miniae.nn import Build
 from miniae.rbm import Activity, FreeEnergyGap, Machine, PseudoLikelihood
-from miniae.report import canvas, histograms, loss_curves, monitors, pictures, rbm_pictures
+from miniae.report import canvas, histograms, loss_curves, monitors
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 Image = pytest.importorskip("PIL.Image", reason="reads the pictures back")
@@ -32,30 +30,8 @@ def history() -> list[dict[str, float]]:
              "hidden_on": 0.0} for i in range(4)]
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures drawn in a test, to look into after they were saved."""
-    drawn = []
-
-    @contextlib.contextmanager
-    def drawing(*args):
-        with canvas.drawing(*args) as figure:
-            drawn.append(figure)
-            yield figure
-
-    for module in (pictures, rbm_pictures):
-        monkeypatch.setattr(module, "drawing", drawing)
-    return drawn
-
-
 def panels(figure):
     return {axes.get_title(loc="left"): axes for axes in figure.axes}
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        return np.asarray(image.convert("RGB"))
 
 
 # -------------------------------------------------------------------- histograms
@@ -89,7 +65,7 @@ def test_every_number_is_counted_where_it_is(figures, tmp_path, backend):
     assert figures[0].get_suptitle() == "an RBM"
 
 
-def test_without_data_there_are_no_activities(figures, tmp_path):
+def test_without_data_there_are_no_activities(figures, tmp_path, pixels):
     assert pixels(histograms(tmp_path / "a.png", machine())).shape == (400, 1200, 3)
     assert list(panels(figures[0])) == ["weights", "visible biases", "hidden biases"]
 
@@ -102,7 +78,7 @@ def test_gaussian_units(units, figures, tmp_path):
     assert (edges[0] < 0) == ("hidden_units" in units)
 
 
-def test_one_unit_and_constant_values(tmp_path):
+def test_one_unit_and_constant_values(tmp_path, pixels):
     m = Machine(1, init_std=0.0)
     m.build((12,), Build("", 0, "float32"))
     assert pixels(histograms(tmp_path / "a.png", m, X[:1])).std() > 5
@@ -145,7 +121,7 @@ def test_a_panel_for_each_thing_the_history_holds(figures, tmp_path):
     (["loss", "pseudo_likelihood", "free_energy_gap"], ["reconstruction error", "pseudo-likelihood",
                                                         "free-energy gap"]),
 ])
-def test_only_what_was_measured(keys, names, figures, tmp_path):
+def test_only_what_was_measured(keys, names, figures, tmp_path, pixels):
     path = monitors(tmp_path / "a.png", [{key: row[key] for key in keys} for row in history()])
     assert list(panels(figures[0])) == names
     assert pixels(path).std() > 5
