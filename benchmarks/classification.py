@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 from results import write
+from stages import path, stage
 
 from miniae import Classifier
 from miniae.backend.philox import host_generator
 from miniae.data import load, write_json
 from miniae.models import pretrain
 from miniae.optim.schedules import cosine
-from miniae.training import Checkpoint, LearningRate, ProgressBar
+from miniae.training import LearningRate, ProgressBar
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="one epoch of everything, two seeds")
@@ -33,14 +34,9 @@ out.mkdir(parents=True, exist_ok=True)
 data = load("mnist")
 
 
-def stage(title):
-    name = "".join(c if c.isalnum() or c == "-" else "_" for c in title)
-    return [Checkpoint(out / f"{name}.safetensors", resume=True), ProgressBar(title)]
-
-
 def error(title, model, rows=slice(None)):
     """Test error of the model in per cent, trained on these rows, the learning rate falling to 0."""
-    record = out / "".join(c if c.isalnum() else "_" for c in title)
+    record = path(out, title)
     if record.exists():
         return json.loads(record.read_text())
     schedule = LearningRate(cosine(model.head_epochs + model.epochs))
@@ -56,14 +52,14 @@ deep = [784, 500, 500, 2000]
 settings = {"epochs": TUNING, "batch_size": 100, "lr": 1e-3, "dropout": 0.2}
 for method, noise in (("rbm", 0.0), ("denoising", 0.25)):
     stack = pretrain(data.train, deep, method=method, code_unit="bernoulli", epochs=PRETRAINING, noise=noise,
-                     callbacks=lambda title, method=method: stage(f"{method} {title}"))
+                     callbacks=lambda title, method=method: stage(out, f"{method} {title}"))
     results[f"deep_{method}"] = error(f"deep, {method}", stack.classifier(head_epochs=2, **settings))
 for activation in ("sigmoid", "relu"):
     model = Classifier(deep[1:], activation=activation, head_epochs=0, **settings)
     results[f"deep_{activation}"] = error(f"deep, {activation} from random weights", model)
 
 one = pretrain(data.train, [784, 1024], code_unit="bernoulli", epochs=PRETRAINING,
-               callbacks=lambda title: stage(f"one layer {title}"))
+               callbacks=lambda title: stage(out, f"one layer {title}"))
 # Epochs for the head alone, for all layers, and the learning rate of pretrained networks: with few labels the head does
 # nearly all of the work, and does it better (chosen by the errors of two seeds). Others have the sum of these epochs.
 PLANS = {100: (100, 20, 1e-2), 1000: (100, 20, 1e-2), 10000: (2, 20, 1e-3), 60000: (1, 8, 1e-3)}

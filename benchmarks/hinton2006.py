@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from results import FOLDER, write
+from stages import stage, tenth, test_error
 
 from miniae import Autoencoder
 from miniae.data import load
 from miniae.models import PCA, pretrain
-from miniae.nn.init import normal
 from miniae.optim.schedules import cosine
 from miniae.report import metrics, pictures
-from miniae.training import Callback, Checkpoint, LearningRate, ProgressBar
+from miniae.training import Callback, LearningRate
 
 HIDDEN, CODE, BATCH = [1000, 500, 250], 30, 100
 
@@ -40,35 +40,19 @@ class TestError(Callback):
 
     def on_epoch_end(self, trainer, logs):
         if trainer.epoch % 5 == 0 or trainer.epoch == trainer.epochs:
-            network, total = trainer.model, 0.0
-            network.eval()
-            for start in range(0, len(data.test), 1000):
-                x = data.test[start:start + 1000]
-                total += metrics.squared_errors(x, network(x).numpy()).sum()
-            logs["test_squared_error"] = total / len(data.test)
+            logs["test_squared_error"] = test_error(trainer.model, data.test)
             print(f"  squared error per test image: {logs['test_squared_error']:.3f}", flush=True)
-
-
-def stage(title, *others):
-    """The callbacks of a stage that can be interrupted and gone on with."""
-    name = "".join(c if c.isalnum() or c == "-" else "_" for c in title)
-    return [Checkpoint(out / f"{name}.safetensors", resume=True), *others, ProgressBar(title)]
 
 
 def tuned(title, model, epochs):
     """The model, trained by Adam with a learning rate that falls to 0, and its squared error on the test set."""
     model.set_params(loss="bce", batch_size=BATCH, lr=1e-3, epochs=epochs)
-    model.fit(data.train, callbacks=stage(title, LearningRate(cosine(epochs)), TestError()))
+    model.fit(data.train, callbacks=stage(out, title, LearningRate(cosine(epochs)), TestError()))
     return model, metrics.squared_error(data.test, model.reconstruct(data.test))
 
 
 def seconds(*histories):
     return sum(row["seconds"] for history in histories for row in history)
-
-
-def tenth(shape, seed, stream):
-    """The paper's initial weights, of standard deviation 0.1, here without the RBMs."""
-    return 10 * normal(shape, seed, stream)
 
 
 results = {}
@@ -77,7 +61,7 @@ results["pca"] = metrics.squared_error(data.test, pca.reconstruct(data.test))
 logistic, results["logistic_pca"] = tuned("logistic PCA", Autoencoder((), CODE), FINE_TUNING)
 
 stack = pretrain(data.train, [784, *HIDDEN, CODE], epochs=PRETRAINING, batch_size=BATCH,
-                 callbacks=lambda title: stage(f"pretraining {title}"))
+                 callbacks=lambda title: stage(out, f"pretraining {title}"))
 results |= {f"rbm_{i + 1}_squared_error": history[-1]["loss"] for i, history in enumerate(stack.histories)}
 results["stack"] = metrics.squared_error(data.test, stack.reconstruct(data.test))
 deep, results["deep"] = tuned("fine-tuning", stack.unroll(), FINE_TUNING)
@@ -93,7 +77,7 @@ raw, results["not_pretrained"] = tuned(
     "without pretraining", Autoencoder(HIDDEN, CODE, activation="sigmoid", init=tenth), FINE_TUNING)
 
 flat = pretrain(data.train, [784, *HIDDEN, 2], epochs=PRETRAINING, batch_size=BATCH,
-                callbacks=lambda title: stage(f"pretraining {title}"))
+                callbacks=lambda title: stage(out, f"pretraining {title}"))
 plane, results["deep_2"] = tuned("fine-tuning of the map", flat.unroll(), MAP)
 pca_2 = PCA(2).fit(data.train)
 results["pca_2"] = metrics.squared_error(data.test, pca_2.reconstruct(data.test))

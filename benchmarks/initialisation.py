@@ -16,12 +16,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: processor ti
 
 import numpy as np
 from results import FOLDER, write
+from stages import tenth, test_error
 
 from miniae import Autoencoder, Tensor
 from miniae.data import load
 from miniae.models import pretrain
-from miniae.nn.init import normal
-from miniae.report import canvas, metrics
+from miniae.report import canvas
 from miniae.training import Callback, ProgressBar
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,18 +54,9 @@ class Watch(Callback):
 
     def look(self, trainer):
         spent = self.spent + time.process_time() - self.began
-        network, total = trainer.model.eval(), 0.0
-        for start in range(0, len(data.test), 1000):
-            x = data.test[start:start + 1000]
-            total += metrics.squared_errors(x, network(x).numpy()).sum()
-        network.train()
-        self.curve.append([round(spent, 2), total / len(data.test)])
+        self.curve.append([round(spent, 2), test_error(trainer.model, data.test)])
+        trainer.model.train()
         self.began = time.process_time() - (spent - self.spent)
-
-
-def tenth(shape, seed, stream):
-    """N(0, 0.1), as in the programs of 2006."""
-    return 10 * normal(shape, seed, stream)
 
 
 def run(name, model, spent=0.0):

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from results import FOLDER, write
+from stages import stage
 
 from miniae import RBM
 from miniae.backend.philox import host_generator
 from miniae.data import load
 from miniae.rbm import Activity, FreeEnergyGap, PseudoLikelihood
 from miniae.report import filters, histograms, images, monitors
-from miniae.training import Callback, Checkpoint, LearningRate, ProgressBar
+from miniae.training import Callback, LearningRate
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="a tenth of the epochs")
@@ -38,10 +39,9 @@ class Steps(Callback):
         trainer.model.k = (1, 5)[part] if (part := 6 * trainer.epoch // trainer.epochs) < 2 else 25
 
 
-def stage(title, epochs, *others):
-    """The callbacks of a training that can be interrupted and gone on with, its learning rate falling to 0."""
-    schedule = LearningRate(lambda epoch: 1 - epoch / epochs)
-    return [Checkpoint(out / f"{title}.safetensors", resume=True), schedule, *others, ProgressBar(title)]
+def falling(epochs):
+    """A learning rate that falls to 0 in a straight line."""
+    return LearningRate(lambda epoch: 1 - epoch / epochs)
 
 
 def report(name, rbm):
@@ -60,8 +60,10 @@ draw = host_generator(0, "binarised MNIST")
 train, test = ((draw.random(x.shape, np.float32) < x).astype(np.float32) for x in (data.train, data.test))
 settings = {"batch_size": 100, "visible_bias": "data", "init_std": 0.01, "weight_cost": 1e-5, "seed": 0}
 watched = [FreeEnergyGap(train[:5000], test[:5000]), PseudoLikelihood(test[:2000]), Activity(test[:2000])]
-pcd = RBM(500, epochs=PCD, k=5, lr=0.01, persistent=True, **settings).fit(train, callbacks=stage("PCD", PCD, *watched))
-cd = RBM(500, epochs=CD, lr=0.05, sample_visible=True, **settings).fit(train, callbacks=stage("CD", CD, Steps()))
+pcd = RBM(500, epochs=PCD, k=5, lr=0.01, persistent=True, **settings).fit(
+    train, callbacks=stage(out, "PCD", falling(PCD), *watched))
+cd = RBM(500, epochs=CD, lr=0.05, sample_visible=True, **settings).fit(
+    train, callbacks=stage(out, "CD", falling(CD), Steps()))
 results = {**report("cd", cd), **report("pcd", pcd), "cd_epochs": CD, "pcd_epochs": PCD}
 chains = pcd.sample(100, steps=1000, start=pcd.machine_.chains.numpy())
 means = pcd.inverse_transform(pcd.transform(chains))
