@@ -4,7 +4,8 @@ from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.contractive import ContractiveAutoencoder, contraction
 from miniae.models.dbn import DeepBeliefNetwork
-from miniae.models.files import MODELS, load, save
+from miniae.models.estimator import MODELS
+from miniae.models.files import load, save
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from miniae.backend import Backend
 from miniae.data.scaling import Scaler
 from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Dense, Flatten, Layer, Reshape, Sequential, TiedDense
+from miniae.nn import Activation, BatchNorm, Dense, Dropout, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
-from miniae.training import Callback, Trainer, check_count, check_samples
+from miniae.training import Callback, EarlyStopping, MaxNorm, Trainer, check_count, check_number, check_samples
 
 
 class Autoencoder(NetworkEstimator):
@@ -35,6 +36,11 @@ class Autoencoder(NetworkEstimator):
     tied : the decoder uses the transposes of the encoder's weights.
     corruption : layers that disturb the input in training (`nn.GaussianNoise`, `nn.Masking`, `nn.SaltAndPepper`).
     l1, l2 : strengths of penalties on the weights.
+    dropout : the share of every hidden layer's outputs that is set to 0 in training (`nn.Dropout`).
+    batch_norm : whether hidden layers are normalised over the batch, before their activation (`nn.BatchNorm`).
+    max_norm : after every update the weights into a unit are scaled down to at most this length; None is no bound.
+    patience : end training when the validation loss has not fallen for so many epochs, with the best weights (see
+        `training.EarlyStopping`); None trains all epochs.
     scaling : None, "minmax" or "standard": fitted on the training data, applied on the way in, undone on the way out.
     init : initial weights, a name from `nn.init.INITIALIZERS`.
     optimizer, lr, batch_size, epochs : how to train.
@@ -62,18 +68,25 @@ class Autoencoder(NetworkEstimator):
     """
 
     in_network = ("encoder", "decoder", "corruption")
+    network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork
+    """What a variant's network is, where it is not a plain one."""
+    network_settings: ClassVar[tuple[str, ...]] = ("loss", "output_activation", "l1", "l2")
+    """The parameters that the network is made with, beside encoder, decoder and corruption."""
 
     def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, decoder_hidden: Sequence[int] | None = None,
                  activation: str = "relu", code_activation: str = "linear", loss: str = "mse",
                  output_activation: str | None = None, tied: bool = False, corruption: Sequence[Layer] = (),
-                 l1: float = 0.0, l2: float = 0.0, scaling: str | None = None, init: str = "glorot_uniform",
-                 optimizer: str = "adam", lr: float = 1e-3, batch_size: int = 128, epochs: int = 20,
-                 clip: float | None = None, encoder: Layer | None = None, decoder: Layer | None = None, seed: int = 0,
-                 dtype: str = "float32", backend: str | Backend | None = None):
+                 l1: float = 0.0, l2: float = 0.0, dropout: float = 0.0, batch_norm: bool = False,
+                 max_norm: float | None = None, patience: int | None = None, scaling: str | None = None,
+                 init: str = "glorot_uniform", optimizer: str = "adam", lr: float = 1e-3, batch_size: int = 128,
+                 epochs: int = 20, clip: float | None = None, encoder: Layer | None = None,
+                 decoder: Layer | None = None, seed: int = 0, dtype: str = "float32",
+                 backend: str | Backend | None = None):
         self.hidden, self.code, self.decoder_hidden = hidden, code, decoder_hidden
         self.activation, self.code_activation = activation, code_activation
         self.loss, self.output_activation, self.tied = loss, output_activation, tied
         self.corruption, self.l1, self.l2, self.scaling, self.init = corruption, l1, l2, scaling, init
+        self.dropout, self.batch_norm, self.max_norm, self.patience = dropout, batch_norm, max_norm, patience
         self.optimizer, self.lr, self.batch_size, self.epochs, self.clip = optimizer, lr, batch_size, epochs, clip
         self.encoder, self.decoder = encoder, decoder
         self.seed, self.dtype, self.backend = seed, dtype, backend
@@ -91,7 +104,7 @@ class Autoencoder(NetworkEstimator):
             X = self._prepare(X)
             held_out = None if validation is None else self._scaled(validation, name="validation")
             self._ready()
-            self._train(X, self.epochs, held_out, callbacks)
+            self._train(X, self.epochs, held_out, self._watches(held_out) + list(callbacks))
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
@@ -102,12 +115,19 @@ class Autoencoder(NetworkEstimator):
         with self._unless_refused():
             X = self._scaled(X) if hasattr(self, "network_") else self._prepare(X)
             self._ready()
-            self._train(X, self._trainer.epoch + 1, None, callbacks)
+            self._train(X, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
         return self
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_count("code", self.code)
+        if self.patience is not None:
+            check_count("patience", self.patience)
+        if not isinstance(self.batch_norm, bool):
+            raise ValueError(f"batch_norm is True or False, got {self.batch_norm!r}")
+        check_number("dropout", self.dropout)
+        if self.max_norm is not None:
+            check_number("max_norm", self.max_norm)
         check_sizes("hidden", self.hidden)
         check_sizes("decoder_hidden", () if self.decoder_hidden is None else self.decoder_hidden)
 
@@ -120,15 +140,23 @@ class Autoencoder(NetworkEstimator):
         if encoder is None:
             encoder = self._dense_encoder(input_shape)
             decoder = self._dense_decoder(input_shape, encoder)
-        return self._network_of(encoder, decoder, corruption)
-
-    def _network_of(self, encoder: Layer, decoder: Layer, corruption: list[Layer]) -> AutoencoderNetwork:
-        return AutoencoderNetwork(encoder, decoder, self.loss, self.output_activation, corruption, self.l1, self.l2)
+        settings = {name: getattr(self, name) for name in self.network_settings}
+        return self.network_class(encoder, decoder, corruption=corruption, **settings)
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         flatten = [] if len(input_shape) == 1 else [Flatten()]
-        hidden = [Dense(int(units), self.activation, self.init) for units in self.hidden]
+        hidden = [part for units in check_sizes("hidden", self.hidden) for part in self._hidden(self._dense(units))]
         return Sequential([*flatten, *hidden, Dense(int(self.code), self.code_activation, self.init)])
+
+    def _dense(self, units: int) -> Callable[[str | None], Layer]:
+        return lambda activation: Dense(units, activation, self.init)
+
+    def _hidden(self, layer: Callable[[str | None], Layer]) -> list[Layer]:
+        """A hidden layer, `layer` of its activation, with what the options put around that."""
+        after = [Dropout(self.dropout)] if self.dropout else []
+        if self.batch_norm:
+            return [layer(None), BatchNorm(), Activation(self.activation), *after]
+        return [layer(self.activation), *after]
 
     def _dense_decoder(self, input_shape: Shape, encoder: Sequential) -> Sequential:
         """The encoder's sizes in reverse, or `decoder_hidden`; the last layer is linear."""
@@ -137,19 +165,29 @@ class Autoencoder(NetworkEstimator):
             if self.decoder_hidden is not None:
                 raise ValueError("a tied decoder mirrors the encoder: leave decoder_hidden out, or tied")
             sources = [layer for layer in reversed(encoder.layers) if isinstance(layer, Dense)]
-            last = len(sources) - 1
-            layers = [TiedDense(s, self.activation if i < last else None) for i, s in enumerate(sources)]
+            parts = [functools.partial(TiedDense, source) for source in sources]
         else:
             sizes = list(self.hidden)[::-1] if self.decoder_hidden is None else self.decoder_hidden
-            layers = [Dense(int(units), self.activation, self.init) for units in sizes]
-            layers.append(Dense(math.prod(input_shape), None, self.init))
-        return Sequential([*layers, *reshape])
+            parts = [self._dense(units) for units in check_sizes("decoder_hidden", [*sizes, math.prod(input_shape)])]
+        *hidden, last = parts
+        return Sequential([*[part for layer in hidden for part in self._hidden(layer)], last(None), *reshape])
 
     def _ready(self) -> None:
         """Make the trainer, if there is none."""
         if self._trainer is None:
             self._trainer = self._make_trainer(self.network_.parameters())
             self.history_ = self._trainer.history
+
+    def _bounds(self) -> list[Callback]:
+        """What keeps the weights within bounds while they are trained."""
+        return [] if self.max_norm is None else [MaxNorm(self.max_norm)]
+
+    def _watches(self, held_out: np.ndarray | None) -> list[Callback]:
+        """The callbacks that the parameters of `fit` ask for."""
+        if self.patience is not None and held_out is None:
+            raise ValueError(f"patience={self.patience} watches the loss of held-out data: give fit validation=, or "
+                             "leave patience out")
+        return self._bounds() + ([] if self.patience is None else [EarlyStopping(self.patience)])
 
     def _train(self, X: np.ndarray, epochs: int, held_out: np.ndarray | None, callbacks: Sequence[Callback]) -> None:
         self._trainer.callbacks = list(callbacks)

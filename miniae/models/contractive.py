@@ -68,16 +68,12 @@ class ContractiveAutoencoder(Autoencoder):
     Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction", ICML 2011.
     """
 
-    def __init__(self, code: int = 32, *, strength: float = 0.1, code_activation: str = "sigmoid", loss: str = "mse",
-                 output_activation: str | None = None, tied: bool = True, corruption: Sequence[Layer] = (),
-                 l1: float = 0.0, l2: float = 0.0, scaling: str | None = None, init: str = "glorot_uniform",
-                 optimizer: str = "adam", lr: float = 1e-3, batch_size: int = 128, epochs: int = 20,
-                 clip: float | None = None, encoder: Layer | None = None, decoder: Layer | None = None, seed: int = 0,
-                 dtype: str = "float32", backend: Any = None):
-        super().__init__((), code, code_activation=code_activation, loss=loss, output_activation=output_activation,
-                         tied=tied, corruption=corruption, l1=l1, l2=l2, scaling=scaling, init=init,
-                         optimizer=optimizer, lr=lr, batch_size=batch_size, epochs=epochs, clip=clip, encoder=encoder,
-                         decoder=decoder, seed=seed, dtype=dtype, backend=backend)
+    network_class = ContractiveNetwork
+    network_settings = (*Autoencoder.network_settings, "strength")
+
+    def __init__(self, code: int = 32, *, hidden: Sequence[int] = (), strength: float = 0.1,
+                 code_activation: str = "sigmoid", tied: bool = True, **settings: Any):
+        super().__init__(hidden, code, code_activation=code_activation, tied=tied, **settings)
         self.strength = strength
 
     def _check_parameters(self) -> None:
@@ -86,7 +82,3 @@ class ContractiveAutoencoder(Autoencoder):
         if self.encoder is None and self.code_activation not in (*_SLOPES, *_LINEAR):
             raise ValueError(f"a contractive code is of {', '.join(_SLOPES)} or linear units, got "
                              f"{self.code_activation!r}")
-
-    def _network_of(self, encoder: Layer, decoder: Layer, corruption: list[Layer]) -> ContractiveNetwork:
-        return ContractiveNetwork(encoder, decoder, self.loss, self.output_activation, corruption, self.l1, self.l2,
-                                  strength=self.strength)

@@ -28,6 +28,9 @@ from miniae.training import (
 # How many samples go through the network at once when nothing is learned.
 CHUNK = 1024
 
+MODELS: dict[str, type[NetworkEstimator]] = {}
+"""Every model class by name: what a model file may mention."""
+
 
 class NetworkEstimator(Estimator):
     """An estimator whose `fit` makes a network `network_` and a scaling `scaler_`, and trains on scaled data.
@@ -35,6 +38,10 @@ class NetworkEstimator(Estimator):
     A subclass has the parameters `scaling`, `optimizer`, `lr`, `batch_size`, `epochs`, `clip`, `seed`, `dtype` and
     `backend`, and writes `_make_network` and what its files need beside that network.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        MODELS[cls.__name__] = cls
 
     in_network: ClassVar[tuple[str, ...]] = ()
     """The parameters that the network's own description holds: a file has no other record of them."""

@@ -15,19 +15,12 @@ import numpy as np
 from miniae.backend import Backend, get
 from miniae.data.scaling import scaler_from
 from miniae.data.storage import StorageError, load_tensors, save_tensors
-from miniae.models.autoencoder import Autoencoder
-from miniae.models.classifier import Classifier
-from miniae.models.contractive import ContractiveAutoencoder
-from miniae.models.estimator import NetworkEstimator
+from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
-__all__ = ["MODELS", "load", "save"]
+__all__ = ["load", "save"]
 
 _FORMAT = 1
-
-MODELS: dict[str, type[NetworkEstimator]] = {"Autoencoder": Autoencoder, "Classifier": Classifier,
-                                           "ContractiveAutoencoder": ContractiveAutoencoder}
-"""Every model class by name: what a model file may mention."""
 
 
 def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:

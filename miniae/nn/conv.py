@@ -59,6 +59,8 @@ class Conv2D(Convolution):
     "Gradient-based learning applied to document recognition", Proc. IEEE 86, 1998.
     """
 
+    unit_axis = 0
+
     def forward(self, x: Tensor) -> Tensor:
         return self._activate(F.conv2d(x, self.weight, self.bias, self.stride, self.padding, dilation=self.dilation))
 
@@ -69,6 +71,8 @@ class ConvTranspose2D(Convolution):
     The weight is (C, filters, kh, kw). With padding "same", H' is H times the stride; see
     `functions.conv_transpose2d` and `Convolution`. Zeiler et al., "Deconvolutional networks", CVPR 2010.
     """
+
+    unit_axis = 1
 
     def lay_out(self, drawn: np.ndarray) -> np.ndarray:
         return drawn.transpose(1, 0, 2, 3)

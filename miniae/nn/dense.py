@@ -20,6 +20,8 @@ class Dense(Layer):
     from `nn.init`.
     """
 
+    unit_axis = 1
+
     def __init__(self, units: int, activation: str | Callable[[Tensor], Tensor] | None = None,
                  init: str | Initializer = "glorot_uniform"):
         super().__init__()

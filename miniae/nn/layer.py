@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,9 @@ class Layer:
     `output_shape`, and `config` (the constructor's arguments as JSON values). Parameters are made at the first call, or
     by `build`.
     """
+
+    unit_axis: ClassVar[int | None] = None
+    """The axis of `weight` that counts this layer's units, in layers that have such a weight of their own."""
 
     def __init__(self) -> None:
         self.training = False

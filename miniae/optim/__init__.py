@@ -9,13 +9,14 @@ from miniae.optim.conjugate import ConjugateGradient
 from miniae.optim.descent import LineSearchOptimizer
 from miniae.optim.lbfgs import LBFGS
 from miniae.optim.line_search import line_search
+from miniae.optim.max_norm import bound_norms
 from miniae.optim.optimizer import Optimizer
 from miniae.optim.penalties import L1, L2
 from miniae.optim.sgd import SGD, Momentum, Nesterov
 
 __all__ = ["L1", "L2", "LBFGS", "OPTIMIZERS", "SGD", "AdaDelta", "AdaGrad", "Adam", "AdamW", "ClipByNorm",
            "ClipByValue", "ConjugateGradient", "LineSearchOptimizer", "Momentum", "NAdam", "Nesterov", "Optimizer",
-           "RMSProp", "get_optimizer", "line_search"]
+           "RMSProp", "bound_norms", "get_optimizer", "line_search"]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     c.__name__.lower(): c for c in (SGD, Momentum, Nesterov, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, NAdam)

@@ -1,6 +1,13 @@
 """The training loop, and what happens around it."""
 
-from miniae.training.callbacks import Callback, EarlyStopping, LearningRate, ProgressBar, ReduceOnPlateau
+from miniae.training.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRate,
+    MaxNorm,
+    ProgressBar,
+    ReduceOnPlateau,
+)
 from miniae.training.checkpoint import Checkpoint, restore
 from miniae.training.estimator import (
     Estimator,
@@ -13,7 +20,7 @@ from miniae.training.estimator import (
 from miniae.training.trainer import Trainer, TrainingDiverged
 
 __all__ = [
-    "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "NotFittedError", "ProgressBar",
+    "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "MaxNorm", "NotFittedError", "ProgressBar",
     "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_number",
     "check_samples", "check_unit_interval", "restore",
 ]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniae.optim.max_norm import bound_norms
 from miniae.optim.schedules import Plateau
 
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "LearningRate", "ProgressBar", "ReduceOnPlateau"]
+__all__ = ["Callback", "EarlyStopping", "LearningRate", "MaxNorm", "ProgressBar", "ReduceOnPlateau"]
 
 
 class Callback:
@@ -180,6 +181,23 @@ class LearningRate(Callback):
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         trainer.optimizer.lr = trainer.base_lr * self.schedule(trainer.epoch)
+
+
+class MaxNorm(Callback):
+    """After every update, scales the weights into each unit of a layer down to at most this length (`bound_norms`).
+
+    Those layers count that have a `unit_axis`: dense and convolutional ones.
+    """
+
+    def __init__(self, limit: float):
+        if not 0 < limit < math.inf:
+            raise ValueError(f"max_norm must be a finite number above 0, got {limit!r}")
+        self.limit = float(limit)
+
+    def on_batch_end(self, trainer: Trainer, batch: int) -> None:
+        for _, layer in trainer.model.named_layers():
+            if layer.unit_axis is not None:
+                bound_norms(trainer.backend, layer.weight._data, self.limit, layer.unit_axis)
 
 
 class ReduceOnPlateau(Remembering):

@@ -25,8 +25,22 @@ class Estimator:
     """
 
     @classmethod
+    def _signature(cls) -> dict[str, inspect.Parameter]:
+        """The constructor's arguments: where it passes `**settings` on, also those of the class it is based on."""
+        arguments: dict[str, inspect.Parameter] = {}
+        for kind in cls.__mro__:
+            if "__init__" not in vars(kind):
+                continue
+            _, *own = inspect.signature(kind.__init__).parameters.values()
+            passed_on = any(p.kind is p.VAR_KEYWORD for p in own)
+            arguments = {**{p.name: p for p in own if p.kind is not p.VAR_KEYWORD}, **arguments}
+            if not passed_on:
+                break
+        return arguments
+
+    @classmethod
     def _parameter_names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        return list(cls._signature())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name."""
@@ -58,7 +72,7 @@ class Estimator:
             raise
 
     def __repr__(self) -> str:
-        signature = inspect.signature(type(self).__init__).parameters
+        signature = self._signature()
         changed = [f"{n}={v!r}" for n, v in self.get_params().items() if repr(v) != repr(signature[n].default)]
         return f"{type(self).__name__}({', '.join(changed)})"
 
