@@ -6,6 +6,7 @@ from miniae.models.contractive import ContractiveAutoencoder, contraction
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.estimator import MODELS
 from miniae.models.files import load, save
+from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
@@ -13,6 +14,7 @@ from miniae.models.stack import PRETRAINING, Stack, pretrain
 
 __all__ = [
     "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
-    "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork", "Reconstruction", "Stack", "contraction",
+    "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
+    "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction",
     "load", "pretrain", "save",
 ]

@@ -231,6 +231,21 @@ class Autoencoder(NetworkEstimator):
         """X through encoder and decoder: (N, ...) to (N, ...), in the units of the data."""
         return self.scaler_.inverse_transform(self._through(self._network(), self._scaled(X)))
 
+    def interpolate(self, A: Any, B: Any, steps: int = 9) -> np.ndarray:
+        """What lies between samples: the decoder along straight lines between the codes of A and of B.
+
+        A, B: (N, ...), as many of each; returns (N, steps, ...) in the units of the data, from the reconstructions of A
+        to those of B.
+        """
+        check_count("steps", steps, least=2)
+        start, end = self.transform(A), self.transform(B)
+        if len(start) != len(end):
+            raise ValueError(f"A has {len(start)} samples and B has {len(end)}: give as many of each")
+        share = np.linspace(0, 1, steps, dtype=start.dtype).reshape(1, steps, *[1] * (start.ndim - 1))
+        path = (1 - share) * start[:, None] + share * end[:, None]
+        decoded = self.inverse_transform(path.reshape(-1, *start.shape[1:]))
+        return decoded.reshape(len(start), steps, *decoded.shape[1:])
+
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
         scaled = self._scaled(X)

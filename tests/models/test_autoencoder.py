@@ -262,3 +262,22 @@ def test_data_outside_the_range_of_training(blobs):
     model = Autoencoder([5], 2, loss="bce", epochs=1).fit(blobs)
     with pytest.raises(ValueError, match="this model was trained on values in .0, 1.: bring it to the same scale"):
         model.transform(blobs * 255)
+
+
+def test_interpolation_goes_from_one_reconstruction_to_the_other(backend):
+    X = np.random.default_rng(0).random((6, 5), dtype=np.float32)
+    model = Autoencoder([4], 2, epochs=1, backend=backend).fit(X)
+    between = model.interpolate(X[:2], X[2:4], steps=3)
+    assert between.shape == (2, 3, 5)
+    np.testing.assert_allclose(between[:, 0], model.reconstruct(X[:2]), rtol=1e-5)
+    np.testing.assert_allclose(between[:, 2], model.reconstruct(X[2:4]), rtol=1e-5)
+    middle = (model.transform(X[:2]) + model.transform(X[2:4])) / 2
+    np.testing.assert_allclose(between[:, 1], model.inverse_transform(middle), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows, steps", [((2, 3), 5), ((2, 2), 1)])
+def test_interpolation_needs_pairs_and_two_ends(rows, steps):
+    X = np.random.default_rng(0).random((6, 5), dtype=np.float32)
+    model = Autoencoder([4], 2, epochs=1).fit(X)
+    with pytest.raises(ValueError, match="as many of each|at least 2"):
+        model.interpolate(X[:rows[0]], X[:rows[1]], steps)

@@ -1,0 +1,38 @@
+"""Autoencoders whose codes follow a known distribution, so that there can be new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from miniae.models.autoencoder import Autoencoder
+from miniae.training import check_count
+
+__all__ = ["GenerativeAutoencoder"]
+
+
+class GenerativeAutoencoder(Autoencoder):
+    """An autoencoder that is trained so that its codes follow a prior p(z): x = decoder(z), z ~ p(z), is a new sample.
+
+    A variant says how to draw from its prior, in `_draw_codes`.
+    """
+
+    def sample(self, n: int = 1, *, labels: Any = None, seed: int = 0) -> np.ndarray:
+        """New samples (n, ...) in the units of the data: the means that the decoder gives for codes of the prior.
+
+        `labels` (n,), one for each, where the model was trained with labels. The same seed gives the same samples.
+        """
+        check_count("n", n)
+        self._network()
+        return self._decode_for(self._draw_codes(n, labels, seed), labels)
+
+    def _draw_codes(self, n: int, labels: Any, seed: int) -> np.ndarray:
+        """`n` codes (n, code) from the prior, of these labels where that depends on them."""
+        raise NotImplementedError(f"{type(self).__name__} has no prior")
+
+    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
+        """The reconstructions from codes. A variant whose decoder is told the labels has more to do."""
+        if labels is not None:
+            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
+        return self.inverse_transform(codes)
