@@ -65,7 +65,7 @@ pcd = RBM(500, epochs=PCD, k=5, lr=0.01, persistent=True, **settings).fit(
 cd = RBM(500, epochs=CD, lr=0.05, sample_visible=True, **settings).fit(
     train, callbacks=stage(out, "CD", falling(CD), Steps()))
 results = {**report("cd", cd), **report("pcd", pcd), "cd_epochs": CD, "pcd_epochs": PCD}
-chains = pcd.sample(100, steps=1000, start=pcd.machine_.chains.numpy())
+chains = pcd.sample(100, steps=1000, start=pcd.inverse_transform(pcd.machine_.chains.numpy()))
 means = pcd.inverse_transform(pcd.transform(chains))
 for folder in [out] if args.quick else [out, FOLDER]:
     images(folder / "likelihood_samples.png", means, data.image_shape, columns=20,

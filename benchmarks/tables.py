@@ -57,17 +57,23 @@ def anchors():
     return table(["full MNIST", "measured", "published"], rows) + "\n\n" + made_by(content)
 
 
+def _rbm_speed(r, name, batch):
+    """The rows of one batch size: what runs, how long, and the same beside scikit-learn."""
+    ours = [("contrastive divergence", "miniae"), ("the same with momentum and weight cost", "miniae_default"),
+            ("persistent chains", "miniae_persistent"), ("its five matrix products, nothing else", "products")]
+    theirs, doubles = r[f"{name}_scikit_learn"], r[f"{name}_scikit_learn_float64"]
+    return [[f"RBM 784-500, batch {batch}, an epoch of 10,000 images: {what}", f"{r[f'{name}_{key}']:.0f} ms",
+             f"scikit-learn {theirs:.0f} ms ({theirs / r[f'{name}_{key}']:.2f} times as long), given float64 "
+             f"{doubles:.0f} ms ({doubles / r[f'{name}_{key}']:.2f} times)"] for what, key in ours]
+
+
 def speed():
     content = load("speed")
     r = content["results"]
     rows = [
         ["784-128-64-32-64-128-784, Adam, batch 128: one step", f"{r['dense_step_ms_miniae']:.2f} ms",
          f"PyTorch {r['dense_step_ms_pytorch']:.2f} ms, with fused Adam {r['dense_step_ms_pytorch_fused']:.2f} ms"],
-        *[[f"RBM 784-500, batch {batch}, 10,000 images, one Gibbs step: one epoch",
-           f"{r[f'rbm_{batch}_epoch_ms_miniae']:.0f} ms, persistent chains "
-           f"{r[f'rbm_{batch}_epoch_ms_miniae_persistent']:.0f} ms",
-           f"scikit-learn {r[f'rbm_{batch}_epoch_ms_scikit_learn']:.0f} ms, given float64 data "
-           f"{r[f'rbm_{batch}_epoch_ms_scikit_learn_float64']:.0f} ms"] for batch in (10, 100)],
+        *[row for batch in (10, 100) for row in _rbm_speed(r, f"rbm_{batch}_epoch_ms", batch)],
     ]
     threads = f"{r['threads']} thread{'s' * (r['threads'] > 1)}"
     note = f"float32, {threads}, medians of runs that take turns in one process.\n"

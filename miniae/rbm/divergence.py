@@ -23,7 +23,8 @@ class ContrastiveDivergence(Function):
     from update to update. Backward returns minus this difference, so that a minimising optimizer climbs.
 
     It is the gradient of no function (Sutskever and Tieleman 2010). The value is what people watch instead: the squared
-    error of the reconstruction E[v | h], h drawn from the data, summed over units and averaged over the batch.
+    error of the reconstruction E[v | h], summed over units and averaged over the batch; h is what was drawn from the
+    data, or where nothing was drawn from them (persistent CD), their means.
 
     As in Hinton and Salakhutdinov's programs the hidden states are drawn, the visible ones of CD are means, and the
     last hidden ones are means: good features, but no longer samples of the model, however large k is. With
@@ -52,35 +53,46 @@ class ContrastiveDivergence(Function):
 
     def forward(self, v, w, a, b, *own):
         be, machine = self.be, self.machine
-        if machine.training:
+        if machine.training and machine.persistent:
+            h = machine.hidden_mean(v)
+            self.save(v, h, *self._from_chains())
+            reconstruction = machine.visible_mean(h)
+        elif machine.training:
             h, drawn = machine.hidden_units.draw(be, machine.hidden_input(v), machine.rng)
-            reconstruction, v_model = self._first_step(drawn)
-            self.save(v, h, *self._negative_phase(v_model))
+            reconstruction, v_model = self._visible_step(drawn)
+            self.save(v, h, *self._from_data(v_model))
         else:
             reconstruction = machine.visible_mean(machine.hidden_mean(v))
         error, _ = be.squared_error(reconstruction, v)
         return error
 
-    def _first_step(self, h):
-        """The mean of the visible units given h, and the state by which the negative phase goes on."""
+    def _from_data(self, v):
+        """States v and means of h after k steps of Gibbs sampling from the data, the first of which gave v."""
+        machine = self.machine
+        for _ in range(machine.k - 1):
+            _, v = self._visible_step(machine.sample_hidden(v))
+        return v, machine.hidden_mean(v)
+
+    def _visible_step(self, h):
+        """The mean of the visible units given h, and the state by which the chain goes on."""
         be, machine = self.be, self.machine
-        if machine.draw_visible and not machine.persistent:
+        if machine.draw_visible:
             return machine.visible_units.draw(be, machine.visible_input(h), machine.rng)
         mean = machine.visible_mean(h)
         return mean, mean
 
-    def _negative_phase(self, v):
-        """States v and means of h that stand for the model's distribution."""
-        machine = self.machine
-        if machine.persistent:
-            values, v = machine.chain_values(), machine.chains._data
-            for _ in range(machine.k):
-                v = machine.sample_visible(machine.sample_hidden(v, values=values), values=values)
-            self.be.copy(v, out=machine.chains._data)
-            return v, machine.hidden_mean(v, values)
-        for _ in range(machine.k - 1):
-            _, v = self._first_step(machine.sample_hidden(v))
-        return v, machine.hidden_mean(v)
+    def _from_chains(self):
+        """States v and means of h after k steps of Gibbs sampling from the chains, which are left there.
+
+        A chain is kept as its hidden state: of a step, v given h and then h given v, no product is computed twice.
+        """
+        be, machine = self.be, self.machine
+        values, h = machine.chain_values(), machine.chains._data
+        for _ in range(machine.k):
+            v = machine.sample_visible(h, values=values)
+            mean, h = machine.hidden_units.draw(be, machine.hidden_input(v, values), machine.rng)
+        be.copy(h, out=machine.chains._data)
+        return v, mean
 
     def backward(self, gy):
         be, machine = self.be, self.machine

@@ -27,8 +27,8 @@ class Machine(Layer):
         p(h | v): each hidden unit sees b + vW,    p(v | h): each visible unit sees a + hW'.
 
     Visible units of the kind "gaussian_learned" have v / s^2 in the place of v in v'Wh and vW, and the parameter
-    `log_variance`. With `fast_lr` a machine with persistent chains keeps the buffers `fast_weight`, `fast_visible_bias`
-    and `fast_hidden_bias` (see `ContrastiveDivergence`).
+    `log_variance`. Persistent chains are kept as their hidden states, in the buffer `chains`; with `fast_lr` there are
+    the buffers `fast_weight`, `fast_visible_bias` and `fast_hidden_bias` too (see `ContrastiveDivergence`).
 
     As a layer it maps visible states to hidden means. Smolensky 1986; Hinton, "Training products of experts by
     minimizing contrastive divergence", Neural Computation 14, 2002; Welling, Rosen-Zvi and Hinton, "Exponential family
@@ -61,8 +61,9 @@ class Machine(Layer):
             units.check(side, size)
             units.make(self, side, size)
         if self.persistent:
-            start = host_generator(self.place.seed, self.place.child("chains").name).random((self.persistent, visible))
-            self.chains = self.add_buffer("chains", self.visible_units.start(start))
+            start = host_generator(self.place.seed, self.place.child("chains").name)
+            uniform = start.random((self.persistent, self.hidden))
+            self.chains = self.add_buffer("chains", self.hidden_units.start(uniform))
         if self.fast_lr is not None:
             self.fast_weight = self.add_buffer("fast_weight", np.zeros((visible, self.hidden)))
             self.fast_visible_bias = self.add_buffer("fast_visible_bias", np.zeros(visible))
