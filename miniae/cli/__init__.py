@@ -17,7 +17,7 @@ from miniae import __version__
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a stacked autoencoder; without arguments, on the bundled digits",
+    "train": "train an autoencoder of any kind; without arguments, a stacked one on the bundled digits",
     "reconstruct": "put data through a model's encoder and decoder",
     "encode": "turn data into a model's codes",
     "evaluate": "measure how well a model reconstructs data",

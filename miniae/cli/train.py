@@ -1,18 +1,22 @@
-"""Train a stacked autoencoder and write the model, its measures and its pictures to a folder.
+"""Train an autoencoder and write the model, its measures and its pictures to a folder.
 
 Without arguments: the bundled digits, pretrained layer by layer by RBMs, unrolled and fine-tuned by backpropagation.
+--model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
+own settings, as often as needed: --model variational --set beta=4 --set warmup=10. An unknown one lists what there is.
 --data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from miniae.data import DATASETS, StorageError
+from miniae.models import VARIANTS
 from miniae.tasks import Run, RunConfig, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
@@ -27,9 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     option("data", "what to train on", metavar="NAME_OR_PATH")
     option("label", "the column of a table that holds labels", metavar="COLUMN")
+    option("model", f"what to train: {', '.join(VARIANTS)}", metavar="NAME")
     option("layers", "sizes of the encoder's layers after the input, the code last", type=_sizes, metavar="512-256-16")
     option("activation", "of the hidden layers", metavar="NAME")
-    option("pretrain", "how to pretrain: rbm, autoencoder, denoising, contractive or none", metavar="HOW")
+    option("pretrain", "how to pretrain: auto, rbm, autoencoder, denoising, contractive or none", metavar="HOW")
     option("epochs", "epochs of fine-tuning", type=int, metavar="N")
     option("pretrain_epochs", "epochs of pretraining, for each layer", type=int, metavar="N")
     option("batch_size", "samples an update", type=int, metavar="N")
@@ -43,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("backend", "numpy, cupy or auto", metavar="NAME")
     option("dtype", "float32 or float64", metavar="NAME")
     option("seed", "decides initial weights, shuffling and noise", type=int, metavar="N")
+    parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
+                        help="a further setting of the model: dropout=0.2, beta=4, noise=masking")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
     parser.add_argument("--out", metavar="DIR", help="a new folder for the results (default: runs/NAME-N)")
 
@@ -51,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     settings = RunConfig.read(args.config) if args.config else {}
     names = RunConfig.__dataclass_fields__
     settings |= {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+    if args.own:
+        settings["settings"] = {**settings.get("settings", {}), **dict(args.own)}
     config = RunConfig(**settings)
     job = Run(config, say=print, progress=_progress)
     folder, made = _folder(args.out, config.data)
@@ -71,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if ended is not None:
-        sizes = "-".join(map(str, [job.sizes[0], *job.model.hidden, job.model.code]))
+        sizes = "-".join(map(str, [job.sizes[0], *job.layers]))
         print(f"miniae: training ended early; what had been trained ({sizes}) is saved", file=sys.stderr)
         raise ended
     return 0
@@ -121,6 +130,17 @@ def _still_falling(history: list[dict[str, float]]) -> str | None:
         return None
     fall = 100 * (1 - (losses[-1] / losses[-1 - back]) ** (1 / back))
     return f"the loss was still falling by {fall:.1f} % an epoch: more --epochs, or a smaller --batch-size, would help"
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as JSON where it is that, and as it stands where not."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def _sizes(text: str) -> tuple[int, ...]:

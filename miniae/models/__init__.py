@@ -11,10 +11,10 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
+from miniae.models.variants import VARIANTS
 
 __all__ = [
-    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
-    "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
-    "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction",
-    "load", "pretrain", "save",
+    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "VARIANTS", "Autoencoder", "AutoencoderNetwork",
+    "Classifier", "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork", "GenerativeAutoencoder",
+    "Reconstruction", "Stack", "contraction", "load", "pretrain", "save",
 ]

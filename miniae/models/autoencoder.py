@@ -68,6 +68,8 @@ class Autoencoder(NetworkEstimator):
     """
 
     in_network = ("encoder", "decoder", "corruption")
+    loss_of_real_data: ClassVar[str] = "mse"
+    """The loss that fits data outside [0, 1]."""
     network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork
     """What a variant's network is, where it is not a plain one."""
     network_settings: ClassVar[tuple[str, ...]] = ("loss", "output_activation", "l1", "l2")

@@ -12,15 +12,16 @@ from typing import Any
 
 from miniae.data import SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
-from miniae.models import PRETRAINING, RECONSTRUCTION_LOSSES
+from miniae.models import PRETRAINING, RECONSTRUCTION_LOSSES, VARIANTS
 from miniae.optim import OPTIMIZERS
 from miniae.training import check_count
 
 __all__ = ["RunConfig"]
 
 _CHOICES = {
-    "activation": tuple(ACTIVATIONS),
-    "pretrain": (*PRETRAINING, "none"),
+    "model": tuple(VARIANTS),
+    "activation": ("auto", *ACTIVATIONS),
+    "pretrain": ("auto", *PRETRAINING, "none"),
     "optimizer": tuple(OPTIMIZERS),
     "loss": ("auto", *RECONSTRUCTION_LOSSES),
     "scaling": ("auto", "none", *SCALINGS),
@@ -33,15 +34,20 @@ _CHOICES = {
 class RunConfig:
     """The settings of a run. Raises `ValueError`, naming the setting, for values that make no sense.
 
-    `layers` are the encoder's sizes from the first hidden layer to the code; `scaling` "auto" leaves data in [0, 1] as
-    they are and standardises others, and `loss` "auto" is "bce" for data in [0, 1] and "mse" for others.
+    `model` is a name from `models.VARIANTS`, and `settings` are further parameters of that class, by name. `layers` are
+    the encoder's sizes from the first hidden layer to the code, or for images in a convolutional model how many filters
+    each level has, and the code. "auto" is, for `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none
+    elsewhere; for `activation`: sigmoid where there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1]
+    are left as they are and others standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a
+    model says of real data.
     """
 
     data: str = "digits"
     label: str | None = None
+    model: str = "autoencoder"
     layers: tuple[int, ...] = (512, 256, 16)
-    activation: str = "sigmoid"
-    pretrain: str = "rbm"
+    activation: str = "auto"
+    pretrain: str = "auto"
     epochs: int = 20
     pretrain_epochs: int = 5
     batch_size: int = 128
@@ -54,6 +60,7 @@ class RunConfig:
     backend: str = "auto"
     dtype: str = "float32"
     seed: int = 0
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not isinstance(self.label, (str, type(None))):
@@ -74,6 +81,15 @@ class RunConfig:
             raise ValueError(f"lr must be a positive number, got {self.lr!r}")
         if not _is_number(self.validation) or not 0 <= self.validation < 1:
             raise ValueError(f"validation is the share of samples held out, from 0 to below 1; got {self.validation!r}")
+        object.__setattr__(self, "settings", check_settings(self.model, self.settings))
+        if self.pretrain == "auto":
+            below = self.model == "autoencoder" and self.activation in ("auto", "sigmoid") and not self.settings
+            object.__setattr__(self, "pretrain", "rbm" if below else "none")
+        if self.pretrain != "none" and (self.model != "autoencoder" or self.settings):
+            raise ValueError("pretraining is for plain autoencoders without further settings, got model "
+                             f"{self.model!r} and pretrain {self.pretrain!r}: choose pretrain none")
+        if self.activation == "auto":
+            object.__setattr__(self, "activation", "relu" if self.pretrain == "none" else "sigmoid")
         if self.pretrain == "rbm" and self.activation != "sigmoid":
             raise ValueError(f"pretraining by RBMs makes sigmoid units, got activation {self.activation!r}: choose "
                              "sigmoid, or pretrain by autoencoder or none")
@@ -99,6 +115,18 @@ class RunConfig:
         if unknown:
             raise DataError(f"{path} has the unknown setting {unknown[0]!r}: expected {', '.join(sorted(known))}")
         return settings
+
+
+def check_settings(model: str, settings: Any) -> dict[str, Any]:
+    """`settings` if they are parameters of that model which a run does not have of its own. Raises `ValueError`."""
+    if not isinstance(settings, dict):
+        raise ValueError(f"settings are names and values, got {settings!r}")
+    own = {field.name for field in dataclasses.fields(RunConfig)} | {"hidden", "filters", "code", "image_shape"}
+    names = [n for n in VARIANTS[model]._parameter_names() if n not in own and n not in VARIANTS[model].in_network]
+    for name in settings:
+        if name not in names:
+            raise ValueError(f"the model {model} has no further setting {name!r}: expected one of {', '.join(names)}")
+    return dict(settings)
 
 
 def _is_number(value: Any) -> bool:

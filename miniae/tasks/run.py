@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,9 +25,10 @@ from miniae.data import (
     write_json,
     write_text,
 )
-from miniae.models import PCA, Autoencoder, Stack, pretrain, save
+from miniae.models import PCA, VARIANTS, Autoencoder, Stack, pretrain, save
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
+from miniae.tasks.variants import make_model, own_measures, own_pictures
 from miniae.training import Callback, TrainingDiverged
 
 __all__ = ["Run", "find_data", "new_folder"]
@@ -94,11 +96,17 @@ class Run:
         in_unit_interval = low >= 0 and high <= 1
         self.scaling = config.scaling if config.scaling != "auto" else "none" if in_unit_interval else "standard"
         scaled_to_unit = self.scaling == "minmax" or (self.scaling == "none" and in_unit_interval)
-        self.loss = config.loss if config.loss != "auto" else "bce" if scaled_to_unit else "mse"
+        real = VARIANTS[config.model].loss_of_real_data
+        self.loss = config.loss if config.loss != "auto" else "bce" if scaled_to_unit else real
         if self.loss == "bce" and not scaled_to_unit:
             raise ValueError(f"loss bce needs data in [0, 1], these range from {low:g} to {high:g}: choose scaling "
                              "minmax, or loss mse")
         self.visible_unit = "bernoulli" if scaled_to_unit else "gaussian"
+
+    @property
+    def layers(self) -> list[int]:
+        """Of the trained model: fewer than asked for, where pretraining was interrupted."""
+        return self.stack.sizes[1:] if self.stack.pairs else list(self.config.layers)
 
     @property
     def sizes(self) -> list[int]:
@@ -114,23 +122,23 @@ class Run:
         config, began = self.config, time.perf_counter()
         architecture = "-".join(map(str, self.sizes))
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
-                 f"autoencoder {architecture} on {self.backend.name}")
+                 f"{config.model} {architecture} on {self.backend.name}")
         training = {"epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer,
                     "lr": config.lr, "seed": config.seed, "dtype": config.dtype, "backend": self.backend,
-                    "scaling": None if self.scaling == "none" else self.scaling, "loss": self.loss, "tied": config.tied}
+                    "scaling": None if self.scaling == "none" else self.scaling, "loss": self.loss}
         model = None
         try:
             if config.pretrain == "none":
-                output = "sigmoid" if self.visible_unit == "bernoulli" else "linear"
-                model = Autoencoder(config.layers[:-1], config.layers[-1], activation=config.activation,
-                                    output_activation=output, **training)
+                model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training)
             else:
                 self._pretrain()
-                model = self.stack.unroll(**training)
+                model = self.stack.unroll(tied=config.tied, **training)
             model.fit(self.train, validation=self.validation, callbacks=self.progress("fine-tuning"))
         except (KeyboardInterrupt, TrainingDiverged, MemoryError):
             if not getattr(model, "history_", None):  # no epoch of fine-tuning is complete
-                model = self.stack.unroll(**{**training, "epochs": 0}).fit(self.train) if self.stack.pairs else None
+                model = None
+                if self.stack.pairs:
+                    model = self.stack.unroll(tied=config.tied, **{**training, "epochs": 0}).fit(self.train)
             raise
         finally:
             self.model = model
@@ -166,18 +174,20 @@ class Run:
             "backend": self.backend.name,
             "seed": config.seed,
             "scaling": self.scaling,
-            "layers": [*model.hidden, model.code],
+            "model": config.model,
+            "layers": self.layers,
             "complete": len(model.history_) == config.epochs,
             "parameters": sum(p.size for p in model.network_.parameters()),
         }
         if self.loss == "bce" and self.scaling == "none":
             result |= {"test_bce": metrics.bce(test, reconstruction), "test_bce_floor": metrics.bce_floor(test)}
-        return result
+        return result | {f"test_{name}": value for name, value in own_measures(model, self.data.test).items()}
 
     @functools.cached_property
     def pca(self) -> PCA:
         """The yardstick: as many principal components as the code has units, or as there can be."""
-        return PCA(min(self.model.code, *self.train.shape)).fit(self.model.scaler_.transform(self.train))
+        code = math.prod(self.model.network_.code_shape)
+        return PCA(min(code, *self.train.shape)).fit(self.model.scaler_.transform(self.train))
 
     @functools.cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -207,9 +217,12 @@ class Run:
                                  data.image_shape, columns=_SHOWN)
         if model.history_:
             pictures.loss_curves(folder / "loss.png", model.history_, histories)
-        first = next(p for p in model.encoder_.parameters() if p.ndim > 1)
-        pictures.filters(folder / "filters.png", first.numpy(), data.image_shape)
-        pictures.latent(folder / "latent.png", model.transform(data.test), data.test_labels)
+        first = next(p for p in model.encoder_.parameters() if p.ndim > 1).numpy()
+        if len(first) == data.test.shape[1]:  # not a convolution's
+            pictures.filters(folder / "filters.png", first, data.image_shape)
+        codes = model.transform(data.test)
+        pictures.latent(folder / "latent.png", codes.reshape(len(codes), -1), data.test_labels)
+        own_pictures(model, folder, data)
         return measures
 
 

@@ -108,7 +108,7 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("options, message", [
     (("--activation", "rellu"), "unknown activation 'rellu': expected one of"),
-    (("--pretrain", "magic"), "unknown pretrain 'magic': expected one of rbm"),
+    (("--pretrain", "magic"), "unknown pretrain 'magic': expected one of auto, rbm"),
     (("--optimizer", "adamm"), "unknown optimizer"),
     (("--loss", "l3"), "unknown loss"),
     (("--scaling", "robust"), "unknown scaling"),
@@ -124,7 +124,7 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
     (("--lr", "nan"), "lr must be a positive number"),
     (("--seed", "-3"), "seed"),
     (("--validation", "1.5"), "validation"),
-    (("--activation", "relu"), "sigmoid units"),
+    (("--activation", "relu", "--pretrain", "rbm"), "sigmoid units"),
     (("--data", "cifar"), "does not exist: give a data set's name"),
     (("--label", "nope"), "no column 'nope'"),
     (("--scaling", "standard", "--loss", "bce"), "bce needs data in \\[0, 1\\]"),
