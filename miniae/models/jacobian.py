@@ -81,10 +81,11 @@ def norm_by_rows(at: Linearization) -> Tensor:
 def norm_by_probes(at: Linearization, random: Generator, probes: int = 1) -> Tensor:
     """The mean of |J v|^2 over so many directions v ~ N(0, I), drawn for each sample on its own: an estimate of |J|^2.
 
-    As E v v' = I its mean is |J|^2; its variance is 2 |J'J|^2 / probes for one sample, so at most 2 |J|^4 / probes, and
-    the less the more directions J has an eye for. Hutchinson, "A stochastic estimator of the trace of the influence
-    matrix", Communications in Statistics 18, 1989; with Gaussian directions, Avron and Toledo, "Randomized algorithms
-    for estimating the trace", Journal of the ACM 58, 2011.
+    As E v v' = I its mean is |J|^2. Its variance is 2 |J'J|^2 / probes for one sample: at most 2 |J|^4 / probes, where
+    J has rank 1, and less the more directions the code follows. Hutchinson, "A stochastic estimator of the trace of the
+    influence matrix for Laplacian smoothing splines", Communications in Statistics 18, 1989; for these directions,
+    Avron and Toledo, "Randomized algorithms for estimating the trace of an implicit symmetric positive semi-definite
+    matrix", Journal of the ACM 58, 2011.
     """
     x = at.x
     draws = (Tensor._wrap(random.normal(x.shape, x.dtype), x.backend) for _ in range(probes))
