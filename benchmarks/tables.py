@@ -172,7 +172,7 @@ def contractive():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
-                                  gradients, contractive)}
+                                  gradients)}
 
 
 def filled(text):
