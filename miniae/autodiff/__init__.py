@@ -8,10 +8,13 @@
 Read `function.py`, then `tensor.py`, then `tape.py`: together they are the whole mechanism.
 """
 
-from miniae.autodiff.forward import jvp
+from miniae.autodiff.forward import Linearization, jvp
 from miniae.autodiff.function import Function
 from miniae.autodiff.gradcheck import GradcheckResult, gradcheck, gradcheck_jvp
 from miniae.autodiff.mode import no_grad
 from miniae.autodiff.tensor import Tensor, as_tensor
 
-__all__ = ["Function", "GradcheckResult", "Tensor", "as_tensor", "gradcheck", "gradcheck_jvp", "jvp", "no_grad"]
+__all__ = [
+    "Function", "GradcheckResult", "Linearization", "Tensor", "as_tensor", "gradcheck", "gradcheck_jvp", "jvp",
+    "no_grad",
+]

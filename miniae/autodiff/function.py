@@ -101,8 +101,10 @@ class Function:
         if record:
             y.requires_grad, y.creator = True, self
             self._watch(y)
-        else:
+        elif mode.applied is None:
             self._saved = ()
+        if mode.applied is not None:
+            mode.applied.append((self, y))
         if mode.forward and any(isinstance(t, Tensor) and t.tangent is not None for t in self.inputs):
             from miniae.autodiff.forward import push_tangent
 

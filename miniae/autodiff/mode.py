@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 
 class _Mode(threading.local):
-    """`tape`: record functions for backward. `forward`: push tangents through functions (see forward.py)."""
+    """`tape`: record functions for backward. `forward`: push tangents through functions (see forward.py).
+
+    `applied`: a list that every function is noted in with its output, or None.
+    """
 
     tape = True
     forward = True
+    applied: list[tuple[Any, Any]] | None = None
 
 
 mode = _Mode()
 
 
-class _Off:
-    """A `with` block in which one of the modes is off."""
+class _Set:
+    """A `with` block in which one of the modes has another value."""
 
-    def __init__(self, name: str):
-        self._name = name
+    def __init__(self, name: str, value: Any):
+        self._name, self._value = name, value
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Any:
         self._before = getattr(mode, self._name)
-        setattr(mode, self._name, False)
+        setattr(mode, self._name, self._value)
+        return self._value
 
     def __exit__(self, *exc: object) -> None:
         setattr(mode, self._name, self._before)
 
 
-def no_grad() -> _Off:
+def no_grad() -> _Set:
     """Within this block nothing is recorded: results have no gradient, and intermediate arrays are freed at once."""
-    return _Off("tape")
+    return _Set("tape", False)
 
 
-def no_tangents() -> _Off:
+def no_tangents() -> _Set:
     """Within this block tangents are not pushed forward: what a `jvp` computes has none of its own."""
-    return _Off("forward")
+    return _Set("forward", False)
+
+
+def note_applied() -> _Set:
+    """Within this block every function is noted, with its output, in the list that the block begins with."""
+    return _Set("applied", [])

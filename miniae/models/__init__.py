@@ -2,11 +2,12 @@
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
-from miniae.models.contractive import ContractiveAutoencoder, contraction
+from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.estimator import MODELS
 from miniae.models.files import load, save
 from miniae.models.generative import GenerativeAutoencoder
+from miniae.models.jacobian import contraction, jacobian_norm
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
@@ -14,7 +15,7 @@ from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
 
 __all__ = [
-    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "VARIANTS", "Autoencoder", "AutoencoderNetwork",
-    "Classifier", "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork", "GenerativeAutoencoder",
-    "Reconstruction", "Stack", "contraction", "load", "pretrain", "save",
+    "JACOBIANS", "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "VARIANTS", "Autoencoder",
+    "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
+    "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction", "jacobian_norm", "load", "pretrain", "save",
 ]

@@ -2,83 +2,133 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from miniae.autodiff import Tensor
+from miniae.autodiff import Linearization, Tensor
+from miniae.backend.philox import Generator
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.jacobian import (
+    contraction,
+    mixes_samples,
+    norm_by_columns,
+    norm_by_probes,
+    norm_by_rows,
+    only_layer,
+)
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Dense, Flatten, Layer, Sequential
-from miniae.training import check_number
+from miniae.nn import Layer
+from miniae.nn.layer import Shape
+from miniae.training import check_count, check_number
 
-__all__ = ["ContractiveAutoencoder", "ContractiveNetwork", "contraction"]
+__all__ = ["JACOBIANS", "ContractiveAutoencoder", "ContractiveNetwork"]
 
-_LINEAR = (None, "linear")
-# dh/dx of an activation, written in h itself.
-_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": lambda h: h * (1.0 - h),
-    "tanh": lambda h: 1.0 - h * h,
-}
+JACOBIANS = ("auto", "exact", "estimate")
+"""The ways to the norm of an encoder's Jacobian."""
 
-
-def contraction(layer: Dense, h: Tensor) -> Tensor:
-    """The squared Frobenius norm of the Jacobian dh/dx of a layer h = s(xW + b), the mean over samples.
-
-        |dh/dx|^2 = sum_j s'_j^2 sum_i W_ij^2,  s' = h (1 - h) for the sigmoid, 1 - h^2 for tanh, 1 for a linear layer.
-
-    `h` (N, units) is the layer's output. As it is composed of differentiable functions, its gradient reaches W both
-    directly and by way of h. Raises `ValueError` for other activations. Rifai et al., "Contractive auto-encoders", ICML
-    2011, equation 7.
-    """
-    lengths = (layer.weight * layer.weight).sum(0)
-    if layer.activation in _LINEAR:
-        return lengths.sum()
-    if layer.activation not in _SLOPES:
-        raise ValueError(f"the contraction of a layer has this closed form for {', '.join(_SLOPES)} and linear units, "
-                         f"got {layer.activation!r}")
-    slope = _SLOPES[layer.activation](h)
-    return (slope * slope * lengths).sum() * (1.0 / max(len(h), 1))
+_FEW = 16  # numbers in the input or the code up to which "auto" is exact: every one costs about as much as the encoder
 
 
 class ContractiveNetwork(AutoencoderNetwork):
-    """An autoencoder of one hidden layer, whose loss also has `strength` times the `contraction` of its encoder."""
+    """An autoencoder whose loss has `strength` times |dcode/dx|^2 as well, the mean over samples.
 
-    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, strength: float = 0.1, **kwargs: Any):
+    The Jacobian is that of the very evaluation whose code is decoded: at the corrupted input, with the same dropout
+    mask. Directions for an estimate are drawn anew at every step in training, and are always the same otherwise, so
+    that evaluations can be compared.
+    """
+
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, strength: float = 0.1, jacobian: str = "auto",
+                 probes: int = 1, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
-        layers = list(encoder) if isinstance(encoder, Sequential) else [encoder]
-        layers = layers[1:] if isinstance(layers[0], Flatten) else layers
-        if len(layers) != 1 or not isinstance(layers[0], Dense) or layers[0].activation not in (*_SLOPES, *_LINEAR):
-            raise ValueError(f"a contractive encoder is one Dense layer of {', '.join(_SLOPES)} or linear units, got "
-                             f"{encoder!r}: pretrain deeper ones layer by layer, with method='contractive'")
-        self.layer, self.strength = layers[0], strength
+        self.strength, self.jacobian, self.probes = strength, check_jacobian(jacobian), check_count("probes", probes)
 
-    def code_terms(self, code: Tensor) -> dict[str, Tensor]:
-        return {"contraction": contraction(self.layer, code) * self.strength}
+    def make(self, input_shape: Shape) -> None:
+        super().make(input_shape)
+        self._random = self.generator("directions")
+        inputs, codes = math.prod(input_shape), math.prod(self.code_shape)
+        mixed = mixes_samples(self.encoder)
+        if self.jacobian == "exact" and mixed:
+            raise ValueError("with batch normalisation a code depends on the whole batch, whose Jacobian is too large "
+                             "to be had exactly: choose jacobian='estimate', or LayerNorm layers")
+        if self.jacobian != "estimate" and only_layer(self.encoder) is not None:
+            self.code_and_norm = self._in_closed_form
+        elif self.jacobian == "estimate" or self.jacobian == "auto" and (mixed or min(inputs, codes) > _FEW):
+            self.code_and_norm = self._by_probes
+        else:
+            self.code_and_norm = self._by_columns if inputs <= codes else self._by_rows
+
+    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
+        code, norm = self.code_and_norm(self.disturb(x))
+        return {"reconstruction": self.reconstruction.loss(self.decoder(code), x),
+                "contraction": norm() * self.strength, **self.code_terms(code), **self.weight_terms()}
+
+    # Each returns the code of x, and what computes the norm of the Jacobian of that evaluation.
+
+    def _in_closed_form(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        code = self.encoder(x)
+        return code, partial(contraction, only_layer(self.encoder), code)
+
+    def _by_columns(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        at = Linearization(self.encoder, x)
+        return at.y, partial(norm_by_columns, at)
+
+    def _by_rows(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        at = Linearization(self.encoder, x)
+        return at.y, partial(norm_by_rows, at)
+
+    def _by_probes(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+        at = Linearization(self.encoder, x)
+        random = self._random if self.training else Generator(self._random.seed, "evaluation", x.backend)
+        return at.y, partial(norm_by_probes, at, random, self.probes)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "strength": self.strength}
+        return {**super().config(), "strength": self.strength, "jacobian": self.jacobian, "probes": self.probes}
 
 
 class ContractiveAutoencoder(Autoencoder):
-    """An autoencoder of one hidden layer, the code, that is penalised for how much the code moves with the input.
+    """An autoencoder that is penalised for how much its code moves with the input.
 
-    The loss is the reconstruction's plus `strength` times the squared Frobenius norm of dcode/dx, the mean over
-    samples: what is left to move is what the reconstruction needs. With tied weights the encoder can't escape by
-    shrinking while the decoder grows. `code_activation` is sigmoid, tanh or linear; all else is as in `Autoencoder`.
+    The loss is the reconstruction's plus `strength` times |dcode/dx|^2, the squared Frobenius norm of the encoder's
+    Jacobian, the mean over samples: what is left to move is what the reconstruction needs. With tied weights the
+    encoder can't escape by shrinking while the decoder grows. Any encoder will do, of `hidden` layers or of your own;
+    all else is as in `Autoencoder`.
+
+    Parameters
+    ----------
+    strength : of the penalty, at least 0.
+    jacobian : "exact" computes the norm, "estimate" draws random directions v and takes |J v|^2, whose mean it is. One
+        Dense layer of sigmoid, tanh or linear units has a closed form. Other encoders take as many more passes as the
+        input or the code has numbers, whichever is less, to be exact, and one or two to be estimated. "auto" is exact
+        for that one layer and where the input or the code has at most 16 numbers, and else estimates.
+    probes : how many directions an estimate draws for each sample at every step. The estimate is unbiased, its variance
+        2 |J'J|^2 / probes for a sample, which the mean over the batch divides again.
+
+    The Jacobian is that of the encoder as it acts in the step: with the same dropout mask, at the corrupted input. With
+    batch normalisation a code depends on all inputs of its batch. The norm is then that of all these dependences, for a
+    code the sum over all inputs, and only estimated.
+
     Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction", ICML 2011.
     """
 
     network_class = ContractiveNetwork
-    network_settings = (*Autoencoder.network_settings, "strength")
+    network_settings = (*Autoencoder.network_settings, "strength", "jacobian", "probes")
 
-    def __init__(self, code: int = 32, *, hidden: Sequence[int] = (), strength: float = 0.1,
-                 code_activation: str = "sigmoid", tied: bool = True, **settings: Any):
+    def __init__(self, code: int = 32, *, hidden: Sequence[int] = (), strength: float = 0.1, jacobian: str = "auto",
+                 probes: int = 1, code_activation: str = "sigmoid", tied: bool = True, **settings: Any):
         super().__init__(hidden, code, code_activation=code_activation, tied=tied, **settings)
-        self.strength = strength
+        self.strength, self.jacobian, self.probes = strength, jacobian, probes
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("strength", self.strength)
-        if self.encoder is None and self.code_activation not in (*_SLOPES, *_LINEAR):
-            raise ValueError(f"a contractive code is of {', '.join(_SLOPES)} or linear units, got "
-                             f"{self.code_activation!r}")
+        check_jacobian(self.jacobian)
+        check_count("probes", self.probes)
+
+
+def check_jacobian(jacobian: Any) -> str:
+    """Raise `ValueError` for anything but one of the ways to the norm."""
+    if jacobian not in JACOBIANS:
+        raise ValueError(f"jacobian is one of {', '.join(JACOBIANS)}, got {jacobian!r}")
+    return jacobian

@@ -52,18 +52,23 @@ class AutoencoderNetwork(Layer):
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         """What training minimises the sum of: the reconstruction loss, and the penalties (in training only)."""
-        disturbed = x
+        code = self.encoder(self.disturb(x))
+        return {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code),
+                **self.weight_terms()}
+
+    def disturb(self, x: Tensor) -> Tensor:
+        """x as the encoder gets it: corrupted, in training."""
         for layer in self.corruption:
-            disturbed = layer(disturbed)
-        code = self.encoder(disturbed)
-        terms = {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code)}
-        if self.training:
-            terms |= {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
-        return terms
+            x = layer(x)
+        return x
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""
         return {}
+
+    def weight_terms(self) -> dict[str, Tensor]:
+        """The penalties on the weights, in training only."""
+        return {name: penalty(self.parameters()) for name, penalty in self.penalties.items()} if self.training else {}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -209,7 +209,7 @@ def test_further_settings_reach_every_layer(blobs):
 
 @pytest.mark.parametrize("settings, message", [
     ({"code_unit": "gaussian_learned"}, "for the visible side"), ({"code_unit": "softmax:2"}, "come in groups of 2"),
-    ({"method": "contractive", "code_unit": "rectified"}, "a contractive code is of"), ({"epochs": [1, -1]}, "epochs"),
+    ({"method": "contractive", "strength": -1.0}, "strength must be"), ({"epochs": [1, -1]}, "epochs"),
     ({"unit": "gaussian", "visible_unit": "gaussian"}, "both sides"), ({"lr": [0.1, -1.0]}, "lr must be"),
     ({"method": "autoencoder", "lr": [0.1, "x"]}, "lr must be"), ({"sizes": 8}, "list of layer sizes"),
     ({"method": "denoising", "scaling": "minmax"}, "scale the data before pretraining"),
