@@ -11,10 +11,11 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
+from miniae.models.variational import PosteriorCollapse, VariationalAutoencoder, VariationalNetwork
 
 __all__ = [
     "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
     "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
-    "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction",
+    "GenerativeAutoencoder", "PosteriorCollapse", "Reconstruction", "Stack", "VariationalAutoencoder", "VariationalNetwork", "contraction",
     "load", "pretrain", "save",
 ]
