@@ -18,7 +18,7 @@ from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.importance import log_mean_exp, log_weights
 from miniae.models.likelihoods import Likelihood, make_likelihood
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Dense, Flatten, Layer, Sequential
+from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number, check_samples
 
