@@ -170,7 +170,7 @@ def gaussian_code_kl(statistics: Any, free: float = 0.0) -> Tensor:
 
 
 def gaussian_negative_log_likelihood(y: Any, target: Any, log_sigma: Any) -> Tensor:
-    """-log N(target; y, sigma^2) in nats: summed over features, averaged over the batch; log_sigma is one number, ()."""
+    """-log N(target; y, sigma^2) in nats: summed over features, averaged over the batch; log_sigma is one number."""
     y, target = _same_shape(y, target)
     return GaussianNegativeLogLikelihood()(y, target, log_sigma)
 

@@ -2,6 +2,7 @@
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
+from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import ContractiveAutoencoder, contraction
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.estimator import MODELS
@@ -15,7 +16,7 @@ from miniae.models.variational import PosteriorCollapse, VariationalAutoencoder,
 
 __all__ = [
     "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
-    "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
-    "GenerativeAutoencoder", "PosteriorCollapse", "Reconstruction", "Stack", "VariationalAutoencoder", "VariationalNetwork", "contraction",
-    "load", "pretrain", "save",
+    "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder",
+    "DeepBeliefNetwork", "GenerativeAutoencoder", "PosteriorCollapse", "Reconstruction", "Stack",
+    "VariationalAutoencoder", "VariationalNetwork", "contraction", "load", "pretrain", "save",
 ]

@@ -25,7 +25,7 @@ _VALUES = {"numpy": 1 << 18, "cupy": 1 << 26}
 
 def log_weights(network: VariationalNetwork, rows: tuple[np.ndarray, ...], k: int, seed: int,
                 ratio: bool = True) -> Iterator[np.ndarray]:
-    """log w = log p(x | z) + log p(z) - log q(z | x) for k codes z ~ q(z | x) of each sample: (some samples, k), float64.
+    """log w = log p(x | z) + log p(z) - log q(z | x) for k codes z ~ q(z | x) of each sample: (some, k), float64.
 
     With z = m + exp(l/2) e the two normal densities leave log p(z) - log q(z | x) = 1/2 sum e^2 + l - z^2. Without
     `ratio` only log p(x | z). `rows` are x and what else the encoder is told. The same seed draws the same codes.
