@@ -66,7 +66,7 @@ def test_the_elbo_and_its_gradient_are_those_of_pytorch(loss, backend):
 
 @pytest.mark.parametrize("loss", ["bce", "gaussian"])
 @pytest.mark.parametrize("free", [0.0, 0.3])
-def test_gradcheck_of_the_loss(loss, free, backend):
+def test_gradcheck_of_the_loss(loss, free):
     made = network(loss, free_bits=free)
 
     def total(*parameters):
@@ -193,10 +193,12 @@ def test_with_a_wrong_posterior_the_bound_rises_to_the_likelihood():
     model, x, exact = linear_gaussian()
     head = model.network_.head
     head.bias.assign(head.bias.numpy() + [0.5, -0.5, 0.7, 0.7])
+    many, known = np.repeat(x, 300, axis=0), np.repeat(exact, 300)
+    gaps = [(known - model.log_likelihood(many, samples=k)).mean() for k in (1, 10, 100)]
     elbo = model.elbo(x, samples=2000)
-    gaps = [(exact - model.log_likelihood(x, samples=k)).mean() for k in (10, 100, 5000)]
-    assert (exact - elbo).mean() > gaps[0] > gaps[1] > gaps[2]
-    assert abs(gaps[2]) < 0.02 < gaps[0]
+    assert (exact - elbo).mean() == pytest.approx(gaps[0], abs=0.15)  # one draw is the evidence lower bound
+    assert gaps[0] > 1.5 and 0.3 * gaps[0] > gaps[1] > 3 * gaps[2] > 0
+    assert abs((exact - model.log_likelihood(x, samples=5000)).mean()) < 0.02
 
 
 @pytest.mark.parametrize("loss", ["bce", "gaussian"])
@@ -212,12 +214,12 @@ def test_densities_are_the_loss_of_every_row(loss, backend):
 
 def test_seeds_repeat_and_samples_split_as_memory_demands(blobs, monkeypatch, backend):
     model = VariationalAutoencoder([8], 2, epochs=2, dtype="float64").fit(blobs)
-    whole = model.log_likelihood(blobs[:20], samples=50, seed=3)
-    np.testing.assert_array_equal(model.log_likelihood(blobs[:20], samples=50, seed=3), whole)
-    assert (model.log_likelihood(blobs[:20], samples=50, seed=4) != whole).any()
-    monkeypatch.setattr("miniae.models.importance._VALUES", {"numpy": 100})
-    np.testing.assert_allclose(model.log_likelihood(blobs[:20], samples=50, seed=3), whole, rtol=1e-12)
+    whole = model.log_likelihood(blobs[:5], samples=50, seed=3)
+    np.testing.assert_array_equal(model.log_likelihood(blobs[:5], samples=50, seed=3), whole)
+    assert (model.log_likelihood(blobs[:5], samples=50, seed=4) != whole).any()
     assert (model.elbo(blobs, samples=200) < model.log_likelihood(blobs, samples=200)).mean() > 0.9
+    monkeypatch.setattr("miniae.models.importance._VALUES", {"numpy": 1000})
+    np.testing.assert_allclose(model.log_likelihood(blobs[:5], samples=50, seed=3), whole, rtol=1e-12)
 
 
 def test_grey_pixels_stay_above_their_entropy(blobs):
@@ -238,7 +240,7 @@ def test_the_kl_is_that_of_the_history(blobs):
 
 # ---------------------------------------------------------------- training
 
-def test_it_learns(blobs, backend):
+def test_it_learns(blobs):
     """Three units carry the three dimensions; samples have the data's mean and spread."""
     model = VariationalAutoencoder([24], 3, loss="gaussian", epochs=150, lr=1e-2, batch_size=50).fit(blobs)
     assert model.history_[-1]["loss"] < model.history_[0]["loss"] - 10
