@@ -63,8 +63,10 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
     labels, sorted. Kingma et al., "Semi-supervised learning with deep generative models", NIPS 2014, model M2; Sohn,
     Lee and Yan, "Learning structured output representation using deep conditional generative models", NIPS 2015.
 
-    >>> X, y = np.random.default_rng(0).random((100, 8), dtype=np.float32), np.arange(100) % 3
-    >>> model = ConditionalVariationalAutoencoder([16], 2, beta=0.1, epochs=60, lr=1e-2).fit(X, y)
+    >>> import numpy as np
+    >>> y = np.arange(300) % 3
+    >>> X = y[:, None] + np.random.default_rng(0).standard_normal((300, 1)) * np.ones(8)
+    >>> model = ConditionalVariationalAutoencoder([16], 1, loss="gaussian", epochs=20, lr=1e-2).fit(X, y)
     >>> model.sample(4, labels=[0, 1, 2, 2]).shape
     (4, 8)
     """
