@@ -22,20 +22,32 @@ from miniae.autodiff import Function, Tensor, gradcheck, jvp, no_grad
 from miniae.backend import use_backend
 
 if TYPE_CHECKING:
-    from miniae.models import PCA, Autoencoder, Classifier, DeepBeliefNetwork, Stack, load, pretrain
+    from miniae.models import (
+        PCA,
+        Autoencoder,
+        Classifier,
+        ConditionalVariationalAutoencoder,
+        DeepBeliefNetwork,
+        Stack,
+        VariationalAutoencoder,
+        load,
+        pretrain,
+    )
     from miniae.nn import Sequential
     from miniae.rbm import RBM
     from miniae.training import Trainer
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
-    "Autoencoder": "models", "Classifier": "models", "DeepBeliefNetwork": "models", "PCA": "models", "RBM": "rbm",
-    "Sequential": "nn", "Stack": "models", "Trainer": "training", "load": "models", "pretrain": "models",
+    "Autoencoder": "models", "Classifier": "models", "ConditionalVariationalAutoencoder": "models",
+    "DeepBeliefNetwork": "models", "PCA": "models", "RBM": "rbm", "Sequential": "nn", "Stack": "models",
+    "Trainer": "training", "VariationalAutoencoder": "models", "load": "models", "pretrain": "models",
 }
 
 __all__ = [
-    "PCA", "RBM", "Autoencoder", "Classifier", "DeepBeliefNetwork", "Function", "Sequential", "Stack", "Tensor",
-    "Trainer", "functions", "gradcheck", "jvp", "load", "no_grad", "pretrain", "use_backend",
+    "PCA", "RBM", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function",
+    "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load",
+    "no_grad", "pretrain", "use_backend",
 ]
 
 

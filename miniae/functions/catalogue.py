@@ -172,5 +172,10 @@ def _losses() -> list[Example]:
         Example("binary_cross_entropy_with_logits", lambda z: F.binary_cross_entropy_with_logits(z, targets), away),
         Example("cross_entropy", lambda z: F.cross_entropy(z, rows), away),
         Example("gaussian_kl", F.gaussian_kl, _normal((3, 4), (3, 4))),
+        Example("gaussian_code", F.gaussian_code, _normal((3, 8), (3, 4))),
+        Example("gaussian_code_kl", F.gaussian_code_kl, _normal((3, 8))),
+        Example("gaussian_code_kl: free nats", lambda h: F.gaussian_code_kl(h, 0.6), _normal((3, 8))),
+        Example("gaussian_negative_log_likelihood",
+                lambda y, s: F.gaussian_negative_log_likelihood(y, targets, s), _normal((3, 4), ())),
         Example("kl_sparsity", lambda h: F.kl_sparsity(h, 0.1), _between(0.1, 0.9, (5, 4))),
     ]

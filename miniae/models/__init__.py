@@ -2,6 +2,7 @@
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
+from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.estimator import MODELS
@@ -16,6 +17,7 @@ from miniae.models.variants import VARIANTS
 
 __all__ = [
     "JACOBIANS", "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "VARIANTS", "Autoencoder",
-    "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
-    "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction", "jacobian_norm", "load", "pretrain", "save",
+    "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder",
+    "ContractiveAutoencoder", "DeepBeliefNetwork", "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction",
+    "jacobian_norm", "load", "pretrain", "save",
 ]

@@ -239,13 +239,17 @@ class Autoencoder(NetworkEstimator):
         A, B: (N, ...), as many of each; returns (N, steps, ...) in the units of the data, from the reconstructions of A
         to those of B.
         """
+        return self._along(self.transform(A), self.transform(B), steps, self.inverse_transform)
+
+    def _along(self, start: np.ndarray, end: np.ndarray, steps: int,
+               decode: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """What `decode` makes of codes on straight lines."""
         check_count("steps", steps, least=2)
-        start, end = self.transform(A), self.transform(B)
         if len(start) != len(end):
             raise ValueError(f"A has {len(start)} samples and B has {len(end)}: give as many of each")
         share = np.linspace(0, 1, steps, dtype=start.dtype).reshape(1, steps, *[1] * (start.ndim - 1))
         path = (1 - share) * start[:, None] + share * end[:, None]
-        decoded = self.inverse_transform(path.reshape(-1, *start.shape[1:]))
+        decoded = decode(path.reshape(-1, *start.shape[1:]))
         return decoded.reshape(len(start), steps, *decoded.shape[1:])
 
     def score_samples(self, X: Any) -> np.ndarray:

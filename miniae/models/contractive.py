@@ -60,9 +60,9 @@ class ContractiveNetwork(AutoencoderNetwork):
             self.code_and_norm = self._by_columns if inputs <= codes else self._by_rows
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
-        code, norm = self.code_and_norm(self.disturb(x))
+        code, norm = self.code_and_norm(self.corrupted(x))
         return {"reconstruction": self.reconstruction.loss(self.decoder(code), x),
-                "contraction": norm() * self.strength, **self.code_terms(code), **self.weight_terms()}
+                "contraction": norm() * self.strength, **self.code_terms(code), **self.penalty_terms()}
 
     # Each returns the code of x, and what computes the norm of the Jacobian of that evaluation.
 

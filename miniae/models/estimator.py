@@ -98,14 +98,15 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- use
 
-    def _through(self, function: Callable[[Tensor], Tensor], X: np.ndarray) -> np.ndarray:
+    def _through(self, function: Callable[..., Tensor], *arrays: np.ndarray) -> np.ndarray:
+        """`function` of these arrays' rows, some at a time: host arrays in, a host array out."""
         network = self._network()
         network.eval()
         backend, parts = network.place.backend, []
         with no_grad(), backend.silent():
-            for start in range(0, len(X), CHUNK):
-                part = Tensor(X[start:start + CHUNK], dtype=network.place.dtype, backend=backend)
-                parts.append(function(part).numpy())
+            for start in range(0, len(arrays[0]), CHUNK):
+                rows = (Tensor(a[start:start + CHUNK], dtype=network.place.dtype, backend=backend) for a in arrays)
+                parts.append(function(*rows).numpy())
         return np.concatenate(parts)
 
     def _scaled(self, X: Any, name: str = "X") -> np.ndarray:

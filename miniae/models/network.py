@@ -24,20 +24,32 @@ class AutoencoderNetwork(Layer):
                  corruption: Sequence[Layer] = (), l1: float = 0.0, l2: float = 0.0):
         super().__init__()
         self.encoder, self.decoder, self.corruption = encoder, decoder, list(corruption)
-        self.reconstruction = Reconstruction(loss, output_activation)
+        self.reconstruction = self.make_reconstruction(loss, output_activation)
         self.penalties = {name: penalty for name, penalty in (("l1", L1(l1)), ("l2", L2(l2))) if penalty.strength}
         self._strengths = {"l1": l1, "l2": l2}
 
     def make(self, input_shape: Shape) -> None:
         for i, layer in enumerate(self.corruption):
             layer.build(input_shape, self.place.child(f"corruption.{i}"))
-        code_shape = _take_in(self.encoder, input_shape, self.place.child("encoder"))
-        output_shape = _take_in(self.decoder, code_shape, self.place.child("decoder"))
+        code_shape = self.make_encoder(input_shape)
+        output_shape = self.make_decoder(code_shape)
         if output_shape != input_shape:
             raise ValueError(f"the decoder gives {batch_shape(output_shape)}, expected the input's shape "
                              f"{batch_shape(input_shape)}: change the decoder's last layers")
         check_place(self)
         self.code_shape = code_shape
+
+    def make_reconstruction(self, loss: str, activation: str | None) -> Reconstruction:
+        """How the decoder's output is read."""
+        return Reconstruction(loss, activation)
+
+    def make_encoder(self, input_shape: Shape) -> Shape:
+        """Build what turns inputs into codes; return the shape of a code."""
+        return _take_in(self.encoder, input_shape, self.place.child("encoder"))
+
+    def make_decoder(self, code_shape: Shape) -> Shape:
+        """Build what turns codes into outputs; return the shape of an output."""
+        return _take_in(self.decoder, code_shape, self.place.child("decoder"))
 
     def encode(self, x: Tensor) -> Tensor:
         """The code of x."""
@@ -52,23 +64,25 @@ class AutoencoderNetwork(Layer):
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         """What training minimises the sum of: the reconstruction loss, and the penalties (in training only)."""
-        code = self.encoder(self.disturb(x))
+        code = self.encoder(self.corrupted(x))
         return {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code),
-                **self.weight_terms()}
+                **self.penalty_terms()}
 
-    def disturb(self, x: Tensor) -> Tensor:
-        """x as the encoder gets it: corrupted, in training."""
+    def corrupted(self, x: Tensor) -> Tensor:
+        """x as the encoder gets it in training."""
         for layer in self.corruption:
             x = layer(x)
         return x
 
+    def penalty_terms(self) -> dict[str, Tensor]:
+        """The penalties on the weights; none outside training."""
+        if not self.training:
+            return {}
+        return {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
+
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""
         return {}
-
-    def weight_terms(self) -> dict[str, Tensor]:
-        """The penalties on the weights, in training only."""
-        return {name: penalty(self.parameters()) for name, penalty in self.penalties.items()} if self.training else {}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -1,11 +1,12 @@
 """How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
 
+from miniae.report.generated import interpolations, manifold, sample_grid, traversal
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.rbm_pictures import histograms, monitors
 
 __all__ = [
-    "bce", "bce_floor", "filters", "histograms", "images", "knn_accuracy", "latent", "loss_curves", "monitors", "mse",
-    "psnr",
-    "reconstructions", "squared_error", "squared_errors",
+    "bce", "bce_floor", "filters", "histograms", "images", "interpolations", "knn_accuracy", "latent", "loss_curves",
+    "manifold", "monitors", "mse", "psnr", "reconstructions", "sample_grid", "squared_error", "squared_errors",
+    "traversal",
 ]

@@ -85,7 +85,21 @@ PEERS = {
     "cross_entropy": lambda z: summed(tf.cross_entropy, z, ROWS),
     "gaussian_kl": lambda m, lv: 0.5 * (m**2 + torch.exp(lv) - lv - 1).sum() / 3,
     "kl_sparsity": kl_sparsity,
+    "gaussian_code": lambda h, e: code(h).loc + code(h).scale * e,
+    "gaussian_code_kl": lambda h: code_kl(h).sum(),
+    "gaussian_code_kl: free nats": lambda h: code_kl(h).clamp(min=0.6).sum(),
+    "gaussian_negative_log_likelihood":
+        lambda y, s: -torch.distributions.Normal(y, s.exp()).log_prob(TARGETS).sum() / 3,
 }
+
+
+def code(h):
+    return torch.distributions.Normal(h[:, :4], (h[:, 4:] / 2).exp())
+
+
+def code_kl(h):
+    prior = torch.distributions.Normal(torch.zeros(4), torch.ones(4))
+    return torch.distributions.kl_divergence(code(h), prior).mean(0)
 
 
 def test_no_function_is_left_out():
