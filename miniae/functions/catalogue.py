@@ -172,5 +172,8 @@ def _losses() -> list[Example]:
         Example("binary_cross_entropy_with_logits", lambda z: F.binary_cross_entropy_with_logits(z, targets), away),
         Example("cross_entropy", lambda z: F.cross_entropy(z, rows), away),
         Example("gaussian_kl", F.gaussian_kl, _normal((3, 4), (3, 4))),
+        Example("inverse_multiquadratics", lambda d: F.inverse_multiquadratics(d, (0.5, 2.0)), _between(0, 3, (3, 4))),
+        Example("squared_distances", F.squared_distances, _normal((3, 2), (4, 2))),
+        Example("mmd", lambda x, y: F.mmd(x, y, (0.5, 2.0)), _normal((5, 2), (4, 2))),
         Example("kl_sparsity", lambda h: F.kl_sparsity(h, 0.1), _between(0.1, 0.9, (5, 4))),
     ]

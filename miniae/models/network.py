@@ -9,6 +9,7 @@ from miniae.autodiff import Tensor
 from miniae.models.reconstruction import Reconstruction
 from miniae.nn import Build, Layer, Sequential
 from miniae.nn.layer import Shape, batch_shape
+from miniae.nn.parameter import Parameter
 from miniae.optim import L1, L2
 
 
@@ -58,8 +59,12 @@ class AutoencoderNetwork(Layer):
         code = self.encoder(disturbed)
         terms = {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code)}
         if self.training:
-            terms |= {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
+            terms |= {name: penalty(self.penalised()) for name, penalty in self.penalties.items()}
         return terms
+
+    def penalised(self) -> list[Parameter]:
+        """The parameters whose weights the penalties count."""
+        return self.parameters()
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""
