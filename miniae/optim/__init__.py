@@ -16,8 +16,8 @@ from miniae.optim.penalties import L1, L2
 from miniae.optim.sgd import SGD, Momentum, Nesterov
 
 __all__ = ["L1", "L2", "LBFGS", "OPTIMIZERS", "SGD", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Alternating",
-           "ClipByNorm", "ClipByValue", "ConjugateGradient", "LineSearchOptimizer", "Momentum", "NAdam", "Nesterov", "Optimizer",
-           "RMSProp", "bound_norms", "get_optimizer", "line_search"]
+           "ClipByNorm", "ClipByValue", "ConjugateGradient", "LineSearchOptimizer", "Momentum", "NAdam", "Nesterov",
+           "Optimizer", "RMSProp", "bound_norms", "get_optimizer", "line_search"]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     c.__name__.lower(): c for c in (SGD, Momentum, Nesterov, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, NAdam)

@@ -69,10 +69,11 @@ class Alternating(Optimizer):
         """Go through the phases once; return the sum of their losses, each as it was before its own step."""
         total = None
         try:
-            for self.phase, self._active in self.phases.items():
-                self.begin(self.phase)
-                with self._only(self._active.parameters):
-                    loss = self._active.minimize(evaluate)
+            for phase, optimizer in self.phases.items():
+                self.phase, self._active = phase, optimizer
+                self.begin(phase)
+                with self._only(optimizer.parameters):
+                    loss = optimizer.minimize(evaluate).detach()
                 total = loss if total is None else total + loss
         finally:
             self.phase, self._active = "", self._first
@@ -98,7 +99,7 @@ class Alternating(Optimizer):
                 for name, a in optimizer.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` returned. Raises `ValueError`, changing nothing, when it does not fit."""
+        """Go on from what `state_dict` returned. Raises `ValueError`, changing nothing, when it does not fit."""
         unknown = [name for name in state if name.split(".")[0] not in self.phases]
         if unknown:
             raise ValueError(f"the state has {unknown[0]}, expected only {', '.join(self.phases)}: was it saved by "

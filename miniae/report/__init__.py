@@ -3,9 +3,9 @@
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.rbm_pictures import histograms, monitors
+from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
-    "bce", "bce_floor", "filters", "histograms", "images", "knn_accuracy", "latent", "loss_curves", "monitors", "mse",
-    "psnr",
-    "reconstructions", "squared_error", "squared_errors",
+    "bce", "bce_floor", "classifier_test", "filters", "histograms", "images", "knn_accuracy", "latent", "loss_curves",
+    "mmd", "monitors", "mse", "psnr", "reconstructions", "squared_error", "squared_errors",
 ]

@@ -43,9 +43,9 @@ class Trainer:
     """Minimises a model's loss, minibatch by minibatch.
 
     The optimizer's `minimize` evaluates the loss of a minibatch, once or, in a line search, more often; reports count
-    every term's first value. `clip` is called with the optimizer between backward and the update, to bound the gradient (see
-    `optim.clipping`). Batches are shuffled anew every epoch from `seed`, the last one may be smaller, and the loss of
-    an epoch is the mean over its samples.
+    every term's first value. `clip` is called with the optimizer between backward and the update, to bound the gradient
+    (see `optim.clipping`). Batches are shuffled anew every epoch from `seed`, the last one may be smaller, and the loss
+    of an epoch is the mean over its samples.
 
         trainer = Trainer(model, Adam(model.parameters(), lr=1e-3), callbacks=[ProgressBar()])
         history = trainer.fit(X, epochs=20, validation=X_val)
