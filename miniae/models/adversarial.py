@@ -231,10 +231,9 @@ class AdversarialAutoencoder(MatchedAutoencoder):
 
     # ---------------------------------------------------------------- use
 
-    def _draw_codes(self, n: int, labels: Any, seed: int) -> np.ndarray:
-        if labels is not None and not len(self.classes_):
-            return super()._decode_for(np.empty(0), labels)  # says that there are none
-        return super()._draw_codes(n, None if labels is None else self._numbers(labels, n, "labels"), seed)
+    def _parts(self, n: int, labels: Any) -> np.ndarray | None:
+        known = labels is not None and len(self.classes_)
+        return self._numbers(labels, n, "labels") if known else super()._parts(n, labels)
 
     def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
         return self.inverse_transform(codes)

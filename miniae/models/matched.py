@@ -58,8 +58,14 @@ class MatchedAutoencoder(GenerativeAutoencoder):
     def _draw_codes(self, n: int, labels: Any, seed: int) -> np.ndarray:
         network = self._network()
         place = network.place
-        source = Generator(seed, "sample", place.backend)
-        return place.backend.to_host(network.prior.draw(n, *network.code_shape, source, labels, place.dtype))
+        source, parts = Generator(seed, "sample", place.backend), self._parts(n, labels)
+        return place.backend.to_host(network.prior.draw(n, *network.code_shape, source, parts, place.dtype))
+
+    def _parts(self, n: int, labels: Any) -> np.ndarray | None:
+        """The parts of the prior that these labels stand for, where the model was trained with labels."""
+        if labels is not None:
+            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
+        return None
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
         super()._set_loaded(header)

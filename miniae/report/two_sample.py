@@ -67,7 +67,7 @@ def classifier_test(a: Any, b: Any, *, hidden: tuple[int, ...] = (64, 64), epoch
     rng, half = host_generator(seed, "halves"), len(a) // 2
     a, b = rng.permutation(a), rng.permutation(b)
     y = np.repeat([0, 1], half)
-    judge = Classifier(hidden, head_epochs=0, epochs=epochs, scaling="standard", seed=seed)
+    judge = Classifier(hidden, head_epochs=0, epochs=epochs, lr=5e-3, scaling="standard", seed=seed)
     judge.fit(np.concatenate([a[:half], b[:half]]), y)
     return judge.score(np.concatenate([a[-half:], b[-half:]]), y)
 
