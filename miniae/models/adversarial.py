@@ -126,7 +126,8 @@ class AdversarialAutoencoder(MatchedAutoencoder):
         have as many parts as there are labels.
     discriminator : sizes of the discriminator's hidden layers.
     adversarial_lr : learning rate of the steps of the discriminator and of the encoder against it, by Adam with beta1 =
-        0.5. A schedule of the learning rate changes it in proportion to `lr`.
+        0.5. Much below `lr` the encoder spreads its codes faster than it can be held back, much above it the codes are
+        kept in place at the expense of the reconstruction. A schedule changes it in proportion to `lr`.
 
     All else is as in `Autoencoder`; `optimizer` and `lr` are those of the reconstruction, `l1` and `l2` leave the
     discriminator out.
@@ -143,8 +144,9 @@ class AdversarialAutoencoder(MatchedAutoencoder):
     network_settings = (*MatchedAutoencoder.network_settings, "discriminator")
 
     def __init__(self, hidden: Sequence[int] = (128,), code: int = 8, *, prior: str | Prior = "gaussian",
-                 discriminator: Sequence[int] = (256, 256), adversarial_lr: float = 2e-4, **settings: Any):
-        super().__init__(hidden, code, **settings)
+                 discriminator: Sequence[int] = (256, 256), lr: float = 5e-4, adversarial_lr: float = 5e-4,
+                 **settings: Any):
+        super().__init__(hidden, code, lr=lr, **settings)
         self.prior, self.discriminator, self.adversarial_lr = prior, discriminator, adversarial_lr
 
     # ---------------------------------------------------------------- training

@@ -262,7 +262,7 @@ def test_codes_become_standard_normal(two_clusters):
     """Codes of the same network that nobody opposes are two lumps far from N(0, 1)."""
     x, _ = two_clusters
     z = np.random.default_rng(0).standard_normal((400, 2))
-    settings = {"epochs": 40, "batch_size": 50, "discriminator": [64, 64]}
+    settings = {"epochs": 40, "batch_size": 50, "discriminator": [64, 64], "lr": 1e-3}
     alone, matched = (AdversarialAutoencoder([32], 2, adversarial_lr=rate, **settings).fit(x) for rate in (0.0, 1e-3))
     far, near = (mmd(model.transform(x), z, permutations=1).value for model in (alone, matched))
     assert near < far / 4
@@ -276,7 +276,8 @@ def test_labels_choose_the_part_and_samples_are_of_the_class(two_clusters):
     """Nine of ten labels are unknown, and are found all the same."""
     x, y = two_clusters
     names = np.where(np.arange(400) % 10 < 8, -1, y + 5)  # 5 and 6
-    model = AdversarialAutoencoder([32], 2, prior=GaussianMixture(2), epochs=80, adversarial_lr=1e-3, batch_size=100)
+    model = AdversarialAutoencoder([32], 2, prior=GaussianMixture(2), epochs=80, lr=1e-3, adversarial_lr=1e-3,
+                                   batch_size=100)
     model.fit(x, names)
     assert model.classes_.tolist() == [5, 6]
     codes = model.transform(x)
