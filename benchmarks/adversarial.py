@@ -27,7 +27,7 @@ from miniae.training import LearningRate, ProgressBar
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--images", type=int, default=20000, help="of the training set (default: 20000)")
-parser.add_argument("--epochs", type=int, default=20, help="of every autoencoder (default: 20)")
+parser.add_argument("--epochs", type=int, default=10, help="of every autoencoder (default: 10)")
 args = parser.parse_args()
 CODE, SAMPLES, COMPARED, SHOWN = 8, 10000, 2000, 10
 data = load("mnist")
@@ -43,7 +43,7 @@ def trained(model, title, *labels):
     return model, time.process_time() - began
 
 
-judge = models.Classifier([400], head_epochs=0, epochs=10, dropout=0.2).fit(data.train, data.train_labels)
+judge = models.Classifier([400], head_epochs=0, epochs=4, dropout=0.2).fit(data.train, data.train_labels)
 accuracy = judge.score(data.test, data.test_labels)
 print(f"the judge's test accuracy: {accuracy:.4f}", flush=True)
 
