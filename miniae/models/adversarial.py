@@ -168,7 +168,7 @@ class AdversarialAutoencoder(MatchedAutoencoder):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> AdversarialAutoencoder:
-        """Train for one more epoch, on this data. The first part must have every label, with which it is called."""
+        """Train for one more epoch, on this data. With labels, the first part of the data must have each of them."""
         X = check_samples(X)
         with self._unless_refused():
             if hasattr(self, "network_"):
