@@ -193,6 +193,28 @@ def vae():
                   "ELBO, grey pixels"], rows) + "\n\n" + note + made_by(content)
 
 
+def adversarial():
+    content = load("adversarial")
+    r = content["results"]
+
+    def judged(row):
+        return [f"{row['confidence']:.3f}", f"{100 * row['smallest_class']:.1f} to {100 * row['largest_class']:.1f} %"]
+
+    rows = [["test images", *judged(r["real"]), "", "", ""]]
+    for name, row in r["models"].items():
+        rows.append([name, *judged(row), f"{row['mmd']:.4f} ± {row['mmd_noise']:.4f}", f"{row['told_apart']:.3f}",
+                     f"{row['squared_error']:.2f}"])
+    header = ["784-400-8-400-784", "the judge's confidence in samples", "share of a class", "MMD² of codes and prior",
+              "told apart", "squared error"]
+    mixture = r["mixture"]
+    return table(header, rows) + \
+        f"\n\n{r['images']:,} images of MNIST, {r['epochs']} epochs; the judge is right about " \
+        f"{100 * r['judge_accuracy']:.1f} % of test images. With labels and codes of two numbers, " \
+        f"{100 * mixture['samples_seen_as_asked']:.1f} % of samples are seen as the class that was asked for, and " \
+        f"{100 * mixture['test_codes_nearest_to_their_petal']:.1f} % of test images' codes lie at their own class's " \
+        f"petal.\n{made_by(content)}"
+
+
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
                                   gradients)}
 

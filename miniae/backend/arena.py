@@ -13,22 +13,26 @@ class Arena:
     The n-th request of a step gets the buffer that the n-th request of the step before had. On NumPy that means no
     page faults; on a GPU it means stable addresses, so that a step can be recorded once and replayed.
 
+    A step of several parts that need not be alike, phases of training, rewinds to each by its name: every part has
+    buffers of its own.
+
     A buffer that somebody still holds (a tensor, or a view of it) is never handed out again: the slot gets a fresh
     one instead. So an array that a user kept is never overwritten.
     """
 
     def __init__(self, allocate: Callable[..., Any]):
         self._allocate = allocate
-        self._slots: list[tuple[Any, tuple[int, ...], Any]] = []
-        self._next = 0
+        self._parts: dict[str, list[tuple[Any, tuple[int, ...], Any]]] = {}
         self.allocations = 0
+        self.rewind()
 
     # How many references `sys.getrefcount` counts in `empty` for a buffer that nobody but the arena holds. It depends
     # on the interpreter, so it is measured, below.
     _references_when_free = 0
 
-    def rewind(self) -> None:
-        """Begin the next step at slot 0."""
+    def rewind(self, part: str = "") -> None:
+        """Begin the next step, or that part of it, at its slot 0."""
+        self._slots = self._parts.setdefault(part, [])
         self._next = 0
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -19,6 +19,7 @@ from miniae.functions.arithmetic import add, divide, multiply, negative, power, 
 from miniae.functions.conv import conv2d, conv_transpose2d
 from miniae.functions.dropout import dropout
 from miniae.functions.elementwise import absolute, clip, exp, log, sqrt
+from miniae.functions.kernel import inverse_multiquadratics, mmd, squared_distances
 from miniae.functions.latent import gaussian_code, gaussian_code_kl, gaussian_negative_log_likelihood
 from miniae.functions.linear import dense, matmul
 from miniae.functions.loss import (
@@ -44,8 +45,8 @@ __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate", "conv2d",
     "conv_transpose2d", "cross_entropy", "dense", "divide", "dropout", "elu", "exp", "flatten", "gaussian_code",
     "gaussian_code_kl", "gaussian_kl", "gaussian_negative_log_likelihood", "gelu", "get_activation", "get_loss",
-    "getitem", "huber", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log", "log_softmax", "logsumexp",
-    "matmul", "max", "max_pool2d", "mean", "min", "multiply", "negative", "pad", "power", "relu", "reshape", "selu",
-    "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_error", "subtract", "sum", "tanh", "transpose",
-    "upsample2d",
+    "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log",
+    "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "mean", "min", "mmd", "multiply", "negative", "pad",
+    "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_distances",
+    "squared_error", "subtract", "sum", "tanh", "transpose", "upsample2d",
 ]

@@ -94,7 +94,9 @@ class Concatenate(Function):
 
     def forward(self, *xs):
         self.lengths = [x.shape[self.axis] for x in xs]
-        return self.be.xp.concatenate(xs, axis=self.axis)
+        shape = list(xs[0].shape)
+        shape[self.axis] = sum(self.lengths)
+        return self.be.xp.concatenate(xs, axis=self.axis, out=self.be.empty(tuple(shape), xs[0].dtype))
 
     def backward(self, gy):
         parts, start = [], 0

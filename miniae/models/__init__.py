@@ -1,5 +1,6 @@
 """Autoencoders, deep belief networks, classifiers, and what they are compared with."""
 
+from miniae.models.adversarial import AdversarialAutoencoder, AdversarialNetwork
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
@@ -11,13 +12,15 @@ from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.jacobian import contraction, jacobian_norm
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
+from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, SwissRoll, get_prior
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
 
 __all__ = [
-    "JACOBIANS", "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "VARIANTS", "Autoencoder",
-    "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder",
-    "ContractiveAutoencoder", "DeepBeliefNetwork", "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction",
-    "jacobian_norm", "load", "pretrain", "save",
+    "JACOBIANS", "MODELS", "PCA", "PRETRAINING", "PRIORS", "RECONSTRUCTION_LOSSES", "VARIANTS",
+    "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder", "AutoencoderNetwork", "Classifier",
+    "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder",
+    "DeepBeliefNetwork", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "Prior", "Reconstruction", "Stack",
+    "SwissRoll", "contraction", "get_prior", "jacobian_norm", "load", "pretrain", "save",
 ]

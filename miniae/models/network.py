@@ -9,6 +9,7 @@ from miniae.autodiff import Tensor
 from miniae.models.reconstruction import Reconstruction
 from miniae.nn import Build, Layer, Sequential
 from miniae.nn.layer import Shape, batch_shape
+from miniae.nn.parameter import Parameter
 from miniae.optim import L1, L2
 
 
@@ -78,7 +79,11 @@ class AutoencoderNetwork(Layer):
         """The penalties on the weights; none outside training."""
         if not self.training:
             return {}
-        return {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
+        return {name: penalty(self.penalised()) for name, penalty in self.penalties.items()}
+
+    def penalised(self) -> list[Parameter]:
+        """The parameters whose weights the penalties count."""
+        return self.parameters()
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""

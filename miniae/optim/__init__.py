@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from miniae.optim.adam import Adam, AdamW, NAdam
 from miniae.optim.adaptive import AdaDelta, AdaGrad, RMSProp
+from miniae.optim.alternating import Alternating
 from miniae.optim.clipping import ClipByNorm, ClipByValue
 from miniae.optim.conjugate import ConjugateGradient
 from miniae.optim.descent import LineSearchOptimizer
@@ -14,9 +15,9 @@ from miniae.optim.optimizer import Optimizer
 from miniae.optim.penalties import L1, L2
 from miniae.optim.sgd import SGD, Momentum, Nesterov
 
-__all__ = ["L1", "L2", "LBFGS", "OPTIMIZERS", "SGD", "AdaDelta", "AdaGrad", "Adam", "AdamW", "ClipByNorm",
-           "ClipByValue", "ConjugateGradient", "LineSearchOptimizer", "Momentum", "NAdam", "Nesterov", "Optimizer",
-           "RMSProp", "bound_norms", "get_optimizer", "line_search"]
+__all__ = ["L1", "L2", "LBFGS", "OPTIMIZERS", "SGD", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Alternating",
+           "ClipByNorm", "ClipByValue", "ConjugateGradient", "LineSearchOptimizer", "Momentum", "NAdam", "Nesterov",
+           "Optimizer", "RMSProp", "bound_norms", "get_optimizer", "line_search"]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     c.__name__.lower(): c for c in (SGD, Momentum, Nesterov, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, NAdam)

@@ -28,6 +28,8 @@ class Optimizer:
 
     state: ClassVar[tuple[str, ...]] = ()
     """Names of the buffers the rule keeps from step to step."""
+    phase: str = ""
+    """Which loss of several `minimize` is at; rules of one loss have no need of it."""
 
     def __init__(self, parameters: Iterable[Parameter], lr: float):
         self.pack = ParameterPack(list(parameters))

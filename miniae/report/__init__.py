@@ -4,9 +4,10 @@ from miniae.report.generated import interpolations, manifold, sample_grid, trave
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.rbm_pictures import histograms, monitors
+from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
-    "bce", "bce_floor", "filters", "histograms", "images", "interpolations", "knn_accuracy", "latent", "loss_curves",
-    "manifold", "monitors", "mse", "psnr", "reconstructions", "sample_grid", "squared_error", "squared_errors",
-    "traversal",
+    "bce", "bce_floor", "classifier_test", "filters", "histograms", "images", "interpolations", "knn_accuracy",
+    "latent", "loss_curves", "manifold", "mmd", "monitors", "mse", "psnr", "reconstructions", "sample_grid",
+    "squared_error", "squared_errors", "traversal",
 ]

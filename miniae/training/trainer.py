@@ -43,9 +43,9 @@ class Trainer:
     """Minimises a model's loss, minibatch by minibatch.
 
     The optimizer's `minimize` evaluates the loss of a minibatch, once or, in a line search, more often; reports count
-    the first. `clip` is called with the optimizer between backward and the update, to bound the gradient (see
-    `optim.clipping`). Batches are shuffled anew every epoch from `seed`, the last one may be smaller, and the loss of
-    an epoch is the mean over its samples.
+    every term's first value. `clip` is called with the optimizer between backward and the update, to bound the gradient
+    (see `optim.clipping`). Batches are shuffled anew every epoch from `seed`, the last one may be smaller, and the loss
+    of an epoch is the mean over its samples.
 
         trainer = Trainer(model, Adam(model.parameters(), lr=1e-3), callbacks=[ProgressBar()])
         history = trainer.fit(X, epochs=20, validation=X_val)
@@ -174,11 +174,11 @@ class Trainer:
         self._seen += n
 
     def _step(self, rows: tuple[Any, ...], index: Any, arena: Arena) -> dict[str, Tensor]:
-        """One minibatch for the optimizer to lower the loss of; return the terms at the first evaluation."""
-        evaluations: list[dict[str, Tensor]] = []
+        """One minibatch for the optimizer to lower the loss of; return every term as it was first evaluated."""
+        first: dict[str, Tensor] = {}
 
         def evaluate() -> Tensor:
-            arena.rewind()
+            arena.rewind(self.optimizer.phase)
             self.optimizer.zero_grad()
             terms = self._forward(rows, index)
             loss, *others = terms.values()
@@ -187,12 +187,12 @@ class Trainer:
             loss.backward()
             if self.clip is not None:
                 self.clip(self.optimizer)
-            if not evaluations:
-                evaluations.append(terms)
+            for name, term in terms.items():
+                first.setdefault(name, term)
             return loss
 
         self.optimizer.minimize(evaluate)
-        return evaluations[0]
+        return first
 
     def _forward(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
         batch = [Tensor._wrap(self.backend.gather(r, index), self.backend) for r in rows]

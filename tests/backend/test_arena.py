@@ -110,3 +110,13 @@ def test_kernels_allocate_through_the_arena_only(backend, arena):
     before = arena.allocations
     run()
     assert arena.allocations == before > 0
+
+
+def test_parts_of_a_step_have_buffers_of_their_own(backend):
+    """Parts that need other shapes don't take each other's slots."""
+    with backend.arena() as arena:
+        for _ in range(3):
+            for part, shape in (("one", (2, 3)), ("two", (4,)), ("", (5,))):
+                arena.rewind(part)
+                backend.empty(shape, "float32")
+    assert arena.allocations == 3

@@ -1,0 +1,265 @@
+"""Adversarial autoencoders: a second network that tries to tell codes from draws of the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from miniae import functions as F
+from miniae.autodiff import Tensor
+from miniae.models.classifier import check_labels
+from miniae.models.estimator import check_sizes
+from miniae.models.matched import MatchedAutoencoder, MatchedNetwork
+from miniae.models.priors import Prior
+from miniae.nn import Dense, Layer, Sequential
+from miniae.nn.layer import Shape
+from miniae.nn.parameter import Parameter
+from miniae.optim import Adam, Alternating
+from miniae.training import Callback, Trainer, check_number, check_samples
+
+__all__ = ["AdversarialAutoencoder", "AdversarialNetwork"]
+
+# Adam's usual 0.9 lets two networks that chase each other overshoot. Radford, Metz and Chintala, ICLR 2016, section 4.
+_BETA1 = 0.5
+
+UNLABELLED = -1
+"""The label of a sample whose class is not known, as scikit-learn has it."""
+
+
+class AdversarialNetwork(MatchedNetwork):
+    """An autoencoder and a discriminator D, whose output is the logit of "this is a draw from the prior, not a code":
+
+        reconstruction   L(x, decoder(encoder(x)))                          lowered by encoder and decoder
+        discriminator    1/2 mean softplus(-D(z)) + 1/2 mean softplus(D(c))   by D, for draws z and codes c = encoder(x)
+        encoder          mean softplus(-D(c))                               by the encoder
+
+    The last two are the cross-entropies of D's answers with the right ones and, for the encoder, with the wrong ones it
+    wants to hear. Both are log 2 = 0.69 when D can't tell. `phase` is the one of these losses that is wanted; None
+    means all. With `classes` D is also told the label of a code, and whether it has one: a row with a 1 in one of
+    classes + 1 places; and the draws it is compared with come from the prior's part of that label.
+
+    Makhzani et al., "Adversarial autoencoders", 2015, sections 2 and 2.3.
+    """
+
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, discriminator: Sequence[int] = (256, 256),
+                 classes: int = 0, **kwargs: Any):
+        super().__init__(encoder, decoder, *args, **kwargs)
+        self.classes, self._sizes = classes, list(discriminator)
+        self.discriminator = Sequential([*[Dense(int(units), "relu") for units in discriminator], Dense(1)])
+        self.phase: str | None = None
+
+    def make(self, input_shape: Shape) -> None:
+        super().make(input_shape)
+        if self.classes and self.classes != self.prior.parts:
+            raise ValueError(f"y has {self.classes} different labels, the {self.prior.name} prior {self.prior.parts} "
+                             "parts for them: choose a prior with a part for each label, GaussianMixture("
+                             f"{self.classes}) say, or leave y out")
+        told = self.classes + 1 if self.classes else 0
+        self.discriminator.build((self.code_shape[0] + told,), self.place.child("discriminator"))
+        self._one_hot = self.place.backend.asarray([[*range(self.classes), UNLABELLED]], "int64")
+
+    def begin(self, phase: str | None) -> None:
+        """From now on only the loss of this phase is wanted."""
+        self.phase = phase
+
+    def loss_terms(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """The losses of the phase, or of all. `labels` (N,) are integers from 0, or -1 where a label is not known."""
+        terms = super().loss_terms(x) if self.phase in (None, "reconstruction") else {}
+        if self.phase == "reconstruction":
+            return terms
+        code, labels = self.encoder(x), self._labels(labels, len(x))
+        told = self._told(labels, code)
+        if self.phase in (None, "discriminator"):
+            drawn = self.discriminate(self.draw(len(x), labels), told)
+            found = self.discriminate(code.detach(), told)
+            terms["discriminator"] = (F.softplus(-drawn) + F.softplus(found)).mean() * 0.5
+        if self.phase in (None, "encoder"):
+            terms["encoder"] = F.softplus(-self.discriminate(code, told)).mean()
+        return terms
+
+    def discriminate(self, z: Tensor, told: Tensor | None = None) -> Tensor:
+        """The logit of z (N, code) being drawn from the prior, rather than a code, given what is known of its label."""
+        return self.discriminator(z if told is None else F.concatenate([z, told], 1))
+
+    def _labels(self, labels: Tensor | None, n: int) -> Any:
+        """The labels as an array of the device; None where this network knows no classes."""
+        if not self.classes or labels is not None:
+            return labels if labels is None else labels._data
+        unknown = self.place.backend.empty((n,), "int64")
+        self.place.backend.fill(unknown, UNLABELLED)
+        return unknown
+
+    def _told(self, labels: Any, code: Tensor) -> Tensor | None:
+        """The labels as rows with a single 1, the last place meaning that there is no label: (N, classes + 1)."""
+        if labels is None:
+            return None
+        rows = code.backend.empty((len(labels), self.classes + 1), code.dtype)
+        code.backend.xp.equal(labels.reshape(-1, 1), self._one_hot, out=rows)
+        return Tensor._wrap(rows, code.backend)
+
+    def penalised(self) -> list[Parameter]:
+        return [p for name, p in self.named_parameters() if not name.startswith("discriminator.")]
+
+    def children(self) -> dict[str, Layer]:
+        return {**super().children(), "discriminator": self.discriminator}
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "discriminator": self._sizes, "classes": self.classes}
+
+
+class AdversarialAutoencoder(MatchedAutoencoder):
+    """An autoencoder whose codes a discriminator can't tell from draws of a prior.
+
+    Every minibatch has three steps: encoder and decoder lower the reconstruction's loss; the discriminator learns to
+    tell draws of the prior from codes; the encoder learns to be mistaken for the prior. See `AdversarialNetwork` for
+    the losses, which the history shows apart: `discriminator` and `encoder` are near log 2 = 0.69 where the codes are
+    as they should be.
+
+    With labels, the codes of each class go to one part of the prior, and `sample` makes new samples of a class. A label
+    of -1 means that it is not known; the code of such a sample may go anywhere within the prior.
+
+    Parameters
+    ----------
+    prior : "gaussian", "mixture" (of ten Gaussians on a ring), "swiss_roll", or a `models.Prior`. With labels, it must
+        have as many parts as there are labels.
+    discriminator : sizes of the discriminator's hidden layers.
+    adversarial_lr : learning rate of the steps of the discriminator and of the encoder against it, by Adam with beta1 =
+        0.5. Much below `lr` the encoder spreads its codes faster than it can be held back, much above it the codes are
+        kept in place at the expense of the reconstruction. A schedule changes it in proportion to `lr`.
+
+    All else is as in `Autoencoder`; `optimizer` and `lr` are those of the reconstruction, `l1` and `l2` leave the
+    discriminator out.
+
+    Makhzani, Shlens, Jaitly, Goodfellow and Frey, "Adversarial autoencoders", 2015.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).random((100, 8), dtype=np.float32)
+    >>> AdversarialAutoencoder([6], 2, epochs=3).fit(X).sample(5).shape
+    (5, 8)
+    """
+
+    network_class = AdversarialNetwork
+    network_settings = (*MatchedAutoencoder.network_settings, "discriminator")
+
+    def __init__(self, hidden: Sequence[int] = (128,), code: int = 8, *, prior: str | Prior = "gaussian",
+                 discriminator: Sequence[int] = (256, 256), lr: float = 5e-4, adversarial_lr: float = 5e-4,
+                 **settings: Any):
+        super().__init__(hidden, code, lr=lr, **settings)
+        self.prior, self.discriminator, self.adversarial_lr = prior, discriminator, adversarial_lr
+
+    # ---------------------------------------------------------------- training
+
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None,
+            callbacks: Sequence[Callback] = ()) -> AdversarialAutoencoder:
+        """Train from the start, as `Autoencoder.fit` does; with labels where y (N,) is given, -1 for an unknown one.
+
+        `validation` is data of the same kind as X; with y, a pair (X, y).
+        """
+        X = check_samples(X)
+        classes = np.empty(0, int) if y is None else known_labels(check_labels(y, len(X)))
+        with self._unless_refused():
+            scaled = self._prepare(X, len(classes))
+            self.classes_ = classes
+            held_out = None if validation is None else self._held_out(validation)
+            self._ready()
+            self._train(self._rows(scaled, y), self.epochs, held_out, self._watches(held_out) + list(callbacks))
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> AdversarialAutoencoder:
+        """Train for one more epoch, on this data. With labels, the first part of the data must have each of them."""
+        X = check_samples(X)
+        with self._unless_refused():
+            if hasattr(self, "network_"):
+                scaled = self._scaled(X)
+            else:
+                classes = np.empty(0, int) if y is None else known_labels(check_labels(y, len(X)))
+                scaled = self._prepare(X, len(classes))
+                self.classes_ = classes
+            rows = self._rows(scaled, y)
+            self._ready()
+            self._train(rows, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
+        return self
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_sizes("discriminator", self.discriminator)
+        check_number("adversarial_lr", self.adversarial_lr)
+
+    def _make_network(self, input_shape: Shape, classes: int = 0) -> AdversarialNetwork:
+        network = super()._make_network(input_shape)
+        network.classes = classes
+        return network
+
+    def _make_trainer(self, parameters: list[Parameter]) -> Trainer:
+        network = self.network_
+        trainer = super()._make_trainer(network.penalised())
+        learning = {"discriminator": network.discriminator, "encoder": network.encoder}
+        adversaries = {phase: Adam(part.parameters(), lr=self.adversarial_lr, beta1=_BETA1)
+                       for phase, part in learning.items()}
+        trainer.optimizer = Alternating({"reconstruction": trainer.optimizer, **adversaries}, network.begin)
+        return trainer
+
+    def _rows(self, scaled: np.ndarray, y: Any, name: str = "y") -> Any:
+        """What the trainer takes: the samples alone, or with their label numbers."""
+        if not len(self.classes_):
+            if y is not None:
+                raise ValueError(f"{name} was given, but this model was trained without labels: leave it out")
+            return scaled
+        return scaled, self._numbers(y, len(scaled), name)
+
+    def _held_out(self, validation: Any) -> Any:
+        if not len(self.classes_):
+            return self._scaled(validation, name="validation")
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise ValueError(f"validation is a pair (X, y) where y is given, got {type(validation).__name__}")
+        return self._rows(self._scaled(validation[0], name="validation"), validation[1], "validation")
+
+    def _numbers(self, labels: Any, n: int, name: str) -> np.ndarray:
+        """Labels as the numbers of the prior's parts, -1 for unknown ones; None means that all are unknown."""
+        if labels is None:
+            return np.full(n, UNLABELLED)
+        labels = check_labels(labels, n, name)
+        if (labels.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
+            raise TypeError(f"{name} holds labels like {labels[0].item()!r}, this model was trained on labels like "
+                            f"{self.classes_[0].item()!r}: give labels of the same type")
+        known = is_known(labels)
+        unheard_of = np.setdiff1d(labels[known], self.classes_)
+        if len(unheard_of):
+            raise ValueError(f"{name} holds the label {unheard_of[0].item()!r}, expected one of "
+                             f"{', '.join(map(repr, self.classes_.tolist()))}, or -1 for an unknown one")
+        return np.where(known, np.searchsorted(self.classes_, labels), UNLABELLED)
+
+    # ---------------------------------------------------------------- use
+
+    def _parts(self, n: int, labels: Any) -> np.ndarray | None:
+        known = labels is not None and len(self.classes_)
+        return self._numbers(labels, n, "labels") if known else super()._parts(n, labels)
+
+    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
+        return self.inverse_transform(codes)
+
+    # ---------------------------------------------------------------- files
+
+    def _header(self) -> dict[str, Any]:
+        return {"classes": {"dtype": self.classes_.dtype.str, "labels": self.classes_.tolist()}}
+
+    def _set_loaded(self, header: dict[str, Any]) -> None:
+        super()._set_loaded(header)
+        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
+        if len(self.classes_) != self.network_.classes:
+            raise ValueError(f"{len(self.classes_)} labels for a network that knows {self.network_.classes}")
+
+
+def is_known(labels: np.ndarray) -> np.ndarray:
+    """Where labels are not -1. Strings always are."""
+    return np.ones(len(labels), bool) if labels.dtype.kind == "U" else labels != UNLABELLED
+
+
+def known_labels(labels: np.ndarray) -> np.ndarray:
+    """The labels there are, sorted, without -1. Raises `ValueError` when there is none."""
+    known = np.unique(labels[is_known(labels)])
+    if not len(known):
+        raise ValueError("y holds only -1, which means that a label is not known: give some labels, or leave y out")
+    return known
