@@ -55,7 +55,7 @@ class AutoencoderNetwork(Layer):
         disturbed = x
         for layer in self.corruption:
             disturbed = layer(disturbed)
-        code = self.encoder(disturbed)
+        code = self.encode(disturbed)
         terms = {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code)}
         if self.training:
             terms |= {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
