@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
@@ -20,7 +21,7 @@ class TopK(Function):
 
     def forward(self, x):
         xp = self.be.xp
-        rows = x.reshape(len(x), -1)
+        rows = x.reshape(len(x), math.prod(x.shape[1:]))
         place = rows.shape[1] - self.k
         smallest = xp.partition(rows, place, axis=1)[:, place:place + 1]  # the k-th largest
         larger, equal = rows > smallest, rows == smallest
@@ -41,7 +42,7 @@ class TopK(Function):
 def top_k(x: Any, k: int) -> Tensor:
     """The k largest elements of each sample of x (N, ...) where they stand, and 0 elsewhere."""
     x = as_tensor(x)
-    size = x.size // max(len(x), 1) if len(x) else k
+    size = math.prod(x.shape[1:])
     if not 1 <= k <= size:
         raise ValueError(f"k must be between 1 and the {size} elements of a sample, got {k}")
     return TopK(int(k))(x)

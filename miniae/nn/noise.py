@@ -108,7 +108,7 @@ class SaltAndPepper(Layer):
         grain = be.less(drawn, self.rate / 2, out=drawn)  # 1 for salt
         be.multiply(grain, self.high - self.low, out=grain)
         be.add(grain, self.low, out=grain)
-        be.multiply(grain, 1.0 - keep, out=grain)
+        be.multiply(grain, be.subtract(1.0, keep), out=grain)
         kept = Tensor._wrap(keep, be)
         return x * kept + Tensor._wrap(grain, be), kept
 
