@@ -86,7 +86,7 @@ def test_emphasis_on_corrupted_elements_alone_moves_the_error_there(blobs):
 @pytest.mark.parametrize("noise, level", [("gaussian", 0.2), ("masking", 0.3), ("salt_and_pepper", 0.2)])
 def test_noise_goes(noise, level, blobs, backend):
     """Of new data, by more than 2 decibels; the autoencoder that never saw noise does worse."""
-    settings = {"lr": 5e-3, "batch_size": 30, "epochs": 60, "backend": backend}
+    settings = {"lr": 5e-3, "batch_size": 50, "epochs": 50, "backend": backend}
     model = DenoisingAutoencoder([32], 6, noise=noise, level=level, **settings).fit(blobs[:100])
     clean = blobs[100:]
     noisy = model.corrupt(clean, seed=5)

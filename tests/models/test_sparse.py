@@ -51,7 +51,7 @@ def test_the_gradient_of_the_whole_loss(make, blobs, backend):
 
 
 def test_a_price_makes_zeros(blobs, backend):
-    active = [active_fraction(L1SparseAutoencoder(code=16, strength=strength, lr=1e-2, batch_size=30, epochs=40,
+    active = [active_fraction(L1SparseAutoencoder(code=16, strength=strength, lr=1e-2, batch_size=50, epochs=20,
                                                   backend=backend).fit(blobs).transform(blobs))
               for strength in (0.0, 0.1, 0.5)]
     assert active[0] > active[1] > active[2] > 0
