@@ -20,11 +20,6 @@ def error(a, b):
     return float(np.square(a - b).sum(axis=1).mean())
 
 
-def convolutional():
-    return {"encoder": Sequential([nn.Conv2D(4, 3, 2, padding="same", activation="relu")]),
-            "decoder": Sequential([nn.ConvTranspose2D(1, 3, 2, padding="same")])}
-
-
 @pytest.mark.parametrize("noise", LAYERS)
 def test_it_is_the_autoencoder_of_that_corruption(noise, backend):
     """The named noise is the layer of that name, drawn from a stream of its own."""
