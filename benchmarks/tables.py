@@ -215,6 +215,37 @@ def adversarial():
         f"petal.\n{made_by(content)}"
 
 
+def denoising():
+    content = load("denoising")
+    r = content["results"]
+    names = {"gaussian_0.3": "Gaussian, 0.3", "gaussian_0.5": "Gaussian, 0.5", "masking_0.5": "half of the pixels at 0"}
+    methods = ("noisy", "median", "wiener", "dense", "convolutional")
+    rows = [[data, name, *[f"{r[f'{key}_{noise}_{m}']:.1f} / {r[f'{key}_{noise}_{m}_ssim']:.2f}" for m in methods]]
+            for key, data in (("mnist", "MNIST"), ("fashion-mnist", "Fashion-MNIST")) for noise, name in names.items()]
+    note = (f"Test images, noise not clipped. Autoencoders trained on {r['images']:,} images, dense ones "
+            f"(784-1000-784) for {r['dense_epochs']} epochs and convolutional ones (two strides, code 32x7x7) for "
+            f"{r['conv_epochs']}; the filters' windows chosen on held-out training images.\n")
+    return table(["PSNR in dB / SSIM", "noise", "noisy", "median filter", "Wiener filter", "dense", "convolutional"],
+                 rows) + "\n\n" + note + made_by(content)
+
+
+def sparse():
+    content = load("sparse")
+    r = content["results"]
+    names = {"plain": "plain, sigmoid units", "kl_0.05": "KL sparsity, target 0.05",
+             "kl_0.1": "KL sparsity, target 0.1", "kl_0.2": "KL sparsity, target 0.2",
+             "l1_0.1": "L1 on activities, 0.1", "l1_0.3": "L1 on activities, 0.3",
+             "k_10": "k-sparse, k = 10", "k_25": "k-sparse, k = 25"}
+    rows = [[name, f"{r[f'{key}_mean_activity']:.3f}", f"{100 * r[f'{key}_active']:.1f} %",
+             f"{r[f'{key}_lifetime_sparsity']:.2f}", f"{r[f'{key}_population_sparsity']:.2f}", r[f"{key}_dead"],
+             f"{r[f'{key}_squared_error']:.2f}"] for key, name in names.items()]
+    note = (f"784-{r['units']}-784, {r['images']:,} training images, {r['epochs']} epochs; all measured on test "
+            "images. A sigmoid unit counts as active above 0.1, others above 0; sparsity is that of Treves and Rolls, "
+            "from 0 to 1.\n")
+    return table(["MNIST", "mean activity", "active units", "lifetime sparsity", "population sparsity", "dead units",
+                  "squared error"], rows) + "\n\n" + note + made_by(content)
+
+
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
                                   gradients)}
 

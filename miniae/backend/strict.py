@@ -26,9 +26,9 @@ isnan less less_equal log log1p logical_and logical_not logical_or maximum minim
 rint sign sin sinh sqrt square subtract tanh true_divide""".split()
 
 _FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot
-einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad prod
-repeat reshape roll sort squeeze stack std sum swapaxes take take_along_axis tensordot tile transpose var where zeros
-zeros_like""".split()
+einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad
+partition prod repeat reshape roll sort squeeze stack std sum swapaxes take take_along_axis tensordot tile transpose
+var where zeros zeros_like""".split()
 
 _CONSTANTS = "float16 float32 float64 int8 int32 int64 uint8 uint32 uint64 bool_ newaxis inf nan pi".split()
 

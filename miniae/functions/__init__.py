@@ -33,12 +33,15 @@ from miniae.functions.loss import (
     huber,
     kl_sparsity,
     squared_error,
+    weighted_binary_cross_entropy_with_logits,
+    weighted_squared_error,
 )
 from miniae.functions.normalization import batch_norm, layer_norm
 from miniae.functions.pooling import avg_pool2d, max_pool2d, upsample2d
 from miniae.functions.reduction import max, mean, min, sum
 from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, transpose
 from miniae.functions.softmax import log_softmax, logsumexp, softmax
+from miniae.functions.top_k import top_k
 
 __all__ = [
     "ACTIVATIONS", "LOSSES", "absolute", "absolute_error", "activation", "add", "avg_pool2d", "batch_norm",
@@ -48,5 +51,6 @@ __all__ = [
     "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log",
     "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "mean", "min", "mmd", "multiply", "negative", "pad",
     "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_distances",
-    "squared_error", "subtract", "sum", "tanh", "transpose", "upsample2d",
+    "squared_error", "subtract", "sum", "tanh", "top_k", "transpose", "upsample2d",
+    "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]

@@ -107,6 +107,8 @@ def _reductions() -> list[Example]:
         Example("mean", lambda x: F.mean(x, 1), _normal((3, 4))),
         Example("max", lambda x: F.max(x, 1), _apart(3, 4)),
         Example("min", F.min, _apart(3, 4)),
+        Example("top_k", lambda x: F.top_k(x, 2), _apart(3, 4)),
+        Example("top_k: images", lambda x: F.top_k(x, 7), _apart(2, 2, 3, 2)),
         Example("logsumexp", F.logsumexp, _normal((3, 4))),
         Example("softmax", F.softmax, _normal((3, 4))),
         Example("log_softmax", F.log_softmax, _normal((3, 4))),
@@ -163,6 +165,7 @@ def _normalisation() -> list[Example]:
 def _losses() -> list[Example]:
     rng = host_generator(0, "targets")
     targets, rows = rng.random((3, 4)), rng.dirichlet(np.ones(4), 3)
+    weights = np.arange(12.0).reshape(3, 4) / 5
     away = _normal((3, 4))
     return [
         Example("squared_error", lambda y: F.squared_error(y, targets), away),
@@ -170,6 +173,9 @@ def _losses() -> list[Example]:
         Example("huber", lambda y: F.huber(y, np.zeros((3, 4)), 0.4), _apart(3, 4)),
         Example("binary_cross_entropy", lambda p: F.binary_cross_entropy(p, targets), _between(0.1, 0.9, (3, 4))),
         Example("binary_cross_entropy_with_logits", lambda z: F.binary_cross_entropy_with_logits(z, targets), away),
+        Example("weighted_squared_error", lambda y: F.weighted_squared_error(y, targets, weights), away),
+        Example("weighted_binary_cross_entropy_with_logits",
+                lambda z: F.weighted_binary_cross_entropy_with_logits(z, targets, weights), away),
         Example("cross_entropy", lambda z: F.cross_entropy(z, rows), away),
         Example("gaussian_kl", F.gaussian_kl, _normal((3, 4), (3, 4))),
         Example("gaussian_code", F.gaussian_code, _normal((3, 8), (3, 4))),

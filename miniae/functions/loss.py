@@ -16,6 +16,7 @@ from miniae.functions.softmax import softmax
 __all__ = [
     "LOSSES", "absolute_error", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
     "gaussian_kl", "get_loss", "huber", "kl_sparsity", "squared_error",
+    "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]
 
 # Probabilities are held this far from 0 and 1 before their logarithm is taken.
@@ -125,6 +126,56 @@ class BinaryCrossEntropyWithLogits(Function):
         return (tz * (sigmoid(z) - t)).sum() * (1.0 / max(len(z), 1))
 
 
+class WeightedSquaredError(Function):
+    """L = 1/N sum w (y - t)^2.   dL/dy = 2/N w (y - t).
+
+    Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010, section 3.4, with w = alpha at corrupted elements
+    and beta at the others.
+    """
+
+    def forward(self, y, t, w):
+        be, n = self.be, max(len(y), 1)
+        difference = be.subtract(y, t)
+        grad = be.multiply(w, difference)
+        loss = be.sum(be.multiply(grad, difference, out=difference))
+        self.save(be.multiply(grad, 2.0 / n, out=grad))
+        return be.multiply(loss, 1.0 / n)
+
+    def backward(self, gy):
+        (grad,) = self.saved
+        return self.be.multiply(grad, gy), None, None
+
+    def jvp(self, loss, ty, tt, tw):
+        y, t, w = self.inputs
+        return (ty * w * (y - t)).sum() * (2.0 / max(len(y), 1))
+
+
+class WeightedBinaryCrossEntropyWithLogits(Function):
+    """L = 1/N sum w (softplus(z) - t z).   dL/dz = 1/N w (sigmoid(z) - t).
+
+    Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010, section 3.4, with w = alpha at corrupted elements
+    and beta at the others.
+    """
+
+    def forward(self, z, t, w):
+        be, n = self.be, max(len(z), 1)
+        terms = be.softplus(z)
+        be.subtract(terms, be.multiply(z, t), out=terms)
+        loss = be.sum(be.multiply(terms, w, out=terms))
+        grad = be.subtract(be.sigmoid(z), t)
+        be.multiply(grad, w, out=grad)
+        self.save(be.multiply(grad, 1.0 / n, out=grad))
+        return be.multiply(loss, 1.0 / n)
+
+    def backward(self, gy):
+        (grad,) = self.saved
+        return self.be.multiply(grad, gy), None, None
+
+    def jvp(self, loss, tz, tt, tw):
+        z, t, w = self.inputs
+        return (tz * w * (sigmoid(z) - t)).sum() * (1.0 / max(len(z), 1))
+
+
 class CrossEntropy(Function):
     """L = -1/N sum t_k log y_k, y = softmax(z) over the last axis.   dL/dz = 1/N (y sum_k t_k - t)."""
 
@@ -229,6 +280,18 @@ def binary_cross_entropy(p: Any, target: Any) -> Tensor:
 def binary_cross_entropy_with_logits(z: Any, target: Any) -> Tensor:
     """The cross-entropy of targets in [0, 1] and the probabilities sigmoid(z), in nats. Both (N, ...)."""
     return BinaryCrossEntropyWithLogits()(*_same_shape(z, target))
+
+
+def weighted_squared_error(y: Any, target: Any, weights: Any) -> Tensor:
+    """The squared error with a weight for each element, which is not differentiated. All (N, ...)."""
+    y, target = _same_shape(y, target)
+    return WeightedSquaredError()(y, target, _same_shape(y, weights)[1])
+
+
+def weighted_binary_cross_entropy_with_logits(z: Any, target: Any, weights: Any) -> Tensor:
+    """`binary_cross_entropy_with_logits` with a weight for each element, which is not differentiated. All (N, ...)."""
+    z, target = _same_shape(z, target)
+    return WeightedBinaryCrossEntropyWithLogits()(z, target, _same_shape(z, weights)[1])
 
 
 def cross_entropy(z: Any, target: Any) -> Tensor:

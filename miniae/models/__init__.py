@@ -1,4 +1,4 @@
-"""Autoencoders, deep belief networks, classifiers, and what they are compared with."""
+"""Autoencoders of every kind, deep belief networks, classifiers, and what they are compared with."""
 
 from miniae.models.adversarial import AdversarialAutoencoder, AdversarialNetwork
 from miniae.models.autoencoder import Autoencoder
@@ -6,6 +6,7 @@ from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
 from miniae.models.dbn import DeepBeliefNetwork
+from miniae.models.denoising import NOISES, DenoisingAutoencoder
 from miniae.models.estimator import MODELS
 from miniae.models.files import load, save
 from miniae.models.generative import GenerativeAutoencoder
@@ -14,13 +15,18 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, SwissRoll, get_prior
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
+from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
+from miniae.models.variational import PosteriorCollapse, VariationalAutoencoder, VariationalNetwork
+from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork, kernel_scales
 
 __all__ = [
-    "JACOBIANS", "MODELS", "PCA", "PRETRAINING", "PRIORS", "RECONSTRUCTION_LOSSES", "VARIANTS",
+    "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS", "RECONSTRUCTION_LOSSES", "VARIANTS",
     "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder", "AutoencoderNetwork", "Classifier",
     "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder",
-    "DeepBeliefNetwork", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "Prior", "Reconstruction", "Stack",
-    "SwissRoll", "contraction", "get_prior", "jacobian_norm", "load", "pretrain", "save",
+    "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder",
+    "KSparseAutoencoder", "L1SparseAutoencoder", "PosteriorCollapse", "Prior", "Reconstruction", "SparseAutoencoder",
+    "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork", "WassersteinAutoencoder",
+    "WassersteinNetwork", "contraction", "get_prior", "jacobian_norm", "kernel_scales", "load", "pretrain", "save",
 ]

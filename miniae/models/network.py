@@ -65,7 +65,7 @@ class AutoencoderNetwork(Layer):
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         """What training minimises the sum of: the reconstruction loss, and the penalties (in training only)."""
-        code = self.encoder(self.corrupted(x))
+        code = self.encode(self.corrupted(x))
         return {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code),
                 **self.penalty_terms()}
 

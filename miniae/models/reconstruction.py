@@ -40,6 +40,15 @@ class Reconstruction:
         """The loss of the reconstruction from z: one number."""
         return self._loss(z if self._from_logits else self._activate(z), target)
 
+    def weighted_loss(self, z: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        """The loss with a weight for each element: for mse, and for bce with its sigmoid."""
+        if self._from_logits:
+            return F.weighted_binary_cross_entropy_with_logits(z, target, weights)
+        if self.name != "mse":
+            raise ValueError(f"a weighted loss is mse, or bce with a sigmoid output; got {self.name} with a "
+                             f"{self.activation} output")
+        return F.weighted_squared_error(self._activate(z), target, weights)
+
     @property
     def unit_interval(self) -> bool:
         """Whether targets must lie in [0, 1]: the output can't leave it, or the loss is not defined outside."""

@@ -69,11 +69,14 @@ class Masking(Layer):
         self._random = self.generator("mask")
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.rate:
-            return x
+        return self.disturb(x)[0] if self.training and self.rate else x
+
+    def disturb(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x disturbed as in training, and 1 for each element that was left as it is, 0 for those that were chosen."""
         keep = self._random.uniform(x.shape, x.dtype)
         x.backend.elementwise(x.backend.xp.greater_equal, keep, self.rate, out=keep)
-        return x * Tensor._wrap(keep, x.backend)
+        kept = Tensor._wrap(keep, x.backend)
+        return x * kept, kept
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate}
@@ -95,16 +98,19 @@ class SaltAndPepper(Layer):
         self._random = self.generator("grains")
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.rate:
-            return x
+        return self.disturb(x)[0] if self.training and self.rate else x
+
+    def disturb(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x disturbed as in training, and 1 for each element that was left as it is, 0 for those that were chosen."""
         be = x.backend
         drawn = self._random.uniform(x.shape, x.dtype)
         keep = be.elementwise(be.xp.greater_equal, drawn, self.rate, out=be.empty_like(drawn))
         grain = be.less(drawn, self.rate / 2, out=drawn)  # 1 for salt
         be.multiply(grain, self.high - self.low, out=grain)
         be.add(grain, self.low, out=grain)
-        be.multiply(grain, 1.0 - keep, out=grain)
-        return x * Tensor._wrap(keep, be) + Tensor._wrap(grain, be)
+        be.multiply(grain, be.subtract(1.0, keep), out=grain)
+        kept = Tensor._wrap(keep, be)
+        return x * kept + Tensor._wrap(grain, be), kept
 
     def config(self) -> dict[str, Any]:
         return {"rate": self.rate, "low": self.low, "high": self.high}

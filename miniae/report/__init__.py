@@ -1,13 +1,21 @@
 """How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
 
 from miniae.report.generated import interpolations, manifold, sample_grid, traversal
-from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors
+from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors, ssim
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.rbm_pictures import histograms, monitors
+from miniae.report.sparsity import (
+    active_fraction,
+    dead_units,
+    lifetime_sparsity,
+    mean_activity,
+    population_sparsity,
+)
 from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
-    "bce", "bce_floor", "classifier_test", "filters", "histograms", "images", "interpolations", "knn_accuracy",
-    "latent", "loss_curves", "manifold", "mmd", "monitors", "mse", "psnr", "reconstructions", "sample_grid",
-    "squared_error", "squared_errors", "traversal",
+    "active_fraction", "bce", "bce_floor", "classifier_test", "dead_units", "filters", "histograms", "images",
+    "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold", "mean_activity", "mmd",
+    "monitors", "mse", "population_sparsity", "psnr", "reconstructions", "sample_grid", "squared_error",
+    "squared_errors", "ssim", "traversal",
 ]

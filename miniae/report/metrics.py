@@ -6,20 +6,24 @@ x is always the data and y (or p) its reconstruction, both (N, ...) of the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from miniae.training.estimator import check_count, check_samples
 
-__all__ = ["bce", "bce_floor", "knn_accuracy", "mse", "psnr", "squared_error", "squared_errors"]
+__all__ = ["bce", "bce_floor", "knn_accuracy", "mse", "psnr", "squared_error", "squared_errors", "ssim"]
 
 # How many values are held in float64 at once.
 _CHUNK = 1 << 21
 
 # No logarithm is taken of less, so that an output that rounding made 0 or 1 costs much and not infinitely much.
 _SMALLEST = 1e-7
+
+# The Gaussian window of `ssim` along one axis.
+_WINDOW = np.exp(-0.5 * np.square(np.arange(-5, 6) / 1.5))
+_WINDOW /= _WINDOW.sum()
 
 
 def squared_errors(x: Any, y: Any) -> np.ndarray:
@@ -47,10 +51,41 @@ def psnr(x: Any, y: Any, peak: float = 1.0) -> float:
     `peak` is the largest value the data can take: 1 for images in [0, 1], 255 for bytes. Infinite for a perfect
     reconstruction. Raises `ValueError` for a peak that is not above 0.
     """
-    if not peak > 0:
-        raise ValueError(f"peak is {peak}, expected the largest value of the data, above 0: 1 for images in [0, 1]")
+    _check_peak(peak)
     error = mse(x, y)
     return math.inf if error == 0 else 10.0 * math.log10(peak * peak / error)
+
+
+def ssim(x: Any, y: Any, image_shape: Sequence[int] | None = None, peak: float = 1.0) -> float:
+    """The structural similarity of images, the mean over places, channels and samples: 1 where they are the same.
+
+        (2 m_x m_y + c_1) (2 s_xy + c_2) / ((m_x^2 + m_y^2 + c_1) (s_x^2 + s_y^2 + c_2)),
+
+    c_1 = (0.01 peak)^2, c_2 = (0.03 peak)^2, with the means m, variances s^2 and covariance s_xy in a Gaussian window
+    of 11 x 11 pixels and standard deviation 1.5 around each place where it fits in. x and y are (N, height, width) or
+    (N, channels, height, width), or flat with `image_shape`. Wang et al., "Image quality assessment: from error
+    visibility to structural similarity", IEEE Transactions on Image Processing 13, 2004, section III-C. Raises
+    `ValueError` for images smaller than the window.
+    """
+    x, y = check_samples(x, name="the data"), check_samples(y, np.shape(x)[1:], name="the reconstruction")
+    _check_peak(peak)
+    if len(x) != len(y):
+        raise ValueError(f"the data have {len(x)} samples, the reconstruction {len(y)}: they must be as many")
+    shape = tuple(x.shape[1:] if image_shape is None else image_shape)
+    if len(shape) not in (2, 3) or min(shape[-2:]) < len(_WINDOW) or math.prod(shape) != math.prod(x.shape[1:]):
+        raise ValueError(f"samples of shape {x.shape[1:]} as images of shape {shape}: expected (height, width) or "
+                         f"(channels, height, width) of at least {len(_WINDOW)} x {len(_WINDOW)} pixels")
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    total, values = 0.0, 0
+    for a, b in _parts(x, y):
+        a, b = (image.reshape(-1, *shape[-2:]) for image in (a, b))
+        mean_a, mean_b = _smoothed(a), _smoothed(b)
+        variances = _smoothed(a * a) - mean_a ** 2 + _smoothed(b * b) - mean_b ** 2
+        covariance = _smoothed(a * b) - mean_a * mean_b
+        light = (2 * mean_a * mean_b + c1) / (mean_a ** 2 + mean_b ** 2 + c1)
+        similarity = light * (2 * covariance + c2) / (variances + c2)
+        total, values = total + float(similarity.sum()), values + similarity.size
+    return total / values
 
 
 def bce(x: Any, p: Any) -> float:
@@ -101,6 +136,19 @@ def knn_accuracy(codes: Any, labels: Any, test_codes: Any, test_labels: Any, k: 
         votes = (nearest[:, :, None] == np.arange(len(classes))).sum(axis=1)
         right += int((classes[votes.argmax(axis=1)] == test_labels[start:start + 256]).sum())
     return right / len(test_codes)
+
+
+def _check_peak(peak: float) -> None:
+    if not peak > 0:
+        raise ValueError(f"peak is {peak}, expected the largest value of the data, above 0: 1 for images in [0, 1]")
+
+
+def _smoothed(images: np.ndarray) -> np.ndarray:
+    """The weighted means in the window of `ssim`: (N, height, width) to 10 pixels less of each."""
+    for axis in (1, 2):
+        size = images.shape[axis] - len(_WINDOW) + 1
+        images = sum(weight * images.take(range(i, i + size), axis) for i, weight in enumerate(_WINDOW))
+    return images
 
 
 def _cross_entropy(x: np.ndarray, p: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from miniae.models.pca import PCA
-from miniae.report import bce, bce_floor, knn_accuracy, metrics, mse, psnr, squared_error, squared_errors
+from miniae.report import bce, bce_floor, knn_accuracy, metrics, mse, psnr, squared_error, squared_errors, ssim
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,43 @@ def test_damaged_values():
     for peak in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="peak is"):
             psnr(good, good, peak=peak)
+
+
+def similarity_by_brute_force(x, y, peak):
+    """Wang et al. 2004, equation 13, place by place."""
+    weights = np.exp(-0.5 * np.square(np.arange(-5, 6) / 1.5))
+    weights = np.outer(weights, weights) / weights.sum() ** 2
+    c1, c2, values = (0.01 * peak) ** 2, (0.03 * peak) ** 2, []
+    for i in range(x.shape[0] - 10):
+        for j in range(x.shape[1] - 10):
+            a, b = x[i:i + 11, j:j + 11], y[i:i + 11, j:j + 11]
+            ma, mb = (weights * a).sum(), (weights * b).sum()
+            va, vb = (weights * (a - ma) ** 2).sum(), (weights * (b - mb) ** 2).sum()
+            cov = (weights * (a - ma) * (b - mb)).sum()
+            values.append((2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2)))
+    return np.mean(values)
+
+
+def test_structural_similarity(monkeypatch):
+    rng = np.random.default_rng(3)
+    x = rng.random((3, 2, 13, 12))
+    y = np.clip(x + rng.normal(0, 0.2, x.shape), 0, 1)
+    each = [similarity_by_brute_force(a, b, 1.0) for a, b in zip(x.reshape(6, 13, 12), y.reshape(6, 13, 12),
+                                                                 strict=True)]
+    assert ssim(x, y) == pytest.approx(np.mean(each), rel=1e-10)
+    assert ssim(x.reshape(3, -1), y.reshape(3, -1), (2, 13, 12)) == ssim(x, y)
+    assert ssim(255 * x, 255 * y, peak=255) == pytest.approx(ssim(x, y))
+    assert ssim(x[:, 0], x[:, 0]) == pytest.approx(1.0)
+    assert ssim(x, 1 - x) < 0 < ssim(x, y) < 1
+    whole = ssim(x, y)
+    monkeypatch.setattr(metrics, "_CHUNK", 700)  # two samples at a time, then one
+    assert ssim(x, y) == pytest.approx(whole, rel=1e-12)
+    with pytest.raises(ValueError, match="at least 11 x 11 pixels"):
+        ssim(x[:, :, :10], y[:, :, :10])
+    with pytest.raises(ValueError, match="expected .height, width."):
+        ssim(x.reshape(3, -1), y.reshape(3, -1))
+    with pytest.raises(ValueError, match="they must be as many"):
+        ssim(x, y[:2])
 
 
 def test_nearest_neighbours_by_hand():

@@ -1,0 +1,149 @@
+"""Sparse autoencoders: codes of many units, of which each sample uses few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from miniae import functions as F
+from miniae.autodiff import Tensor
+from miniae.models.autoencoder import Autoencoder
+from miniae.models.network import AutoencoderNetwork
+from miniae.nn import Flatten, Layer, Reshape, Sequential
+from miniae.training import check_count, check_number
+
+__all__ = ["KSparseAutoencoder", "KSparseNetwork", "L1SparseAutoencoder", "L1SparseNetwork", "SparseAutoencoder",
+           "SparseNetwork"]
+
+
+# -------------------------------------------------------------------- a target for the mean activity
+
+class SparseNetwork(AutoencoderNetwork):
+    """An autoencoder with a code h in (0, 1), whose units should be active `target` of the time on average.
+
+        L = reconstruction + strength sum_j KL(rho || r_j),   r_j = 1/N sum_n h_nj,   rho = `target`,
+
+    the sum over the units of the code, the mean activity r over the batch. See `functions.kl_sparsity`.
+    """
+
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, target: float = 0.05, strength: float = 3.0,
+                 **kwargs: Any):
+        super().__init__(encoder, decoder, *args, **kwargs)
+        layers = list(encoder) if isinstance(encoder, Sequential) else [encoder]
+        *_, last = (layer for layer in layers if not isinstance(layer, (Flatten, Reshape)))
+        if getattr(last, "activation", None) != "sigmoid":
+            raise ValueError(f"the code of a sparse autoencoder has activities from 0 to 1, but its last layer is "
+                             f"{last!r}: end the encoder with activation='sigmoid', or use L1SparseAutoencoder")
+        self.target, self.strength = target, strength
+
+    def code_terms(self, code: Tensor) -> dict[str, Tensor]:
+        return {"sparsity": F.kl_sparsity(code, self.target) * self.strength}
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "target": self.target, "strength": self.strength}
+
+
+class SparseAutoencoder(Autoencoder):
+    """An autoencoder whose code is of sigmoid units that are each active a share `target` of the time, on average.
+
+    The loss is the reconstruction's plus `strength` times the Kullback-Leibler divergence between that target and the
+    mean activity of each unit in the batch, summed over units (see `SparseNetwork`). So batches should be large enough
+    for a mean: some hundreds. Ng's beta of 3 stands beside half of the squared error; here "mse" is the whole of it.
+    All else is as in `Autoencoder`. Ng, "Sparse autoencoder", CS294A lecture notes, 2011, section 3.
+    """
+
+    network_class = SparseNetwork
+    network_settings = (*Autoencoder.network_settings, "target", "strength")
+
+    def __init__(self, hidden: Sequence[int] = (), code: int = 196, *, target: float = 0.05, strength: float = 3.0,
+                 code_activation: str = "sigmoid", batch_size: int = 256, **settings: Any):
+        super().__init__(hidden, code, code_activation=code_activation, batch_size=batch_size, **settings)
+        self.target, self.strength = target, strength
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("strength", self.strength)
+        if not 0 < check_number("target", self.target) < 1:
+            raise ValueError(f"target is the mean activity of units, between 0 and 1; got {self.target!r}")
+
+
+# -------------------------------------------------------------------- a price for activity
+
+class L1SparseNetwork(AutoencoderNetwork):
+    """An autoencoder whose loss also has `strength` times |h|_1 of its code: summed over units, the mean over samples.
+
+    The gradient pushes every active unit down alike, and those that are of little use to 0.
+    """
+
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, strength: float = 0.1, **kwargs: Any):
+        super().__init__(encoder, decoder, *args, **kwargs)
+        self.strength = strength
+
+    def code_terms(self, code: Tensor) -> dict[str, Tensor]:
+        return {"activity": F.absolute(code).sum() * (self.strength / max(len(code), 1))}
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "strength": self.strength}
+
+
+class L1SparseAutoencoder(Autoencoder):
+    """An autoencoder that pays for the activity of its code: `strength` times sum_j |h_j|, the mean over samples.
+
+    With the rectified units that it has by default a unit that is not needed is exactly 0. As a smaller code with a
+    larger decoder would be cheaper and no sparser, hold the weights with `max_norm` or `l2`, or tie them, as they are
+    by default. All else is as in `Autoencoder`. Lee et al., "Efficient sparse coding algorithms", NeurIPS 2006, for
+    the penalty; Ng's notes (see `SparseAutoencoder`) for the autoencoder.
+    """
+
+    network_class = L1SparseNetwork
+    network_settings = (*Autoencoder.network_settings, "strength")
+
+    def __init__(self, hidden: Sequence[int] = (), code: int = 196, *, strength: float = 0.1,
+                 code_activation: str = "relu", tied: bool = True, **settings: Any):
+        super().__init__(hidden, code, code_activation=code_activation, tied=tied, **settings)
+        self.strength = strength
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number("strength", self.strength)
+
+
+# -------------------------------------------------------------------- a number of active units
+
+class KSparseNetwork(AutoencoderNetwork):
+    """An autoencoder of whose code only the `k` largest units of each sample are kept, in training and in use.
+
+    The others are 0, and no gradient reaches them. See `functions.top_k`.
+    """
+
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, k: int = 25, **kwargs: Any):
+        super().__init__(encoder, decoder, *args, **kwargs)
+        self.k = k
+
+    def encode(self, x: Tensor) -> Tensor:
+        return F.top_k(self.encoder(x), self.k)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "k": self.k}
+
+
+class KSparseAutoencoder(Autoencoder):
+    """An autoencoder of whose code only the `k` largest units of each sample are kept; the others are 0.
+
+    There is no penalty to tune: `k` is how many units are active. The code is linear before the choice, as in the
+    paper, and tied as there; `code` is large, some times `k`. `encoder_` is the part before the choice. All else is as
+    in `Autoencoder`. Makhzani and Frey, "k-sparse autoencoders", ICLR 2014.
+    """
+
+    network_class = KSparseNetwork
+    network_settings = (*Autoencoder.network_settings, "k")
+
+    def __init__(self, hidden: Sequence[int] = (), code: int = 196, *, k: int = 25, tied: bool = True, **settings: Any):
+        super().__init__(hidden, code, tied=tied, **settings)
+        self.k = k
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_count("k", self.k)
+        if self.encoder is None and self.k > self.code:
+            raise ValueError(f"k is {self.k}, more than the {self.code} units of the code: choose a smaller one")
