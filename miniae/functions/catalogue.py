@@ -139,6 +139,7 @@ def _images() -> list[Example]:
                 lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1), transposed),
         Example("max_pool2d", lambda x: F.max_pool2d(x, 2), _apart(2, 3, 5, 6)),
         Example("max_pool2d: overlapping", lambda x: F.max_pool2d(x, 3, 2), _apart(2, 3, 5, 6)),
+        Example("max_pool2d: same", lambda x: F.max_pool2d(x, 2, padding="same"), _apart(2, 3, 5, 6)),
         Example("avg_pool2d", lambda x: F.avg_pool2d(x, (2, 3), 1), _normal((2, 3, 5, 6))),
         Example("upsample2d", lambda x: F.upsample2d(x, (2, 3)), _normal((2, 3, 2, 3))),
     ]

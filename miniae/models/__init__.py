@@ -3,6 +3,7 @@
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.contractive import ContractiveAutoencoder, contraction
+from miniae.models.convolutional import DOWNSAMPLING, ConvolutionalAutoencoder, compressor, convolutional
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.estimator import MODELS
 from miniae.models.files import load, save
@@ -13,8 +14,8 @@ from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 
 __all__ = [
-    "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork", "Classifier",
-    "ClassifierNetwork", "ContractiveAutoencoder", "DeepBeliefNetwork",
-    "GenerativeAutoencoder", "Reconstruction", "Stack", "contraction",
+    "DOWNSAMPLING", "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork",
+    "Classifier", "ClassifierNetwork", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
+    "GenerativeAutoencoder", "Reconstruction", "Stack", "compressor", "contraction", "convolutional",
     "load", "pretrain", "save",
 ]
