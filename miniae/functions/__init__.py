@@ -37,6 +37,7 @@ from miniae.functions.pooling import avg_pool2d, max_pool2d, upsample2d
 from miniae.functions.reduction import max, mean, min, sum
 from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, transpose
 from miniae.functions.softmax import log_softmax, logsumexp, softmax
+from miniae.functions.straight_through import straight_through
 
 __all__ = [
     "ACTIVATIONS", "LOSSES", "absolute", "absolute_error", "activation", "add", "avg_pool2d", "batch_norm",
@@ -44,6 +45,6 @@ __all__ = [
     "conv_transpose2d", "cross_entropy", "dense", "divide", "dropout", "elu", "exp", "flatten", "gaussian_kl", "gelu",
     "get_activation", "get_loss", "getitem", "huber", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log",
     "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "mean", "min", "multiply", "negative", "pad", "power",
-    "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_error", "subtract", "sum",
-    "tanh", "transpose", "upsample2d",
+    "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_error", "straight_through",
+    "subtract", "sum", "tanh", "transpose", "upsample2d",
 ]

@@ -89,6 +89,7 @@ def _elementwise() -> list[Example]:
         Example("sqrt", F.sqrt, _between(0.5, 2, (3, 4))),
         Example("absolute", F.absolute, _apart(3, 4)),
         Example("clip", lambda x: F.clip(x, -0.4, 0.3), _apart(3, 4)),
+        Example("straight_through", lambda x: F.straight_through(x, x.detach() + 0.5), _normal((3, 4))),
         Example("dropout", lambda x: F.dropout(x, 0.4, Generator(1, "mask", x.backend)), _normal((5, 4))),
     ]
 

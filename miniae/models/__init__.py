@@ -12,10 +12,11 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.models.pca import PCA
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.stack import PRETRAINING, Stack, pretrain
+from miniae.models.vector_quantised import VectorQuantisedAutoencoder, VectorQuantiser
 
 __all__ = [
     "DOWNSAMPLING", "MODELS", "PCA", "PRETRAINING", "RECONSTRUCTION_LOSSES", "Autoencoder", "AutoencoderNetwork",
     "Classifier", "ClassifierNetwork", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
-    "GenerativeAutoencoder", "Reconstruction", "Stack", "compressor", "contraction", "convolutional",
-    "load", "pretrain", "save",
+    "GenerativeAutoencoder", "Reconstruction", "Stack", "VectorQuantisedAutoencoder", "VectorQuantiser", "compressor",
+    "contraction", "convolutional", "load", "pretrain", "save",
 ]

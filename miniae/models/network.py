@@ -55,11 +55,16 @@ class AutoencoderNetwork(Layer):
         disturbed = x
         for layer in self.corruption:
             disturbed = layer(disturbed)
-        code = self.encoder(disturbed)
-        terms = {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code)}
+        code, code_terms = self.code_and_terms(disturbed)
+        terms = {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **code_terms}
         if self.training:
             terms |= {name: penalty(self.parameters()) for name, penalty in self.penalties.items()}
         return terms
+
+    def code_and_terms(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The code that is decoded in training, and the terms of the loss that come with it."""
+        code = self.encoder(x)
+        return code, self.code_terms(code)
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""

@@ -57,6 +57,7 @@ PEERS = {
     "dense": lambda x, w, b: tf.linear(x, w.T, b),
     "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "absolute": torch.abs,
     "clip": lambda x: torch.clamp(x, -0.4, 0.3), "dropout": dropout,
+    "straight_through": lambda x: x + ((x.detach() + 0.5) - x).detach(),
     "linear": lambda x: x * 1.0, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
     "leaky_relu": tf.leaky_relu, "elu": tf.elu, "selu": tf.selu, "softplus": tf.softplus,
     "gelu": lambda x: tf.gelu(x, approximate="tanh"), "silu": tf.silu, "activation: softsign": tf.softsign,
