@@ -18,8 +18,8 @@ from miniae.data import load
 from miniae.models import PCA, ConvolutionalAutoencoder, VectorQuantisedAutoencoder
 from miniae.report import metrics, pictures
 
-IMAGES, EPOCHS = 10_000, 4
-COMMON = {"image_shape": (28, 28), "epochs": EPOCHS, "lr": 2e-3, "batch_size": 64}
+IMAGES, EPOCHS = 10_000, 2
+COMMON = {"image_shape": (28, 28), "epochs": EPOCHS, "lr": 2e-3, "batch_size": 16}
 MODELS = {
     "compressor": lambda: ConvolutionalAutoencoder((16, 8, 8), downsampling="pooling", code_activation="relu",
                                                    **COMMON),
