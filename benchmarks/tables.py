@@ -180,8 +180,8 @@ def convolutional():
                          " / ".join(f"{e['mse']:.4f}" for e in pair), " / ".join(f"{e['psnr']:.2f} dB" for e in pair),
                          " / ".join(f"{e['seconds']:.0f} s" for e in pair) if "seconds" in pair[0] else ""])
     vq = [r[data]["vq"] for data in ("mnist", "fashion-mnist")]
-    note = (f"{r['images']:,} training images, {r['epochs']} epochs, learning rates not tuned; one thread of a busy "
-            f"machine. The codebook of 256 vectors has a perplexity of {vq[0]['perplexity']:.0f} / "
+    note = (f"{r['images']:,} training images, times each was seen: {r['epochs']}; learning rates not tuned; one "
+            f"thread of a busy machine. The codebook of 256 vectors has a perplexity of {vq[0]['perplexity']:.0f} / "
             f"{vq[1]['perplexity']:.0f}.\n")
     return table(["MNIST / Fashion-MNIST", "what is kept of an image", "squared error a pixel", "PSNR", "training"],
                  rows) + "\n\n" + note + made_by(content)

@@ -104,18 +104,22 @@ class VectorQuantiser(Layer):
         return be.xp.argmin(distances, axis=1, out=be.empty((len(rows),), "int64"))
 
     def _restart(self, rows: Array) -> None:
-        """Put rows in place of the vectors that are hardly used, as though these had been used as often as others."""
+        """Put rows in place of the vectors that are hardly used.
+
+        They begin at twice the count below which they would be replaced again: on probation, because many of the rows
+        are alike (an image's background), and what merely doubles another vector should soon be drawn anew.
+        """
         be, n = self.codebook.backend, len(rows)
-        counts, share = self.counts._data, n / self.size
-        dead = be.less(counts, self.restart * share, out=be.empty_like(counts))
+        counts, least = self.counts._data, self.restart * n / self.size
+        dead = be.less(counts, least, out=be.empty_like(counts))
         drawn = self._random.uniform((self.size,), rows.dtype)
         pick = be.xp.multiply(drawn, float(n), out=be.empty((self.size,), "int64"), casting="unsafe")
         pick = be.xp.minimum(pick, n - 1, out=pick)  # a product can be rounded up to n
         fresh = be.gather(rows, pick)
         column = dead.reshape(-1, 1)
         _blend(be, self.codebook._data, fresh, column)
-        _blend(be, self.sums._data, be.multiply(fresh, share), column)
-        _blend(be, counts, share, dead)
+        _blend(be, self.sums._data, be.multiply(fresh, 2.0 * least), column)
+        _blend(be, counts, 2.0 * least, dead)
 
     def _follow(self, rows: Array, index: Array) -> None:
         """Move the means, and the codebook with them."""
