@@ -246,6 +246,37 @@ def sparse():
                   "squared error"], rows) + "\n\n" + note + made_by(content)
 
 
+
+
+def convolutional():
+    content = load("convolutional")
+    r = content["results"]
+    names = {
+        "compressor": "the classic compressor, 16-8-8 filters, pooled", "strided": "strided, 16-32 filters, dense code",
+        "vq": "vector-quantised, 16-32 filters", "pca_128": "PCA", "pca_32": "PCA", "jpeg": "JPEG",
+    }
+
+    def cost(name, e):
+        if "numbers" in e and "perplexity" not in e:
+            return f"{e['numbers']} numbers"
+        entropy = f", {e['entropy_bits_per_pixel']:.2f} as coded by their entropy" if "perplexity" in e else ""
+        return f"{e['bits_per_pixel']:.2f} bits a pixel{entropy}"
+
+    rows = []
+    for key, name in names.items():
+        pair = [r[data].get(key) for data in ("mnist", "fashion-mnist")]
+        if all(pair):
+            rows.append([name, " / ".join(dict.fromkeys(cost(key, e) for e in pair)),
+                         " / ".join(f"{e['mse']:.4f}" for e in pair), " / ".join(f"{e['psnr']:.2f} dB" for e in pair),
+                         " / ".join(f"{e['seconds']:.0f} s" for e in pair) if "seconds" in pair[0] else ""])
+    vq = [r[data]["vq"] for data in ("mnist", "fashion-mnist")]
+    note = (f"{r['images']:,} training images, times each was seen: {r['epochs']}; learning rates not tuned; one "
+            f"thread of a busy machine. The codebook of 256 vectors has a perplexity of {vq[0]['perplexity']:.0f} / "
+            f"{vq[1]['perplexity']:.0f}.\n")
+    return table(["MNIST / Fashion-MNIST", "what is kept of an image", "squared error a pixel", "PSNR", "training"],
+                 rows) + "\n\n" + note + made_by(content)
+
+
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
                                   gradients)}
 

@@ -23,6 +23,13 @@ def as_pair(name: str, value: Any, least: int = 1) -> Pair:
     return int(pair[0]), int(pair[1])
 
 
+def same_padding(image: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> tuple[Pair, Pair]:
+    """((above, below), (left, right)) for as many positions as image / stride, rounded up; the odd one goes last."""
+    totals = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+              for n, k, s, d in zip(image, kernel, stride, dilation, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
 class Element(NamedTuple):
     """Element (i, j) of a window that moves: the pixels it meets on its way, and the positions at which it meets one.
 

@@ -41,6 +41,7 @@ from miniae.functions.pooling import avg_pool2d, max_pool2d, upsample2d
 from miniae.functions.reduction import max, mean, min, sum
 from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, transpose
 from miniae.functions.softmax import log_softmax, logsumexp, softmax
+from miniae.functions.straight_through import straight_through
 from miniae.functions.top_k import top_k
 
 __all__ = [
@@ -51,6 +52,6 @@ __all__ = [
     "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log",
     "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "mean", "min", "mmd", "multiply", "negative", "pad",
     "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_distances",
-    "squared_error", "subtract", "sum", "tanh", "top_k", "transpose", "upsample2d",
+    "squared_error", "straight_through", "subtract", "sum", "tanh", "top_k", "transpose", "upsample2d",
     "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]

@@ -89,6 +89,7 @@ def _elementwise() -> list[Example]:
         Example("sqrt", F.sqrt, _between(0.5, 2, (3, 4))),
         Example("absolute", F.absolute, _apart(3, 4)),
         Example("clip", lambda x: F.clip(x, -0.4, 0.3), _apart(3, 4)),
+        Example("straight_through", lambda x: F.straight_through(x, x.detach() + 0.5), _normal((3, 4))),
         Example("dropout", lambda x: F.dropout(x, 0.4, Generator(1, "mask", x.backend)), _normal((5, 4))),
     ]
 
@@ -141,6 +142,7 @@ def _images() -> list[Example]:
                 lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1), transposed),
         Example("max_pool2d", lambda x: F.max_pool2d(x, 2), _apart(2, 3, 5, 6)),
         Example("max_pool2d: overlapping", lambda x: F.max_pool2d(x, 3, 2), _apart(2, 3, 5, 6)),
+        Example("max_pool2d: same", lambda x: F.max_pool2d(x, 2, padding="same"), _apart(2, 3, 5, 6)),
         Example("avg_pool2d", lambda x: F.avg_pool2d(x, (2, 3), 1), _normal((2, 3, 5, 6))),
         Example("upsample2d", lambda x: F.upsample2d(x, (2, 3)), _normal((2, 3, 2, 3))),
     ]

@@ -18,7 +18,7 @@ from functools import reduce
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
-from miniae.backend.image import Pair, Windows, as_pair
+from miniae.backend.image import Pair, Windows, as_pair, same_padding
 from miniae.functions.arithmetic import add
 from miniae.functions.shape import broadcast_to, reshape
 
@@ -154,9 +154,7 @@ def _padding(padding: Any, image: Pair, kernel: Pair, stride: Pair, dilation: Pa
     if padding == "valid":
         return (0, 0), (0, 0)
     if padding == "same":
-        totals = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
-                  for n, k, s, d in zip(image, kernel, stride, dilation, strict=True)]
-        return tuple((total // 2, total - total // 2) for total in totals)
+        return same_padding(image, kernel, stride, dilation)
     if isinstance(padding, str):
         raise ValueError(f"unknown padding {padding!r}: expected same, valid, an integer or a pair of integers")
     return tuple((p, p) for p in as_pair("padding", padding, least=0))

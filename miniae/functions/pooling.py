@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
-from miniae.backend.image import Pair, Windows, as_pair
+from miniae.backend.image import Pair, Windows, as_pair, same_padding
+from miniae.functions.shape import pad
 
 __all__ = ["avg_pool2d", "max_pool2d", "upsample2d"]
 
@@ -79,14 +81,23 @@ class Upsample2D(Function):
         return Upsample2D(self.windows)(tx)
 
 
-def max_pool2d(x: Any, size: int | Pair = 2, stride: int | Pair | None = None) -> Tensor:
+def max_pool2d(x: Any, size: int | Pair = 2, stride: int | Pair | None = None, padding: str = "valid") -> Tensor:
     """The largest value of each window: (N, C, H, W) to (N, C, oh, ow), oh = floor((H - size) / stride) + 1.
 
     `size` and `stride` are one number or (down, across); the stride is the size when None. Rows and columns that no
-    window reaches get no gradient, and among equal values the first one, row by row, gets all of it. Raises
-    `ValueError` for anything but images at least as large as a window.
+    window reaches get no gradient, and among equal values the first one, row by row, gets all of it. With padding
+    "same" oh is H / stride rounded up: windows may hang over the edge, the odd row or column below and to the right,
+    and see only what is inside. Raises `ValueError` for anything but images at least as large as a window.
     """
     x = as_tensor(x)
+    if padding == "same":
+        _check_images("max_pool2d", x)
+        size = as_pair("size", size)
+        zeros = same_padding(x.shape[2:], size, size if stride is None else as_pair("stride", stride))
+        if any(map(any, zeros)):  # less than everything, so that no maximum is outside
+            x = pad(x, [(0, 0), (0, 0), *zeros], -math.inf)
+    elif padding != "valid":
+        raise ValueError(f"unknown padding {padding!r} of max_pool2d: expected same or valid")
     return MaxPool2D(_windows("max_pool2d", x, size, stride))(x)
 
 

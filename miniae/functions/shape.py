@@ -56,7 +56,8 @@ class GetItem(Function):
         return x[self.index]
 
     def backward(self, gy):
-        gx = self.be.zeros(self.shape, gy.dtype)
+        gx = self.be.empty(self.shape, gy.dtype)
+        self.be.fill(gx, 0.0)
         if _names_once(self.index):
             gx[self.index] = gy
         else:

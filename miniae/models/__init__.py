@@ -5,6 +5,7 @@ from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
+from miniae.models.convolutional import DOWNSAMPLING, ConvolutionalAutoencoder, compressor, convolutional
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.denoising import NOISES, DenoisingAutoencoder
 from miniae.models.estimator import MODELS
@@ -19,14 +20,16 @@ from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, Sparse
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
 from miniae.models.variational import PosteriorCollapse, VariationalAutoencoder, VariationalNetwork
+from miniae.models.vector_quantised import VectorQuantisedAutoencoder, VectorQuantiser
 from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork, kernel_scales
 
 __all__ = [
-    "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS", "RECONSTRUCTION_LOSSES", "VARIANTS",
-    "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder", "AutoencoderNetwork", "Classifier",
+    "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS", "RECONSTRUCTION_LOSSES",
+    "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder", "AutoencoderNetwork", "Classifier",
     "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder",
-    "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder",
-    "KSparseAutoencoder", "L1SparseAutoencoder", "PosteriorCollapse", "Prior", "Reconstruction", "SparseAutoencoder",
-    "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork", "WassersteinAutoencoder",
-    "WassersteinNetwork", "contraction", "get_prior", "jacobian_norm", "kernel_scales", "load", "pretrain", "save",
+    "ConvolutionalAutoencoder", "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture",
+    "GenerativeAutoencoder", "KSparseAutoencoder", "L1SparseAutoencoder", "PosteriorCollapse", "Prior",
+    "Reconstruction", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
+    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
+    "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales", "load", "pretrain", "save",
 ]

@@ -122,7 +122,7 @@ class Autoencoder(NetworkEstimator):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_count("code", self.code)
+        self._check_sizes()
         if self.patience is not None:
             check_count("patience", self.patience)
         if not isinstance(self.batch_norm, bool):
@@ -130,6 +130,10 @@ class Autoencoder(NetworkEstimator):
         check_number("dropout", self.dropout)
         if self.max_norm is not None:
             check_number("max_norm", self.max_norm)
+
+    def _check_sizes(self) -> None:
+        """Raise `ValueError` for sizes of layers that can't be."""
+        check_count("code", self.code)
         check_sizes("hidden", self.hidden)
         check_sizes("decoder_hidden", () if self.decoder_hidden is None else self.decoder_hidden)
 
@@ -140,10 +144,14 @@ class Autoencoder(NetworkEstimator):
         # Copied together, so that a decoder that shares the encoder's weights shares those of its copy.
         encoder, decoder, corruption = copy.deepcopy((self.encoder, self.decoder, list(self.corruption)))
         if encoder is None:
-            encoder = self._dense_encoder(input_shape)
-            decoder = self._dense_decoder(input_shape, encoder)
+            encoder, decoder = self._layers(input_shape)
         settings = {name: getattr(self, name) for name in self.network_settings}
         return self.network_class(encoder, decoder, corruption=corruption, **settings)
+
+    def _layers(self, input_shape: Shape) -> tuple[Sequential, Sequential]:
+        """The encoder and the decoder that the parameters describe."""
+        encoder = self._dense_encoder(input_shape)
+        return encoder, self._dense_decoder(input_shape, encoder)
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         flatten = [] if len(input_shape) == 1 else [Flatten()]

@@ -59,10 +59,9 @@ class ContractiveNetwork(AutoencoderNetwork):
         else:
             self.code_and_norm = self._by_columns if inputs <= codes else self._by_rows
 
-    def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
-        code, norm = self.code_and_norm(self.corrupted(x))
-        return {"reconstruction": self.reconstruction.loss(self.decoder(code), x),
-                "contraction": norm() * self.strength, **self.code_terms(code), **self.penalty_terms()}
+    def code_and_terms(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        code, norm = self.code_and_norm(x)
+        return code, {"contraction": norm() * self.strength, **self.code_terms(code)}
 
     # Each returns the code of x, and what computes the norm of the Jacobian of that evaluation.
 

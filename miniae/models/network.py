@@ -65,8 +65,8 @@ class AutoencoderNetwork(Layer):
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         """What training minimises the sum of: the reconstruction loss, and the penalties (in training only)."""
-        code = self.encode(self.corrupted(x))
-        return {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **self.code_terms(code),
+        code, code_terms = self.code_and_terms(self.corrupted(x))
+        return {"reconstruction": self.reconstruction.loss(self.decoder(code), x), **code_terms,
                 **self.penalty_terms()}
 
     def corrupted(self, x: Tensor) -> Tensor:
@@ -84,6 +84,11 @@ class AutoencoderNetwork(Layer):
     def penalised(self) -> list[Parameter]:
         """The parameters whose weights the penalties count."""
         return self.parameters()
+
+    def code_and_terms(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The code that is decoded in training, and the terms of the loss that come with it."""
+        code = self.encode(x)
+        return code, self.code_terms(code)
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         """Further terms of the loss, of the code: what a variant adds to plain autoencoders."""

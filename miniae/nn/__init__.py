@@ -6,10 +6,11 @@ from miniae.nn.layer import LAYERS, Build, Layer, layer_config, layer_from_confi
 from miniae.nn.noise import Dropout, GaussianNoise, Masking, SaltAndPepper
 from miniae.nn.normalization import BatchNorm, LayerNorm
 from miniae.nn.parameter import Parameter, ParameterPack
-from miniae.nn.pooling import AvgPool2D, MaxPool2D, UpSample2D
+from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 from miniae.nn.sequential import Sequential
 from miniae.nn.shape import Activation, Flatten, Reshape
 
-__all__ = ["LAYERS", "Activation", "AvgPool2D", "BatchNorm", "Build", "Conv2D", "ConvTranspose2D", "Dense", "Dropout",
-           "Flatten", "GaussianNoise", "Layer", "LayerNorm", "Masking", "MaxPool2D", "Parameter", "ParameterPack",
-           "Reshape", "SaltAndPepper", "Sequential", "TiedDense", "UpSample2D", "layer_config", "layer_from_config"]
+__all__ = ["LAYERS", "Activation", "AvgPool2D", "BatchNorm", "Build", "Conv2D", "ConvTranspose2D", "Crop", "Dense",
+           "Dropout", "Flatten", "GaussianNoise", "Layer", "LayerNorm", "Masking", "MaxPool2D", "Parameter",
+           "ParameterPack", "Reshape", "SaltAndPepper", "Sequential", "TiedDense", "UpSample2D", "layer_config",
+           "layer_from_config"]

@@ -15,7 +15,7 @@ from miniae.nn.dense import Dense, TiedDense
 from miniae.nn.layer import Build, Layer, Shape
 from miniae.nn.noise import Dropout, GaussianNoise, Masking, SaltAndPepper
 from miniae.nn.normalization import BatchNorm, LayerNorm
-from miniae.nn.pooling import AvgPool2D, MaxPool2D, UpSample2D
+from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 from miniae.nn.sequential import Sequential
 from miniae.nn.shape import Activation, Flatten, Reshape
 
@@ -39,6 +39,7 @@ def layer_examples() -> dict[str, tuple[Callable[[Build], Layer], Shape]]:
         "MaxPool2D": (lambda place: MaxPool2D(2), image),
         "AvgPool2D": (lambda place: AvgPool2D(2), image),
         "UpSample2D": (lambda place: UpSample2D(2), image),
+        "Crop": (lambda place: Crop(5, 3), image),
         "BatchNorm": (lambda place: BatchNorm(), image),
         "LayerNorm": (lambda place: LayerNorm(), vector),
         "Dropout": (lambda place: Dropout(0.4), vector),

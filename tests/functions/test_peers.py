@@ -70,6 +70,7 @@ PEERS = {
     "dense": lambda x, w, b: tf.linear(x, w.T, b),
     "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "absolute": torch.abs,
     "clip": lambda x: torch.clamp(x, -0.4, 0.3), "dropout": dropout,
+    "straight_through": lambda x: x + ((x.detach() + 0.5) - x).detach(),
     "linear": lambda x: x * 1.0, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
     "leaky_relu": tf.leaky_relu, "elu": tf.elu, "selu": tf.selu, "softplus": tf.softplus,
     "gelu": lambda x: tf.gelu(x, approximate="tanh"), "silu": tf.silu, "activation: softsign": tf.softsign,
@@ -87,6 +88,7 @@ PEERS = {
     "conv_transpose2d: padded, longer":
         lambda x, w, b: tf.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1),
     "max_pool2d": lambda x: tf.max_pool2d(x, 2), "max_pool2d: overlapping": lambda x: tf.max_pool2d(x, 3, 2),
+    "max_pool2d: same": lambda x: tf.max_pool2d(x, 2, ceil_mode=True),
     "avg_pool2d": lambda x: tf.avg_pool2d(x, (2, 3), 1),
     "upsample2d": lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3),
     "batch_norm": batch_norm(True), "batch_norm: images": batch_norm(True), "batch_norm: inference": batch_norm(False),
