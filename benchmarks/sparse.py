@@ -4,9 +4,9 @@
     python benchmarks/sparse.py --quick      few images and epochs, to see it work; writes no result file
 
 784-196-784 each: the plain autoencoder with sigmoid units, KL sparsity at three targets, L1 on the activities of
-rectified units, and k-sparse codes. Strengths, learning rates and batch size were chosen on 2,000 training images that
-no model here is trained on: the strength of the KL term so that activities there are near their targets. A sigmoid unit
-counts as active above 0.1, the others above 0.
+rectified units, and k-sparse codes. Strength and learning rate of the KL models were chosen on 2,000 training images
+that no model here is trained on, for activities near their targets. The others are not tuned: how many of their units
+die depends on the learning rate. A sigmoid unit counts as active above 0.1, the others above 0.
 """
 
 import argparse
