@@ -19,6 +19,9 @@ __all__ = ["main"]
 _COMMANDS = {
     "train": "train an autoencoder of any kind; without arguments, a stacked one on the bundled digits",
     "reconstruct": "put data through a model's encoder and decoder",
+    "denoise": "take the noise out of data",
+    "generate": "make new samples",
+    "interpolate": "show what lies between samples",
     "encode": "turn data into a model's codes",
     "evaluate": "measure how well a model reconstructs data",
     "gradcheck": "compare gradients with finite differences",

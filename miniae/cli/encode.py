@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from miniae.cli import model_and_data
 
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model, samples = model_and_data.open_both(args)
-    codes = model.transform(samples.X)
+    codes = model.transform(samples.X, *model_and_data.labels_for(model, samples))
     model_and_data.write_array(args.out, codes)
-    print(f"written to {args.out}: {codes.shape[0]} codes of {codes.shape[1]} numbers")
+    print(f"written to {args.out}: {len(codes)} codes of {math.prod(codes.shape[1:])} numbers")
     return 0

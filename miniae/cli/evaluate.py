@@ -7,6 +7,7 @@ import json
 
 from miniae.cli import model_and_data
 from miniae.report import metrics
+from miniae.tasks import own_measures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model, samples = model_and_data.open_both(args)
-    reconstruction = model.reconstruct(samples.X)
+    reconstruction = model.reconstruct(samples.X, *model_and_data.labels_for(model, samples))
     measures = {"samples": len(samples.X), "squared_error": metrics.squared_error(samples.X, reconstruction),
                 "mse": metrics.mse(samples.X, reconstruction)}
     if model.scaling is not None:
@@ -23,5 +24,6 @@ def run(args: argparse.Namespace) -> int:
         measures["scaled_squared_error"] = metrics.squared_error(scale(samples.X), scale(reconstruction))
     if model.loss == "bce" and model.scaling is None:
         measures |= {"bce": metrics.bce(samples.X, reconstruction), "bce_floor": metrics.bce_floor(samples.X)}
+    measures |= own_measures(model, samples.X, samples.labels)
     print(json.dumps(measures, indent=2))
     return 0

@@ -21,12 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.picture and not args.picture.lower().endswith(".png"):
-        raise DataError(f"can't draw {args.picture}: expected a name that ends in .png")
+    model_and_data.check_picture(args.picture)
     if not args.picture and not args.out and os.path.exists(_PICTURE):
         raise DataError(f"{_PICTURE} exists: say where to draw with --picture, or where to write with --out")
     model, samples = model_and_data.open_both(args)
-    reconstruction = model.reconstruct(samples.X)
+    reconstruction = model.reconstruct(samples.X, *model_and_data.labels_for(model, samples))
     print(f"squared error per sample: {metrics.squared_error(samples.X, reconstruction):.6g} "
           f"({len(samples.X):,} samples)")
     if args.out:
@@ -34,7 +33,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"written to {args.out}: {reconstruction.shape[0]} x {reconstruction.shape[1]}")
     if args.picture or not args.out:
         picture = args.picture or _PICTURE
-        image_shape = samples.image_shape or model.extra_.get("image_shape")
-        pictures.reconstructions(picture, samples.X, reconstruction, image_shape)
+        pictures.reconstructions(picture, samples.X, reconstruction, model_and_data.image_shape_of(model, samples))
         print(f"drawn to {picture}")
     return 0

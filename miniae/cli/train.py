@@ -17,7 +17,7 @@ from typing import Any
 
 from miniae.data import DATASETS, StorageError
 from miniae.models import VARIANTS
-from miniae.tasks import Run, RunConfig, new_folder
+from miniae.tasks import LAYERS, Run, RunConfig, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("data", "what to train on", metavar="NAME_OR_PATH")
     option("label", "the column of a table that holds labels", metavar="COLUMN")
     option("model", f"what to train: {', '.join(VARIANTS)}", metavar="NAME")
-    option("layers", "sizes of the encoder's layers after the input, the code last", type=_sizes, metavar="512-256-16")
+    parser.add_argument("--layers", default=None, type=_sizes, metavar="512-256-16",
+                        help="sizes of the encoder's layers after the input, the code last; in convolutional models "
+                             "numbers of filters (default: " +
+                             ", ".join(f"{'-'.join(map(str, sizes))} for {name}" for name, sizes in LAYERS.items()) +
+                             f", {'-'.join(map(str, default.layers))} for others)")
     option("activation", "of the hidden layers", metavar="NAME")
     option("pretrain", "how to pretrain: auto, rbm, autoencoder, denoising, contractive or none", metavar="HOW")
     option("epochs", "epochs of fine-tuning", type=int, metavar="N")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import os
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ _LABEL_KEYS = ("y", "labels", "target")
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples (N, features), their labels or None, the shape of one as an image or None, the features' names or None.
+    """Samples (N, features), and what is known of them: labels, the shape of one as an image, the features' names, and
+    the samples' own names (paths below the folder they came from); None where there is none.
 
     Pixels that come as integers of 8 bits (in pictures, of 16 too) are scaled to [0, 1]; other numbers are as they are
     in the file. X is float32, or float64 where the file's numbers have more digits than that, as those of tables may.
@@ -33,6 +35,7 @@ class Samples:
     labels: np.ndarray | None = None
     image_shape: tuple[int, ...] | None = None
     feature_names: list[str] | None = None
+    names: list[str] | None = None
 
 
 def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
@@ -163,7 +166,8 @@ def _read_images(folder: Path) -> Samples:
         images[i] = array
     groups = [p.parent.relative_to(folder).as_posix() for p in paths]
     labels = np.array(groups) if len(set(groups)) > 1 else None
-    return _of_array(images, labels, folder)
+    names = [p.relative_to(folder).as_posix() for p in paths]
+    return dataclasses.replace(_of_array(images, labels, folder), names=names)
 
 
 def _pixels(path: Path) -> np.ndarray:

@@ -19,17 +19,18 @@ from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
-from miniae.models.variational import PosteriorCollapse, VariationalAutoencoder, VariationalNetwork
+from miniae.models.variational import COLLAPSED, PosteriorCollapse, VariationalAutoencoder, VariationalNetwork
 from miniae.models.vector_quantised import VectorQuantisedAutoencoder, VectorQuantiser
 from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork, kernel_scales
 
 __all__ = [
-    "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS", "RECONSTRUCTION_LOSSES",
-    "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder", "AutoencoderNetwork", "Classifier",
-    "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder",
-    "ConvolutionalAutoencoder", "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture",
-    "GenerativeAutoencoder", "KSparseAutoencoder", "L1SparseAutoencoder", "PosteriorCollapse", "Prior",
-    "Reconstruction", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
-    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
-    "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales", "load", "pretrain", "save",
+    "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
+    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder",
+    "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder",
+    "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian",
+    "GaussianMixture", "GenerativeAutoencoder", "KSparseAutoencoder", "L1SparseAutoencoder", "PosteriorCollapse",
+    "Prior", "Reconstruction", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder",
+    "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder",
+    "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales",
+    "load", "pretrain", "save",
 ]

@@ -15,7 +15,7 @@ __all__ = ["GenerativeAutoencoder"]
 class GenerativeAutoencoder(Autoencoder):
     """An autoencoder that is trained so that its codes follow a prior p(z): x = decoder(z), z ~ p(z), is a new sample.
 
-    A variant says how to draw from its prior, in `_draw_codes`.
+    A variant says how to draw from its prior, in `draw_codes`.
     """
 
     def sample(self, n: int = 1, *, labels: Any = None, seed: int = 0) -> np.ndarray:
@@ -25,9 +25,9 @@ class GenerativeAutoencoder(Autoencoder):
         """
         check_count("n", n)
         self._network()
-        return self._decode_for(self._draw_codes(n, labels, seed), labels)
+        return self._decode_for(self.draw_codes(n, labels, seed), labels)
 
-    def _draw_codes(self, n: int, labels: Any, seed: int) -> np.ndarray:
+    def draw_codes(self, n: int, labels: Any = None, seed: int = 0) -> np.ndarray:
         """`n` codes (n, code) from the prior, of these labels where that depends on them."""
         raise NotImplementedError(f"{type(self).__name__} has no prior")
 

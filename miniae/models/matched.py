@@ -55,7 +55,7 @@ class MatchedAutoencoder(GenerativeAutoencoder):
     network_class = MatchedNetwork
     network_settings = (*Autoencoder.network_settings, "prior")
 
-    def _draw_codes(self, n: int, labels: Any, seed: int) -> np.ndarray:
+    def draw_codes(self, n: int, labels: Any = None, seed: int = 0) -> np.ndarray:
         network = self._network()
         place = network.place
         source, parts = Generator(seed, "sample", place.backend), self._parts(n, labels)

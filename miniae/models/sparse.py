@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from miniae.autodiff import Tensor
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Flatten, Layer, Reshape, Sequential
+from miniae.nn.layer import Shape
 from miniae.training import check_count, check_number
 
 __all__ = ["KSparseAutoencoder", "KSparseNetwork", "L1SparseAutoencoder", "L1SparseNetwork", "SparseAutoencoder",
@@ -116,9 +118,14 @@ class KSparseNetwork(AutoencoderNetwork):
     The others are 0, and no gradient reaches them. See `functions.top_k`.
     """
 
-    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, k: int = 25, **kwargs: Any):
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, k: int | None = None, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
         self.k = k
+
+    def make(self, input_shape: Shape) -> None:
+        super().make(input_shape)
+        if self.k is None:
+            self.k = max(math.prod(self.code_shape) // 8, 1)
 
     def encode(self, x: Tensor) -> Tensor:
         return F.top_k(self.encoder(x), self.k)
@@ -131,19 +138,22 @@ class KSparseAutoencoder(Autoencoder):
     """An autoencoder of whose code only the `k` largest units of each sample are kept; the others are 0.
 
     There is no penalty to tune: `k` is how many units are active. The code is linear before the choice, as in the
-    paper, and tied as there; `code` is large, some times `k`. `encoder_` is the part before the choice. All else is as
-    in `Autoencoder`. Makhzani and Frey, "k-sparse autoencoders", ICLR 2014.
+    paper, and tied as there; `code` is large, some times `k`, which by default is an eighth of it. `encoder_` is the
+    part before the choice. All else is as in `Autoencoder`. Makhzani and Frey, "k-sparse autoencoders", ICLR 2014.
     """
 
     network_class = KSparseNetwork
     network_settings = (*Autoencoder.network_settings, "k")
 
-    def __init__(self, hidden: Sequence[int] = (), code: int = 196, *, k: int = 25, tied: bool = True, **settings: Any):
+    def __init__(self, hidden: Sequence[int] = (), code: int = 196, *, k: int | None = None, tied: bool = True,
+                 **settings: Any):
         super().__init__(hidden, code, tied=tied, **settings)
         self.k = k
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        if self.k is None:
+            return
         check_count("k", self.k)
         if self.encoder is None and self.k > self.code:
             raise ValueError(f"k is {self.k}, more than the {self.code} units of the code: choose a smaller one")

@@ -22,7 +22,7 @@ from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number, check_samples
 
-__all__ = ["PosteriorCollapse", "VariationalAutoencoder", "VariationalNetwork", "WarmUp"]
+__all__ = ["COLLAPSED", "PosteriorCollapse", "VariationalAutoencoder", "VariationalNetwork", "WarmUp"]
 
 COLLAPSED = 0.01
 """A latent unit whose KL is below so many nats tells nothing of the input."""
@@ -161,6 +161,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     backpropagation", ICML 2014.
     """
 
+    loss_of_real_data = "gaussian"
     network_class = VariationalNetwork
     network_settings = (*Autoencoder.network_settings, "code", "beta", "free_bits", "binarise")
 
@@ -211,7 +212,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
 
     # ---------------------------------------------------------------- generation
 
-    def _draw_codes(self, n: int, labels: Any, seed: int) -> np.ndarray:
+    def draw_codes(self, n: int, labels: Any = None, seed: int = 0) -> np.ndarray:
         return host_generator(seed, "codes").standard_normal((n, self.network_.code)).astype(self.network_.place.dtype)
 
     def traverse(self, X: Any, units: int | Sequence[int] | None = None, span: tuple[float, float] = (-3.0, 3.0),

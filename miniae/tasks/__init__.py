@@ -1,6 +1,7 @@
 """What people do with autoencoders, from data to results on disk."""
 
-from miniae.tasks.config import RunConfig
+from miniae.tasks.config import LAYERS, RunConfig
 from miniae.tasks.run import Run, new_folder
+from miniae.tasks.variants import own_measures
 
-__all__ = ["Run", "RunConfig", "new_folder"]
+__all__ = ["LAYERS", "Run", "RunConfig", "new_folder", "own_measures"]

@@ -16,7 +16,15 @@ from miniae.models import PRETRAINING, RECONSTRUCTION_LOSSES, VARIANTS
 from miniae.optim import OPTIMIZERS
 from miniae.training import check_count
 
-__all__ = ["RunConfig"]
+__all__ = ["LAYERS", "RunConfig"]
+
+LAYERS = {
+    "autoencoder": (512, 256, 16),
+    "sparse": (196,), "l1-sparse": (196,), "k-sparse": (196,),  # many units, of which few are active
+    "contractive": (128,),
+    "convolutional": (16, 32, 16), "vector-quantised": (16, 32),  # filters
+}
+"""The default layers of each model; of those that are not here, the autoencoder's."""
 
 _CHOICES = {
     "model": tuple(VARIANTS),
@@ -35,17 +43,17 @@ class RunConfig:
     """The settings of a run. Raises `ValueError`, naming the setting, for values that make no sense.
 
     `model` is a name from `models.VARIANTS`, and `settings` are further parameters of that class, by name. `layers` are
-    the encoder's sizes from the first hidden layer to the code, or for images in a convolutional model how many filters
-    each level has, and the code. "auto" is, for `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none
-    elsewhere; for `activation`: sigmoid where there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1]
-    are left as they are and others standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a
-    model says of real data.
+    the encoder's sizes from the first hidden layer to the code (in a convolutional model how many filters each level
+    has, and the code; in a vector-quantised one only the filters); None is what `LAYERS` has. "auto" is, for
+    `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none elsewhere; for `activation`: sigmoid where
+    there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and others
+    standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
     """
 
     data: str = "digits"
     label: str | None = None
     model: str = "autoencoder"
-    layers: tuple[int, ...] = (512, 256, 16)
+    layers: tuple[int, ...] | None = None
     activation: str = "auto"
     pretrain: str = "auto"
     epochs: int = 20
@@ -70,6 +78,8 @@ class RunConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: expected one of {', '.join(choices)}")
+        if self.layers is None:
+            object.__setattr__(self, "layers", LAYERS.get(self.model, LAYERS["autoencoder"]))
         if not isinstance(self.layers, (list, tuple)) or not self.layers:
             raise ValueError(f"layers are the sizes of the hidden layers and of the code, got {self.layers!r}")
         object.__setattr__(self, "layers", tuple(check_count("every size in layers", n) for n in self.layers))

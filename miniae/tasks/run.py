@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from miniae.data import (
     write_json,
     write_text,
 )
-from miniae.models import PCA, VARIANTS, Autoencoder, Stack, pretrain, save
+from miniae.models import PCA, VARIANTS, Autoencoder, PosteriorCollapse, Stack, pretrain, save
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
 from miniae.tasks.variants import make_model, own_measures, own_pictures
@@ -85,9 +87,12 @@ class Run:
         """Hold out validation data and settle what "auto" means for these data."""
         config, data = self.config, self.data
         self.train, self.validation = data.train, None
+        self.labels = self.held_out_labels = data.train_labels
         if config.validation and len(data.train) > 1:
             kept, held_out = split(len(data.train), config.validation, config.seed)
             self.train, self.validation = data.train[kept], data.train[held_out]
+            if self.labels is not None:
+                self.labels, self.held_out_labels = self.labels[kept], self.labels[held_out]
         low = min(float(part.min()) for part in (data.train, data.test))
         high = max(float(part.max()) for part in (data.train, data.test))
         if max(-low, high) > _LARGEST:
@@ -133,7 +138,10 @@ class Run:
             else:
                 self._pretrain()
                 model = self.stack.unroll(tied=config.tied, **training)
-            model.fit(self.train, validation=self.validation, callbacks=self.progress("fine-tuning"))
+            title = "training" if config.pretrain == "none" else "fine-tuning"
+            rows, held_out = self._with_labels(model)
+            with self._saying(PosteriorCollapse):
+                model.fit(*rows, validation=held_out, callbacks=self.progress(title))
         except (KeyboardInterrupt, TrainingDiverged, MemoryError):
             if not getattr(model, "history_", None):  # no epoch of fine-tuning is complete
                 model = None
@@ -144,6 +152,31 @@ class Run:
             self.model = model
             self.seconds = time.perf_counter() - began
         return model
+
+    @contextlib.contextmanager
+    def _saying(self, kind: type[Warning]) -> Iterator[None]:
+        """A block whose warnings of that kind are lines of the run's report."""
+        with warnings.catch_warnings(record=True) as noticed:
+            warnings.simplefilter("always", kind)
+            try:
+                yield
+            finally:
+                lines = [str(w.message) for w in noticed if issubclass(w.category, kind)]
+                others = [w for w in noticed if not issubclass(w.category, kind)]
+        for line in lines:
+            self.say(line)
+        for w in others:
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+    def _with_labels(self, model: Autoencoder) -> tuple[tuple[Any, ...], Any]:
+        """What `fit` is given, and what it is to hold out: samples, and for a model that needs them labels."""
+        if not model.needs_labels:
+            return (self.train,), self.validation
+        if self.labels is None:
+            raise ValueError(f"the model {self.config.model} needs labels, and {self.config.data} has none: name the "
+                             "label column of a table with --label, or choose another model")
+        held_out = None if self.validation is None else (self.validation, self.held_out_labels)
+        return (self.train, self.labels), held_out
 
     def _pretrain(self) -> None:
         config = self.config
@@ -181,7 +214,8 @@ class Run:
         }
         if self.loss == "bce" and self.scaling == "none":
             result |= {"test_bce": metrics.bce(test, reconstruction), "test_bce_floor": metrics.bce_floor(test)}
-        return result | {f"test_{name}": value for name, value in own_measures(model, self.data.test).items()}
+        own = own_measures(model, self.data.test, self.data.test_labels)
+        return result | {f"test_{name}": value if math.isfinite(value) else None for name, value in own.items()}
 
     @functools.cached_property
     def pca(self) -> PCA:
@@ -189,12 +223,17 @@ class Run:
         code = math.prod(self.model.network_.code_shape)
         return PCA(min(code, *self.train.shape)).fit(self.model.scaler_.transform(self.train))
 
+    @property
+    def _test(self) -> tuple[np.ndarray, ...]:
+        """What the model's methods are given of the test samples: their labels, too, if it needs them."""
+        return (self.data.test, self.data.test_labels) if self.model.needs_labels else (self.data.test,)
+
     @functools.cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The test samples, scaled, and their reconstructions by the model and by PCA."""
         scale = self.model.scaler_.transform
         test = scale(self.data.test)
-        return test, scale(self.model.reconstruct(self.data.test)), self.pca.reconstruct(test)
+        return test, scale(self.model.reconstruct(*self._test)), self.pca.reconstruct(test)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the model, settings, history, measures and pictures into `folder`; return the measures.
@@ -220,7 +259,7 @@ class Run:
         first = next(p for p in model.encoder_.parameters() if p.ndim > 1).numpy()
         if len(first) == data.test.shape[1]:  # not a convolution's
             pictures.filters(folder / "filters.png", first, data.image_shape)
-        codes = model.transform(data.test)
+        codes = model.transform(*self._test)
         pictures.latent(folder / "latent.png", codes.reshape(len(codes), -1), data.test_labels)
         own_pictures(model, folder, data)
         return measures

@@ -46,6 +46,20 @@ def same_transposed(x, w, b):
     return tf.conv_transpose2d(x, w, b, stride=2)[:, :, :8, :6]
 
 
+def multiquadratics(d):
+    return sum(c / (c + d) for c in (0.5, 2.0))
+
+
+def apart(x, y):
+    return (x[:, None] - y[None]).square().sum(-1)
+
+
+def among(x):
+    """The mean of the kernel over pairs of different rows."""
+    pairs = torch.triu_indices(len(x), len(x), offset=1)
+    return multiquadratics((x[pairs[0]] - x[pairs[1]]).square().sum(1)).mean()
+
+
 def weighted(loss, y):
     """Element by element, times the catalogue's weights."""
     return (torch.arange(12.0, dtype=torch.float64).reshape(3, 4) / 5 * loss(y, TARGETS, reduction="none")).sum() / 3
@@ -103,6 +117,9 @@ PEERS = {
     "weighted_binary_cross_entropy_with_logits": lambda z: weighted(tf.binary_cross_entropy_with_logits, z),
     "gaussian_kl": lambda m, lv: 0.5 * (m**2 + torch.exp(lv) - lv - 1).sum() / 3,
     "kl_sparsity": kl_sparsity,
+    "inverse_multiquadratics": multiquadratics,
+    "squared_distances": lambda x, y: apart(x, y),
+    "mmd": lambda x, y: among(x) + among(y) - 2 * multiquadratics(apart(x, y)).mean(),
     "gaussian_code": lambda h, e: code(h).loc + code(h).scale * e,
     "gaussian_code_kl": lambda h: code_kl(h).sum(),
     "gaussian_code_kl: free nats": lambda h: code_kl(h).clamp(min=0.6).sum(),

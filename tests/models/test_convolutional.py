@@ -9,10 +9,14 @@ from miniae import gradcheck, nn, optim
 from miniae.autodiff import Tensor
 from miniae.backend import get
 from miniae.models import (
+    AdversarialAutoencoder,
     Autoencoder,
     AutoencoderNetwork,
     ContractiveAutoencoder,
     ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    KSparseAutoencoder,
+    WassersteinAutoencoder,
     compressor,
     convolutional,
     load,
@@ -217,7 +221,13 @@ def test_pooling_at_the_edge_sees_what_there_is(backend):
         nn.MaxPool2D(2, padding="half")(Tensor(x))
 
 
-def test_a_variant_of_dense_layers_refuses_them():
+@pytest.mark.parametrize("kind", [ContractiveAutoencoder, DenoisingAutoencoder, KSparseAutoencoder,
+                                  WassersteinAutoencoder, AdversarialAutoencoder])
+def test_other_variants_take_them(kind, backend):
     encoder, decoder = convolutional((6, 6), (3,), 4)
-    with pytest.raises(ValueError, match="one Dense layer"):
-        ContractiveAutoencoder(encoder=encoder, decoder=decoder).fit(np.zeros((4, 1, 6, 6)))
+    settings = {"tied": False} if "tied" in kind._signature() else {}
+    X = RNG.random((12, 1, 6, 6), dtype=np.float32)
+    model = kind(encoder=encoder, decoder=decoder, epochs=2, batch_size=6, backend=backend, **settings).fit(X)
+    assert model.transform(X).shape == (12, 4) and model.reconstruct(X).shape == X.shape
+    first, last = (model.history_[i]["reconstruction"] for i in (0, -1))
+    assert np.isfinite([first, last]).all()

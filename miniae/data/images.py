@@ -1,0 +1,51 @@
+"""Images as files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from miniae.data.storage import StorageError
+
+__all__ = ["write_images"]
+
+
+def write_images(folder: str | os.PathLike[str], X: np.ndarray, image_shape: Sequence[int],
+                 names: Sequence[str] | None = None) -> None:
+    """Write images X (N, ...) of (height, width) or (1 or 3, height, width) as 8-bit PNGs into a new or empty folder.
+
+    Values from 0 to 1 go from black to white, and others are cut off there. The files are called as in `names`, with
+    the ending .png, or 00000.png, 00001.png, ... All are written, or the folder is not there. Raises `StorageError`.
+    """
+    from PIL import Image
+
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(f"{folder} exists already and is not an empty folder: choose a new one, so that nothing is "
+                           "overwritten")
+    stems = [f"{i:05d}" for i in range(len(X))] if names is None else [os.path.splitext(name)[0] for name in names]
+    files = [f"{stem}.png" for stem in stems]
+    if len(set(files)) < len(files):
+        raise StorageError("two of the images would have the same name: give them names that differ in more than their "
+                           "endings")
+    height, width = image_shape[-2:]
+    pixels = np.rint(255 * np.clip(X.reshape(len(X), -1, height, width), 0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            for name, image in zip(files, pixels, strict=True):
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary / name)
+            temporary.chmod(0o755)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as why:
+        raise StorageError(f"can't write images to {folder}: {why.strerror or why}. Choose a writable place with "
+                           "enough room") from None
