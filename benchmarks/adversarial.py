@@ -26,8 +26,8 @@ from miniae.report import classifier_test, images, latent, metrics, mmd
 from miniae.training import LearningRate, ProgressBar
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--images", type=int, default=20000, help="of the training set (default: 20000)")
-parser.add_argument("--epochs", type=int, default=10, help="of every autoencoder (default: 10)")
+parser.add_argument("--images", type=int, default=60000, help="of the training set (default: 60000)")
+parser.add_argument("--epochs", type=int, default=20, help="of every autoencoder (default: 20)")
 args = parser.parse_args()
 CODE, SAMPLES, COMPARED, SHOWN = 8, 10000, 2000, 10
 data = load("mnist")
