@@ -80,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
         if made and not any(folder.iterdir()):
             folder.rmdir()
     print(_report(measures))
+    if "test_bce" in measures:
+        print(f"cross-entropy per test sample: {measures['test_bce']:.2f} nats, of which "
+              f"{measures['test_bce_floor']:.2f} are the entropy of the data themselves")
     if ended is None and (hint := _still_falling(job.model.history_)):
         print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")

@@ -1,0 +1,111 @@
+"""What holds of every kind of autoencoder."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from miniae.models import VARIANTS, Autoencoder, GenerativeAutoencoder, load
+from miniae.training import Checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")  # they are hardly trained
+
+RNG = np.random.default_rng(0)
+Y = np.arange(64) % 2
+X = (0.3 * RNG.random((64, 1, 6, 6)) + 0.6 * (Y[:, None, None, None] == (np.arange(6) > 2))).astype(np.float32)
+KINDS = pytest.mark.parametrize("kind", VARIANTS)
+
+
+def make(kind, **settings):
+    """A small model of that kind, and what its methods take beside samples."""
+    cls = VARIANTS[kind]
+    size = {"filters": (4, 4)} if "filters" in cls._parameter_names() else {"hidden": (12,), "code": 3}
+    model = cls(**{**size, "epochs": 3, "batch_size": 16, "lr": 0.01, **settings})
+    return model, (Y,) if model.needs_labels else ()
+
+
+@KINDS
+def test_it_learns_and_is_itself_after_loading(kind, backend, tmp_path):
+    model, labels = make(kind, backend=backend, epochs=6)
+    model.fit(X, *labels)
+    losses = [row["reconstruction"] for row in model.history_]
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    codes, back, scores = model.transform(X, *labels), model.reconstruct(X, *labels), model.score_samples(X, *labels)
+    assert len(codes) == len(X) and back.shape == X.shape and scores.shape == (64,)
+    model.save(tmp_path / "m.safetensors")
+    loaded = load(tmp_path / "m.safetensors", backend=backend)
+    assert type(loaded) is type(model)
+    np.testing.assert_array_equal(loaded.transform(X, *labels), codes)
+    np.testing.assert_array_equal(loaded.reconstruct(X, *labels), back)
+    np.testing.assert_array_equal(loaded.score_samples(X, *labels), scores)
+    if isinstance(model, GenerativeAutoencoder):
+        told = {"labels": Y[:5]} if labels else {}
+        np.testing.assert_array_equal(loaded.sample(5, seed=1, **told), model.sample(5, seed=1, **told))
+    loaded.partial_fit(X, *labels)
+    assert np.isfinite(loaded.reconstruct(X, *labels)).all()
+
+
+@KINDS
+def test_the_same_seed_gives_the_same_model(kind):
+    (a, labels), (b, _), (c, _) = make(kind), make(kind), make(kind, seed=1)
+    a, b, c = (model.fit(X, *labels).reconstruct(X, *labels) for model in (a, b, c))
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+
+
+@KINDS
+def test_a_run_that_goes_on_is_one_that_never_stopped(kind, tmp_path):
+    whole, labels = make(kind, epochs=4)
+    whole.fit(X, *labels)
+    path = tmp_path / "c.safetensors"
+    first, _ = make(kind, epochs=2)
+    first.fit(X, *labels, callbacks=[Checkpoint(path, resume=True)])
+    second, _ = make(kind, epochs=4)
+    second.fit(X, *labels, callbacks=[Checkpoint(path, resume=True)])
+    np.testing.assert_array_equal(second.reconstruct(X, *labels), whole.reconstruct(X, *labels))
+    assert [row["loss"] for row in second.history_] == [row["loss"] for row in whole.history_]
+
+
+@KINDS
+def test_a_batch_of_one_and_a_batch_larger_than_the_data(kind):
+    for settings, rows in (({"batch_size": 1, "epochs": 1}, 5), ({"batch_size": 500}, 5), ({}, 1)):
+        model, labels = make(kind, **settings)
+        labels = tuple(y[:rows] for y in labels)
+        if rows == 1 and labels:
+            continue  # one label tells nothing
+        assert np.isfinite(model.fit(X[:rows], *labels).reconstruct(X[:rows], *labels)).all()
+
+
+@KINDS
+def test_options_of_all(kind):
+    model, labels = make(kind, dropout=0.1, l1=1e-4, l2=1e-4, max_norm=2.0, patience=2, clip=10.0, scaling="minmax")
+    held_out = (X[:16], Y[:16]) if labels else X[:16]
+    model.fit(X, *labels, validation=held_out)
+    assert {"l1", "l2", "val_loss"} <= model.history_[0].keys()
+    assert np.isfinite(model.reconstruct(X, *labels)).all()
+
+
+@KINDS
+def test_data_that_can_not_be_used_are_refused_in_one_line(kind):
+    model, labels = make(kind)
+    for bad in (np.full_like(X, np.nan), X[:0], X.astype(str), X[0, 0, 0]):
+        few = tuple(y[:len(bad)] for y in labels)
+        with pytest.raises((ValueError, TypeError)) as why:
+            model.fit(bad, *few)
+        assert "\n" not in str(why.value)
+        assert not hasattr(model, "network_")
+    model.fit(X, *labels)
+    with pytest.raises(ValueError, match="made for"):
+        model.transform(X[:, :, :5], *labels)
+
+
+@KINDS
+def test_parameters_can_be_read_set_and_shown(kind):
+    model, _ = make(kind)
+    params = model.get_params()
+    assert type(model)(**params).get_params() == params
+    assert model.set_params(lr=0.5).lr == 0.5 and "lr=0.5" in repr(model)
+    assert repr(type(model)()) == f"{type(model).__name__}()"
+    assert all(issubclass(cls, Autoencoder) and inspect.getdoc(cls) for cls in VARIANTS.values())
