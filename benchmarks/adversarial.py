@@ -27,7 +27,7 @@ from miniae.training import LearningRate, ProgressBar
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--images", type=int, default=60000, help="of the training set (default: 60000)")
-parser.add_argument("--epochs", type=int, default=20, help="of every autoencoder (default: 20)")
+parser.add_argument("--epochs", type=int, default=8, help="of every autoencoder (default: 8)")
 args = parser.parse_args()
 CODE, SAMPLES, COMPARED, SHOWN = 8, 10000, 2000, 10
 data = load("mnist")

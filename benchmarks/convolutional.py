@@ -4,8 +4,8 @@
 
 The classic image compressor (code 4x4x8), a strided autoencoder with a code of 32 numbers, and a vector-quantised one
 whose 7x7 positions are integers of 8 bits. All see the same 20,000 training images, five times each, and are
-measured on the 10,000 test images. Beside them PCA, and JPEG at the nearest size: all test images in one large picture of tiles of
-32x32, so that no block has two of them and one header serves all, with optimised tables.
+measured on the 10,000 test images. Beside them PCA, and JPEG at the nearest size: all test images in one large picture
+of tiles of 32x32, so that no block has two of them and one header serves all, with optimised tables.
 """
 
 import io
