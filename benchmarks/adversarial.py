@@ -16,6 +16,7 @@ import time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: processor time is then the time of a core
 
 import numpy as np
+from judge import judged, trained_judge
 from results import FOLDER, write
 
 from miniae import models
@@ -43,22 +44,11 @@ def trained(model, title, *labels):
     return model, time.process_time() - began
 
 
-judge = models.Classifier([400], head_epochs=0, epochs=4, dropout=0.2).fit(data.train, data.train_labels)
+judge = trained_judge(data)
 accuracy = judge.score(data.test, data.test_labels)
 print(f"the judge's test accuracy: {accuracy:.4f}", flush=True)
 
-
-def judged(samples):
-    """How sure the judge is of samples, and how evenly their classes come up."""
-    p = judge.predict_proba(samples)
-    shares = np.bincount(p.argmax(1), minlength=10) / len(p)
-    entropy = -sum(s * np.log(s) for s in shares if s > 0)
-    return {"confidence": float(p.max(1).mean()), "sure": float((p.max(1) > 0.9).mean()),
-            "smallest_class": float(shares.min()), "largest_class": float(shares.max()),
-            "class_entropy": float(entropy)}
-
-
-results = {"images": args.images, "epochs": args.epochs, "judge_accuracy": accuracy, "real": judged(data.test),
+results = {"images": args.images, "epochs": args.epochs, "judge_accuracy": accuracy, "real": judged(judge, data.test),
            "models": {}}
 MODELS = {
     "plain": lambda: models.Autoencoder(**common),
@@ -74,7 +64,7 @@ for name, make in MODELS.items():
     samples = model.sample(SAMPLES) if hasattr(model, "sample") else model.inverse_transform(draws)
     difference = mmd(codes[:COMPARED], draws[:COMPARED])
     results["models"][name] = {
-        "seconds": seconds, **judged(samples), "mmd": difference.value, "mmd_noise": difference.noise,
+        "seconds": seconds, **judged(judge, samples), "mmd": difference.value, "mmd_noise": difference.noise,
         "told_apart": classifier_test(codes, draws[:len(codes)]),
         "squared_error": metrics.squared_error(data.test, model.reconstruct(data.test)),
         "history": {term: [row[term] for row in model.history_] for term in model.history_[0]

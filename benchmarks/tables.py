@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from layout import ROOT, load, made_by, table
-from variant_tables import adversarial, contractive, convolutional, denoising, sparse, vae
+from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
 
 
 def pretraining():
@@ -147,7 +147,8 @@ def likelihood():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
-                                  denoising, sparse, contractive, convolutional, vae, adversarial, gradients)}
+                                  comparison, denoising, sparse, contractive, convolutional, vae, adversarial,
+                                  gradients)}
 
 
 def filled(text):
