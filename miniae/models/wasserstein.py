@@ -55,7 +55,8 @@ class WassersteinAutoencoder(MatchedAutoencoder):
     without bias, with a sum of inverse multiquadratics kernels (`functions.mmd`). Each input keeps a code of its own
     where variational autoencoders give it a cloud: codes as a whole follow the prior, with no noise in them. The term
     needs large minibatches, and is 0 for one of a single sample; it may be below 0 in the history. That of held-out
-    data is of their rows in the order they have: shuffle them, where neighbours are alike. All else is as in `Autoencoder`.
+    data is of their rows in the order they have: shuffle them, where neighbours are alike. All else is as in
+    `Autoencoder`.
 
     Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein auto-encoders", ICLR 2018, algorithm 2.
 
