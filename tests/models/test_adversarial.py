@@ -306,6 +306,17 @@ def test_the_same_seed_is_the_same_model_with_or_without_validation(backend):
     assert {"val_reconstruction", "val_discriminator", "val_encoder"} <= watched.history_[-1].keys()
 
 
+def test_patience_watches_the_reconstruction(two_clusters):
+    """Not the sum of all losses, which the steps against each other let rise and fall."""
+    x, _ = two_clusters
+    model = AdversarialAutoencoder([16], 2, lr=0.02, adversarial_lr=0.02, epochs=60, patience=4, batch_size=50)
+    history = model.fit(x[:40], validation=x[40:]).history_
+    errors = [row["val_reconstruction"] for row in history]
+    assert len(history) == np.argmin(errors) + 1 + 4 < 60
+    assert np.argmin(errors) != np.argmin([row["val_loss"] for row in history])
+    assert np.square(model.reconstruct(x[40:]) - x[40:]).sum(1).mean() == pytest.approx(min(errors), rel=1e-4)
+
+
 @pytest.mark.parametrize("labels", [None, Y, np.array(["a", "b", "c"])[Y]])
 def test_files(labels, tmp_path, backend):
     prior = "swiss_roll" if labels is None else GaussianMixture(3, distance=4.0)
