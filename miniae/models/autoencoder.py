@@ -194,7 +194,7 @@ class Autoencoder(NetworkEstimator):
 
     def _bounds(self) -> list[Callback]:
         """What keeps the weights within bounds while they are trained."""
-        return [] if self.max_norm is None else [MaxNorm(self.max_norm)]
+        return [] if self.max_norm is None else [MaxNorm(self.max_norm, self.network_.penalised())]
 
     def _watches(self, held_out: np.ndarray | None) -> list[Callback]:
         """The callbacks that the parameters of `fit` ask for."""

@@ -345,6 +345,16 @@ def test_layers_of_ones_own_and_options():
             .fit(images)
 
 
+def test_bounds_and_penalties_leave_the_discriminator_out(backend):
+    model = AdversarialAutoencoder([5], 2, max_norm=0.1, adversarial_lr=0.05, epochs=2).fit(X)
+
+    def longest(network):
+        return max(np.linalg.norm(p.numpy(), axis=0).max() for p in network.parameters() if p.ndim == 2)
+
+    assert max(longest(model.encoder_), longest(model.decoder_)) <= 0.1 * (1 + 1e-6)
+    assert longest(model.network_.discriminator) > 1
+
+
 def test_partial_fit(backend):
     model = AdversarialAutoencoder([5], 2, prior=GaussianMixture(3), batch_size=20, epochs=2)
     for _ in range(2):
