@@ -193,7 +193,7 @@ class Autoencoder(NetworkEstimator):
             self.history_ = self._trainer.history
 
     def _bounds(self) -> list[Callback]:
-        """What keeps the weights within bounds while they are trained."""
+        """The callbacks of all training, by `fit` or `partial_fit`: what holds weights while they are trained."""
         return [] if self.max_norm is None else [MaxNorm(self.max_norm, self.network_.penalised())]
 
     def _watches(self, held_out: np.ndarray | None) -> list[Callback]:

@@ -12,6 +12,7 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.philox import Generator, host_generator
+from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.generative import GenerativeAutoencoder
@@ -140,7 +141,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     Parameters beside those of `Autoencoder`
     ----------------------------------------
     beta : the weight of the KL term.
-    warmup : for so many epochs that weight rises from 0 to beta.
+    warmup : for so many epochs that weight rises from 0 to beta, also by `partial_fit`; not again in a loaded model.
     free_bits : nats that each latent unit may have without cost, in the mean over a batch.
     loss : "bce" (Bernoulli, for data in [0, 1]) or "gaussian" (with one learnt standard deviation for all features).
     binarise : the data are probabilities of binary pixels, and every batch draws these anew, as input and as target:
@@ -207,8 +208,16 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         return super()._dense_encoder(input_shape)[:-1]  # the network's head takes the place of the code
 
-    def _watches(self, held_out: Any) -> list[Callback]:
-        return super()._watches(held_out) + ([WarmUp(self.warmup)] if self.warmup else [])
+    def _bounds(self) -> list[Callback]:
+        return super()._bounds() + ([WarmUp(self.warmup)] if self.warmup and not self._warm else [])
+
+    def _set_fitted(self, network: VariationalNetwork, scaler: Scaler) -> None:
+        super()._set_fitted(network, scaler)
+        self._warm = False
+
+    def _set_loaded(self, header: dict[str, Any]) -> None:
+        super()._set_loaded(header)
+        self._warm = True
 
     # ---------------------------------------------------------------- generation
 
