@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
-from miniae.backend.philox import Generator, host_generator
+from miniae.backend.philox import host_generator
 from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
@@ -89,17 +89,13 @@ class VariationalNetwork(AutoencoderNetwork):
     def loss_terms(self, x: Tensor, *labels: Tensor) -> dict[str, Tensor]:
         be = x.backend
         if self.binarise:
-            x = Tensor._wrap(self._random(self._pixels).bernoulli(x._data), be)
+            x = Tensor._wrap(self.draws(self._pixels).bernoulli(x._data), be)
         statistics = self.statistics(self.corrupted(x), *labels)
-        noise = Tensor._wrap(self._random(self._noise).normal((len(x), self.code), x.dtype), be)
+        noise = Tensor._wrap(self.draws(self._noise).normal((len(x), self.code), x.dtype), be)
         z = F.gaussian_code(statistics, noise)
         weight = self.kl_weight if self.training else self.beta
         return {"reconstruction": self.reconstruction.loss(self.outputs(z, *labels), x),
                 "kl": F.gaussian_code_kl(statistics, self.free_bits) * weight, **self.penalty_terms()}
-
-    def _random(self, generator: Generator) -> Generator:
-        """The next numbers of it in training, the same ones every time elsewhere."""
-        return generator if self.training else Generator(generator.seed, generator.stream, generator.backend)
 
     def children(self) -> dict[str, Layer]:
         return {**super().children(), "head": self.head, "likelihood": self.reconstruction}

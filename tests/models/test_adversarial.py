@@ -51,7 +51,7 @@ def test_the_losses_are_cross_entropies(classes, backend):
     with no_grad():
         terms = {name: t.item() for name, t in net.loss_terms(Tensor(X), labels).items()}
         code = net.encode(Tensor(X))
-        drawn = net.prior.draw(53, 2, Generator(3, "held_out_prior"), Y if classes else None, "float64")
+        drawn = net.prior.draw(53, 2, Generator(3, "prior"), Y if classes else None, "float64")
         told = np.eye(4)[Y][:, : classes + 1 if classes else 0]  # the last place is that of -1
         answers = [F.sigmoid(net.discriminator(np.concatenate([z, told], 1))).numpy()
                    for z in (get().to_host(drawn), code.numpy())]
