@@ -115,8 +115,9 @@ class DenoisingAutoencoder(Autoencoder):
 
     def corrupt(self, X: Any, seed: int = 0) -> np.ndarray:
         """X (N, ...) with the noise that this model is trained on, in the units of the data. It is not clipped."""
-        _, disturb = _NOISES[self.noise]
-        return self.scaler_.inverse_transform(disturb(self._scaled(X), self.level, seed=seed))
+        trained = self._network().config()
+        _, disturb = _NOISES[trained["noise"]]
+        return self.scaler_.inverse_transform(disturb(self._scaled(X), trained["level"], seed=seed))
 
     def denoise(self, X: Any) -> np.ndarray:
         """Noisy X (N, ...) without its noise, in the units of the data: the reconstruction of X.

@@ -11,6 +11,7 @@ from miniae.autodiff import Tensor
 from miniae.models import Autoencoder, DenoisingAutoencoder, load
 from miniae.nn import Build, Dense, Sequential
 from miniae.report import psnr
+from miniae.training import NotFittedError
 
 X = np.random.default_rng(0).random((60, 8), dtype=np.float32)
 LAYERS = {"gaussian": nn.GaussianNoise, "masking": nn.Masking, "salt_and_pepper": nn.SaltAndPepper}
@@ -104,6 +105,15 @@ def test_corrupt_has_the_level_and_the_units_of_the_data():
     first = models["gaussian"]
     np.testing.assert_array_equal(first.corrupt(X, seed=3), first.corrupt(X, seed=3))
     assert (first.corrupt(X, seed=3) != first.corrupt(X, seed=4)).any()
+
+
+def test_corrupt_is_of_the_noise_it_was_trained_on():
+    model = DenoisingAutoencoder([6], 3, noise="masking", level=0.2, epochs=0).fit(X)
+    before = model.corrupt(X)
+    np.testing.assert_array_equal(model.set_params(noise="gaussian", level=0.9).corrupt(X), before)
+    assert (model.fit(X).corrupt(X) != before).any()
+    with pytest.raises(NotFittedError):
+        DenoisingAutoencoder([6], 3).corrupt(X)
 
 
 def test_denoise_is_reconstruct_and_takes_values_beyond_the_unit_interval():
