@@ -20,11 +20,11 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def kernel_scales(prior: Prior, size: int) -> tuple[float, ...]:
-    """The c of the kernels c / (c + |x - y|^2) for codes of this size: 2 E |z|^2 times each of `SCALES`.
+    """The c of the kernels c / (c + |x - y|^2) for codes of this size: E |z - z'|^2 times each of `SCALES`.
 
     For the standard normal prior that is 2 d sigma^2 times each, as in the program of Tolstikhin et al. (2018).
     """
-    return tuple(2.0 * prior.mean_square(size) * scale for scale in SCALES)
+    return tuple(prior.mean_squared_distance(size) * scale for scale in SCALES)
 
 
 class WassersteinNetwork(MatchedNetwork):

@@ -27,6 +27,7 @@ def network(dtype="float64", backend=None, **settings):
 def test_the_scales_are_those_of_the_paper():
     assert kernel_scales(Gaussian(), 8) == pytest.approx([16 * s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)])
     assert kernel_scales(GaussianMixture(), 2)[3] == pytest.approx(2 * (4 + 0.25 + 0.15**2))
+    assert kernel_scales(GaussianMixture(1, 100.0), 2)[3] == pytest.approx(2 * (0.25 + 0.15**2))  # wherever it lies
 
 
 def test_the_term_is_the_discrepancy_of_codes_and_draws(backend):
