@@ -50,38 +50,6 @@ def backward(loss: Tensor, seed: Any = None, retain_tape: bool = False) -> None:
             function.free()
 
 
-def pull(y: Tensor, x: Tensor, u: Any) -> Tensor:
-    """u' J, J being dy/dx: the gradient of y . u with respect to x alone, a constant of x's shape.
-
-    No other gradient is computed or added to, and the tape stays, so that rows of J can be had one by one, and a loss
-    that y is a part of can still go backward. x must have `requires_grad`; u is an array of y's shape.
-    """
-    if not x.requires_grad:
-        raise RuntimeError("pull needs an x with requires_grad=True, made so before y was computed from it")
-    functions = _reverse_order(y)
-    depend = {id(x)}
-    for function, output in reversed(functions):
-        if any(id(t) in depend for t in function.inputs):
-            depend.add(output)
-    gradients = {id(y): _seed(y, u)}
-    for function, output in functions:
-        if output not in depend or output not in gradients:
-            continue
-        gy, wanted = gradients.pop(output), function.needs
-        function.needs = tuple(id(t) in depend for t in function.inputs)
-        try:
-            grads = function.backward(gy)
-            for t, needed, g in zip(function.inputs, function.needs, grads if isinstance(grads, tuple) else (grads,),
-                                    strict=True):
-                if needed and g is not None:
-                    gradients[id(t)] = y.backend.add(gradients[id(t)], g) if id(t) in gradients else g
-        finally:
-            function.needs = wanted
-    if id(x) not in gradients:
-        return Tensor._wrap(y.backend.zeros(x.shape, x.dtype), y.backend)
-    return Tensor._wrap(gradients[id(x)], y.backend)
-
-
 def _seed(loss: Tensor, seed: Any) -> Any:
     be = loss.backend
     if seed is None:

@@ -38,7 +38,7 @@ _MAKING = _FROM_HOST | {"arange", "empty", "full", "linspace", "ones", "zeros"}
 # These exist to convert, so they may change the dtype.
 _CONVERTING = {"array", "asarray", "copyto", "setitem", "astype"}
 # These write into their first argument.
-_WRITING = {"copyto", "setitem", "fill", "add.at", "philox_uniform"}
+_WRITING = {"copyto", "setitem", "fill", "add.at", "partition in place", "philox_uniform"}
 # These go element by element, as ufuncs do: writing over an operand itself is safe.
 _ELEMENTWISE = {"clip", "copyto", "setitem"}
 # Keywords of NumPy's that CuPy's functions lack.
@@ -191,6 +191,9 @@ class StrictArray:
 
     def fill(self, value: float) -> None:
         self._device.run("fill", np.ndarray.fill, self, value)
+
+    def partition(self, kth: int, axis: int = -1) -> None:
+        self._device.run("partition in place", np.ndarray.partition, self, kth, axis=axis)
 
     def __getitem__(self, index: Any) -> StrictArray:
         parts = self._index(index)

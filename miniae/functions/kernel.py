@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
+from miniae.functions.activation import relu
 
 __all__ = ["inverse_multiquadratics", "mmd", "squared_distances"]
 
@@ -45,12 +46,17 @@ class InverseMultiquadratics(Function):
 
 
 def squared_distances(x: Any, y: Any) -> Tensor:
-    """|x_i - y_j|^2 = |x_i|^2 + |y_j|^2 - 2 x_i.y_j: (N, D) and (M, D) to (N, M)."""
+    """|x_i - y_j|^2 = |x_i|^2 + |y_j|^2 - 2 x_i.y_j: (N, D) and (M, D) to (N, M), at least 0.
+
+    The mean of x is subtracted from both first: far from 0 the three terms would be large, and their sum mere rounding.
+    """
     x = as_tensor(x)
     y = as_tensor(y, x.dtype, x.backend)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(f"the samples have shapes {x.shape} and {y.shape}, expected (N, D) and (M, D)")
-    return (x * x).sum(1, True) + (y * y).sum(1) - (x * 2.0) @ y.T
+    centre = (x.sum(0, True) * (1.0 / max(len(x), 1))).detach()  # a constant: distances don't change with it
+    x, y = x - centre, y - centre
+    return relu((x * x).sum(1, True) + (y * y).sum(1) - (x * 2.0) @ y.T)
 
 
 def inverse_multiquadratics(d: Any, scales: Sequence[float]) -> Tensor:
@@ -67,15 +73,29 @@ def mmd(x: Any, y: Any, scales: Sequence[float]) -> Tensor:
         1/(N(N-1)) sum_{i != j} k(x_i, x_j) + 1/(M(M-1)) sum_{i != j} k(y_i, y_j) - 2/(NM) sum_{i, j} k(x_i, y_j),
 
     k being `inverse_multiquadratics` of `scales`. It is 0 on average for one distribution (so it may be below 0), and
-    more for any two others. A sum over no pairs counts as 0. Gretton et al., "A kernel two-sample test", JMLR 13, 2012,
+    more for any two others. With fewer than 2 samples on either side there is no such estimate: it is a 0 without
+    gradient. Gretton et al., "A kernel two-sample test", JMLR 13, 2012,
     lemma 6; the kernel is that of Tolstikhin et al., "Wasserstein auto-encoders", ICLR 2018, section 4.
     """
-    def within(a: Tensor) -> Tensor:
-        n = len(a)
-        pairs = inverse_multiquadratics(squared_distances(a, a), scales).sum() - float(n * len(scales))  # k(a, a)
-        return pairs * (1.0 / max(n * (n - 1), 1))
-
     x = as_tensor(x)
     y = as_tensor(y, x.dtype, x.backend)
-    between = inverse_multiquadratics(squared_distances(x, y), scales).sum()
-    return within(x) + within(y) - between * (2.0 / max(len(x) * len(y), 1))
+    between = inverse_multiquadratics(squared_distances(x, y), scales)
+    if min(len(x), len(y)) < 2:
+        nothing = x.backend.empty((), x.dtype)
+        x.backend.fill(nothing, 0.0)
+        return Tensor._wrap(nothing, x.backend)
+
+    def within(a: Tensor) -> Tensor:
+        pairs = inverse_multiquadratics(squared_distances(a, a), scales) * _others(a)
+        return pairs.sum() * (1.0 / (len(a) * (len(a) - 1)))
+
+    return within(x) + within(y) - between.sum() * (2.0 / (len(x) * len(y)))
+
+
+def _others(a: Tensor) -> Tensor:
+    """1 for each pair of two samples, 0 on the diagonal: (N, N)."""
+    be, n = a.backend, len(a)
+    mask = be.empty((n, n), a.dtype)
+    be.fill(mask, 1.0)
+    be.fill(mask.reshape(-1)[::n + 1], 0.0)
+    return Tensor._wrap(mask, be)

@@ -234,17 +234,24 @@ class KLSparsity(Function):
         self.rho = rho
 
     def forward(self, h):
-        xp, rho = self.be.xp, self.rho
-        r = xp.clip(xp.mean(h, axis=0), 1e-6, 1.0 - 1e-6)
+        be, xp, rho = self.be, self.be.xp, self.rho
+        r = be.sum(h, axis=0)
+        be.divide(r, float(len(h)), out=r)
+        xp.maximum(r, 1e-6, out=r)
+        xp.minimum(r, 1.0 - 1e-6, out=r)
         self.save(r)
         self.shape = h.shape
         entropy = rho * math.log(rho) + (1.0 - rho) * math.log(1.0 - rho)
-        return self.be.sum(entropy - rho * xp.log(r) - (1.0 - rho) * xp.log1p(-r))
+        active = be.multiply(be.elementwise(xp.log, r), rho)
+        idle = be.multiply(be.elementwise(xp.log1p, be.multiply(r, -1.0)), 1.0 - rho)
+        return be.sum(be.subtract(be.subtract(entropy, active), idle))
 
     def backward(self, gy):
         (r,) = self.saved
-        slope = ((1.0 - self.rho) / (1.0 - r) - self.rho / r) * (1.0 / max(self.shape[0], 1))
-        return self.be.xp.broadcast_to(gy * slope, self.shape)
+        be = self.be
+        slope = be.subtract(be.divide(1.0 - self.rho, be.subtract(1.0, r)), be.divide(self.rho, r))
+        be.multiply(slope, 1.0 / max(self.shape[0], 1), out=slope)
+        return be.xp.broadcast_to(be.multiply(slope, gy, out=slope), self.shape)
 
     def jvp(self, loss, th):
         n = max(self.shape[0], 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from miniae.autodiff import Function, Tensor
 
 __all__ = ["batch_norm", "layer_norm"]
@@ -17,20 +19,26 @@ class Normalize(Function):
         self.axes, self.epsilon = axes, epsilon
 
     def forward(self, x):
-        xp = self.be.xp
-        self.mean = xp.mean(x, axis=self.axes, keepdims=True)
-        centred = x - self.mean
-        self.variance = xp.mean(centred * centred, axis=self.axes, keepdims=True)
-        self.deviation = xp.sqrt(self.variance + self.epsilon)
-        y = centred / self.deviation
-        self.save(y, self.deviation)
+        be = self.be
+        self.mean = self._mean(x)
+        centred = be.subtract(x, self.mean)
+        self.variance = self._mean(be.multiply(centred, centred))
+        deviation = be.add(self.variance, self.epsilon)
+        be.xp.sqrt(deviation, out=deviation)
+        y = be.divide(centred, deviation, out=centred)
+        self.save(y, deviation)
         return y
 
     def backward(self, gy):
-        y, deviation = self.saved
-        mean = self.be.xp.mean
-        along = mean(gy * y, axis=self.axes, keepdims=True)
-        return (gy - mean(gy, axis=self.axes, keepdims=True) - y * along) / deviation
+        be, (y, deviation) = self.be, self.saved
+        along = self._mean(be.multiply(gy, y))
+        gx = be.subtract(gy, self._mean(gy))
+        be.subtract(gx, be.multiply(y, along), out=gx)
+        return be.divide(gx, deviation, out=gx)
+
+    def _mean(self, a):
+        total = self.be.sum(a, axis=self.axes, keepdims=True)
+        return self.be.divide(total, float(math.prod(a.shape[axis] for axis in self.axes)), out=total)
 
     def jvp(self, y, tx):
         # The formula is symmetric in tx and the gradient. It is differentiated with s as a function of the input.
@@ -64,9 +72,11 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, running_mean: Tensor, run
                              "use larger batches, or a batch size that leaves no last batch of one")
         normalize = Normalize(axes, epsilon)
         y = normalize(x)
-        unbiased = normalize.variance * (count / (count - 1))
+        be = x.backend
+        unbiased = be.multiply(normalize.variance, count / (count - 1))
         for running, value in ((running_mean, normalize.mean), (running_variance, unbiased)):
-            running._data += momentum * (value.reshape(running.shape) - running._data)
+            change = be.subtract(value.reshape(running.shape), running._data)
+            be.add(running._data, be.multiply(change, momentum, out=change), out=running._data)
             running._version.count += 1
     else:
         deviation = (running_variance._data + epsilon) ** 0.5

@@ -20,14 +20,18 @@ class TopK(Function):
         self.k = k
 
     def forward(self, x):
-        xp = self.be.xp
+        be, xp = self.be, self.be.xp
         rows = x.reshape(len(x), math.prod(x.shape[1:]))
+        ordered = be.copy(rows)
         place = rows.shape[1] - self.k
-        smallest = xp.partition(rows, place, axis=1)[:, place:place + 1]  # the k-th largest
-        larger, equal = rows > smallest, rows == smallest
-        room = self.k - xp.sum(larger, axis=1, keepdims=True)
-        first = equal & (xp.cumsum(equal, axis=1) <= room)
-        self.mask = (larger | first).astype(x.dtype).reshape(x.shape)
+        ordered.partition(place, axis=1)
+        smallest = ordered[:, place:place + 1]  # the k-th largest
+        larger = xp.greater(rows, smallest, out=be.empty_like(rows))
+        equal = xp.equal(rows, smallest, out=be.empty_like(rows))
+        room = be.subtract(float(self.k), be.sum(larger, axis=1, keepdims=True))
+        number = xp.cumsum(equal, axis=1, out=be.empty_like(rows))  # of an element among its equals, from 1
+        be.multiply(equal, xp.less_equal(number, room, out=number), out=equal)
+        self.mask = be.add(larger, equal, out=larger).reshape(x.shape)
         self.save(self.mask)
         return self.be.multiply(x, self.mask)
 

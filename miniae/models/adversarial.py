@@ -129,8 +129,9 @@ class AdversarialAutoencoder(MatchedAutoencoder):
         0.5. Much below `lr` the encoder spreads its codes faster than it can be held back, much above it the codes are
         kept in place at the expense of the reconstruction. A schedule changes it in proportion to `lr`.
 
-    All else is as in `Autoencoder`; `optimizer` and `lr` are those of the reconstruction, `l1` and `l2` leave the
-    discriminator out.
+    All else is as in `Autoencoder`; `patience` watches the reconstruction of held-out data, as nobody lowers the sum of
+    losses of which one's gain is the other's loss. `optimizer` and `lr` are those of the reconstruction; `l1`, `l2` and
+    `max_norm` leave the discriminator out.
 
     Makhzani, Shlens, Jaitly, Goodfellow and Frey, "Adversarial autoencoders", 2015.
 
@@ -140,6 +141,7 @@ class AdversarialAutoencoder(MatchedAutoencoder):
     (5, 8)
     """
 
+    monitor = "val_reconstruction"
     network_class = AdversarialNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "discriminator")
 

@@ -70,6 +70,8 @@ class Autoencoder(NetworkEstimator):
     in_network = ("encoder", "decoder", "corruption")
     needs_labels: ClassVar[bool] = False
     """Whether whatever takes samples takes a label for each, too."""
+    monitor: ClassVar[str] = "val_loss"
+    """What of the history tells how well training goes on, smaller being better: what `patience` watches."""
     loss_of_real_data: ClassVar[str] = "mse"
     """The loss that fits data outside [0, 1]."""
     network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork
@@ -191,15 +193,15 @@ class Autoencoder(NetworkEstimator):
             self.history_ = self._trainer.history
 
     def _bounds(self) -> list[Callback]:
-        """What keeps the weights within bounds while they are trained."""
-        return [] if self.max_norm is None else [MaxNorm(self.max_norm)]
+        """The callbacks of all training, by `fit` or `partial_fit`: what holds weights while they are trained."""
+        return [] if self.max_norm is None else [MaxNorm(self.max_norm, self.network_.penalised())]
 
     def _watches(self, held_out: np.ndarray | None) -> list[Callback]:
         """The callbacks that the parameters of `fit` ask for."""
         if self.patience is not None and held_out is None:
             raise ValueError(f"patience={self.patience} watches the loss of held-out data: give fit validation=, or "
                              "leave patience out")
-        return self._bounds() + ([] if self.patience is None else [EarlyStopping(self.patience)])
+        return self._bounds() + ([] if self.patience is None else [EarlyStopping(self.patience, self.monitor)])
 
     def _train(self, X: np.ndarray, epochs: int, held_out: np.ndarray | None, callbacks: Sequence[Callback]) -> None:
         self._trainer.callbacks = list(callbacks)

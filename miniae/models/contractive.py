@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from miniae.autodiff import Linearization, Tensor
-from miniae.backend.philox import Generator
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.jacobian import (
     contraction,
@@ -79,8 +78,7 @@ class ContractiveNetwork(AutoencoderNetwork):
 
     def _by_probes(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
         at = Linearization(self.encoder, x)
-        random = self._random if self.training else Generator(self._random.seed, "evaluation", x.backend)
-        return at.y, partial(norm_by_probes, at, random, self.probes)
+        return at.y, partial(norm_by_probes, at, self.draws(self._random), self.probes)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "strength": self.strength, "jacobian": self.jacobian, "probes": self.probes}

@@ -27,11 +27,12 @@ NOISES = tuple(_NOISES)
 
 
 class DenoisingNetwork(AutoencoderNetwork):
-    """An autoencoder that sees x~ = noise(x) in training, and is compared with x.
+    """An autoencoder that sees x~ = noise(x) whenever its loss is asked for, and is compared with x.
 
     L = alpha sum_{j in J} l(y_j, x_j) + beta sum_{j not in J} l(y_j, x_j), the mean over samples, where y is the
     reconstruction of x~, l the squared error or cross-entropy, J the elements that the noise chose and (alpha, beta)
-    the `emphasis`. Without emphasis it is the plain loss of all elements. Vincent et al., "Stacked denoising
+    the `emphasis`. Without emphasis it is the plain loss of all elements. The loss of held-out data is the same, with
+    the same noise at every call; codes and reconstructions are of what is given. Vincent et al., "Stacked denoising
     autoencoders", JMLR 11, 2010, section 3.4.
     """
 
@@ -54,10 +55,10 @@ class DenoisingNetwork(AutoencoderNetwork):
         super().make(input_shape)
 
     def corrupted(self, x: Tensor) -> Tensor:
-        return self.noise(x)
+        return self.noise.disturbed(x)
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
-        if not self.training or self.emphasis is None:
+        if self.emphasis is None:
             return super().loss_terms(x)
         disturbed, kept = self.noise.disturb(x)
         alpha, beta = self.emphasis
@@ -84,8 +85,9 @@ def _check_emphasis(emphasis: Any) -> tuple[float, float]:
 class DenoisingAutoencoder(Autoencoder):
     """Learns to undo noise: it is shown a disturbed x and compared with the clean one.
 
-    The noise is drawn anew for every batch; the loss is that of the clean x (see `DenoisingNetwork`). All else is as in
-    `Autoencoder`, layers of your own included.
+    The noise is drawn anew for every batch; the loss is that of the clean x (see `DenoisingNetwork`). Held-out data are
+    disturbed alike, so that `val_loss` and `patience` judge how well noise goes; `reconstruct` and `transform` take
+    what they are given. All else is as in `Autoencoder`, layers of your own included.
 
     Parameters
     ----------
@@ -115,8 +117,9 @@ class DenoisingAutoencoder(Autoencoder):
 
     def corrupt(self, X: Any, seed: int = 0) -> np.ndarray:
         """X (N, ...) with the noise that this model is trained on, in the units of the data. It is not clipped."""
-        _, disturb = _NOISES[self.noise]
-        return self.scaler_.inverse_transform(disturb(self._scaled(X), self.level, seed=seed))
+        trained = self._network().config()
+        _, disturb = _NOISES[trained["noise"]]
+        return self.scaler_.inverse_transform(disturb(self._scaled(X), trained["level"], seed=seed))
 
     def denoise(self, X: Any) -> np.ndarray:
         """Noisy X (N, ...) without its noise, in the units of the data: the reconstruction of X.

@@ -35,13 +35,11 @@ class MatchedNetwork(AutoencoderNetwork):
             raise ValueError(f"the encoder gives codes {batch_shape(self.code_shape)}, expected (N, code) to compare "
                              "with draws from a prior: end it with nn.Flatten(), or a Dense layer")
         self.prior.check_size(self.code_shape[0])
-        self._random, self._fixed = self.generator("prior"), self.generator("held_out_prior")
+        self._random = self.generator("prior")
 
     def draw(self, n: int, labels: Any = None) -> Tensor:
         """`n` draws from the prior: (n, code). `labels` is an array of the backend, see `Prior.draw`."""
-        if not self.training:
-            self._fixed.step = 0
-        source = self._random if self.training else self._fixed
+        source = self.draws(self._random)
         return Tensor._wrap(self.prior.draw(n, *self.code_shape, source, labels, self.place.dtype), source.backend)
 
     def config(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class AutoencoderNetwork(Layer):
         return {name: penalty(self.penalised()) for name, penalty in self.penalties.items()}
 
     def penalised(self) -> list[Parameter]:
-        """The parameters whose weights the penalties count."""
+        """The parameters whose weights the penalties count, and `max_norm` bounds."""
         return self.parameters()
 
     def code_and_terms(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -56,6 +56,14 @@ class Prior:
         """E |z|^2 of a code of this size."""
         raise NotImplementedError(f"{type(self).__name__} has no mean_square")
 
+    def mean(self, size: int) -> np.ndarray:
+        """E z of a code of this size: (size,). It is 0 unless a subclass says otherwise."""
+        return np.zeros(size)
+
+    def mean_squared_distance(self, size: int) -> float:
+        """E |z - z'|^2 = 2 (E |z|^2 - |E z|^2) of two independent codes of this size."""
+        return 2.0 * (self.mean_square(size) - float(np.square(self.mean(size)).sum()))
+
     def check_size(self, size: int) -> None:
         """Raise `ValueError` when there is no such prior of codes of this size."""
         if size < self.least:
@@ -136,6 +144,11 @@ class GaussianMixture(Prior):
     def mean_square(self, size: int) -> float:
         return self.distance**2 + self.radial**2 + self.tangential**2 + size - 2
 
+    def mean(self, size: int) -> np.ndarray:
+        centre = np.zeros(size)
+        centre[0] = self.distance if self.components == 1 else 0.0
+        return centre
+
 
 class SwissRoll(Prior):
     """A spiral in the first two numbers of the code, with some width:
@@ -175,6 +188,12 @@ class SwissRoll(Prior):
 
     def mean_square(self, size: int) -> float:
         return self.radius**2 / 2 + 2 * self.std**2 + size - 2
+
+    def mean(self, size: int) -> np.ndarray:
+        s = np.sqrt((np.arange(10_000) + 0.5) / 10_000)  # by the midpoint rule in u
+        centre, angle = np.zeros(size), 2.0 * math.pi * self.turns * s
+        centre[:2] = self.radius * np.mean(s * np.stack([np.cos(angle), np.sin(angle)]), axis=1)
+        return centre
 
 
 def _choose(be: Backend, labels: Any, value: Any, of_label: Any) -> None:

@@ -10,7 +10,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Flatten, Layer, Reshape, Sequential
+from miniae.nn import Activation, Dropout, Flatten, Layer, Reshape, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import check_count, check_number
 
@@ -31,11 +31,11 @@ class SparseNetwork(AutoencoderNetwork):
     def __init__(self, encoder: Layer, decoder: Layer, *args: Any, target: float = 0.05, strength: float = 3.0,
                  **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
-        layers = list(encoder) if isinstance(encoder, Sequential) else [encoder]
-        *_, last = (layer for layer in layers if not isinstance(layer, (Flatten, Reshape)))
-        if getattr(last, "activation", None) != "sigmoid":
-            raise ValueError(f"the code of a sparse autoencoder has activities from 0 to 1, but its last layer is "
-                             f"{last!r}: end the encoder with activation='sigmoid', or use L1SparseAutoencoder")
+        last = _last_layer(encoder)
+        if getattr(last, "function" if isinstance(last, Activation) else "activation", None) != "sigmoid":
+            what = "there is no layer with units" if last is None else f"its last layer is {last!r}"
+            raise ValueError(f"the code of a sparse autoencoder has activities from 0 to 1, but {what}: "
+                             "end the encoder with activation='sigmoid', or use L1SparseAutoencoder")
         self.target, self.strength = target, strength
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
@@ -43,6 +43,14 @@ class SparseNetwork(AutoencoderNetwork):
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "target": self.target, "strength": self.strength}
+
+
+def _last_layer(encoder: Layer) -> Layer | None:
+    """The last layer that makes numbers, which what follows only reshapes or drops; None where there is none."""
+    if isinstance(encoder, Sequential):
+        found = (_last_layer(layer) for layer in reversed(encoder.layers))
+        return next((layer for layer in found if layer is not None), None)
+    return None if isinstance(encoder, (Flatten, Reshape, Dropout)) else encoder
 
 
 class SparseAutoencoder(Autoencoder):

@@ -11,7 +11,8 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
-from miniae.backend.philox import Generator, host_generator
+from miniae.backend.philox import host_generator
+from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.generative import GenerativeAutoencoder
@@ -88,17 +89,13 @@ class VariationalNetwork(AutoencoderNetwork):
     def loss_terms(self, x: Tensor, *labels: Tensor) -> dict[str, Tensor]:
         be = x.backend
         if self.binarise:
-            x = Tensor._wrap(self._random(self._pixels).bernoulli(x._data), be)
+            x = Tensor._wrap(self.draws(self._pixels).bernoulli(x._data), be)
         statistics = self.statistics(self.corrupted(x), *labels)
-        noise = Tensor._wrap(self._random(self._noise).normal((len(x), self.code), x.dtype), be)
+        noise = Tensor._wrap(self.draws(self._noise).normal((len(x), self.code), x.dtype), be)
         z = F.gaussian_code(statistics, noise)
         weight = self.kl_weight if self.training else self.beta
         return {"reconstruction": self.reconstruction.loss(self.outputs(z, *labels), x),
                 "kl": F.gaussian_code_kl(statistics, self.free_bits) * weight, **self.penalty_terms()}
-
-    def _random(self, generator: Generator) -> Generator:
-        """The next numbers of it in training, the same ones every time elsewhere."""
-        return generator if self.training else Generator(generator.seed, generator.stream, generator.backend)
 
     def children(self) -> dict[str, Layer]:
         return {**super().children(), "head": self.head, "likelihood": self.reconstruction}
@@ -140,7 +137,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     Parameters beside those of `Autoencoder`
     ----------------------------------------
     beta : the weight of the KL term.
-    warmup : for so many epochs that weight rises from 0 to beta.
+    warmup : for so many epochs that weight rises from 0 to beta, also by `partial_fit`; not again in a loaded model.
     free_bits : nats that each latent unit may have without cost, in the mean over a batch.
     loss : "bce" (Bernoulli, for data in [0, 1]) or "gaussian" (with one learnt standard deviation for all features).
     binarise : the data are probabilities of binary pixels, and every batch draws these anew, as input and as target:
@@ -207,8 +204,16 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
         return super()._dense_encoder(input_shape)[:-1]  # the network's head takes the place of the code
 
-    def _watches(self, held_out: Any) -> list[Callback]:
-        return super()._watches(held_out) + ([WarmUp(self.warmup)] if self.warmup else [])
+    def _bounds(self) -> list[Callback]:
+        return super()._bounds() + ([WarmUp(self.warmup)] if self.warmup and not self._warm else [])
+
+    def _set_fitted(self, network: VariationalNetwork, scaler: Scaler) -> None:
+        super()._set_fitted(network, scaler)
+        self._warm = False
+
+    def _set_loaded(self, header: dict[str, Any]) -> None:
+        super()._set_loaded(header)
+        self._warm = True
 
     # ---------------------------------------------------------------- generation
 

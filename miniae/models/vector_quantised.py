@@ -35,9 +35,10 @@ class VectorQuantiser(Layer):
     Features (channels, ...) are cut into groups of `dim` channels: at each position of feature maps, and in a vector,
     every group is quantised by itself, all with the same codebook. In training a vector that is chosen less than
     `restart` times as often as it would be if all were alike is first replaced by one of the batch's x, drawn at
-    random; so at the first batch all of them are. Codebook and means are saved with the model. van den Oord, Vinyals
-    and Kavukcuoglu, "Neural discrete representation learning", NIPS 2017, section 3 and appendix A.1; restarts:
-    Dhariwal et al., "Jukebox", 2020.
+    random; so at the first batch all of them are. With restart=0 none ever is: the codebook begins as standard normal
+    vectors that count as chosen once each, and one that is never chosen stays where it is. Codebook and means are saved
+    with the model. van den Oord, Vinyals and Kavukcuoglu, "Neural discrete representation learning", NIPS 2017, section
+    3 and appendix A.1; restarts: Dhariwal et al., "Jukebox", 2020.
     """
 
     def __init__(self, size: int = 512, dim: int = 16, decay: float = 0.99, restart: float = 0.1):
@@ -53,9 +54,10 @@ class VectorQuantiser(Layer):
                              "number of their channels a multiple of that")
         self.groups, self.positions = input_shape[0] // self.dim, input_shape[1:]
         start = host_generator(self.place.seed, self.place.child("codebook").name)
-        self.codebook = self.add_buffer("codebook", start.standard_normal((self.size, self.dim)))
-        self.counts = self.add_buffer("counts", np.zeros(self.size))
-        self.sums = self.add_buffer("sums", np.zeros((self.size, self.dim)))
+        vectors, chosen = start.standard_normal((self.size, self.dim)), 0.0 if self.restart else 1.0
+        self.codebook = self.add_buffer("codebook", vectors)
+        self.counts = self.add_buffer("counts", np.full(self.size, chosen))
+        self.sums = self.add_buffer("sums", vectors * chosen)
         self._random = self.generator("restart")
         self._numbers = self.place.backend.asarray(np.arange(self.size).reshape(1, -1), "int64")
 

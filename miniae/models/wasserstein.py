@@ -20,11 +20,11 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def kernel_scales(prior: Prior, size: int) -> tuple[float, ...]:
-    """The c of the kernels c / (c + |x - y|^2) for codes of this size: 2 E |z|^2 times each of `SCALES`.
+    """The c of the kernels c / (c + |x - y|^2) for codes of this size: E |z - z'|^2 times each of `SCALES`.
 
     For the standard normal prior that is 2 d sigma^2 times each, as in the program of Tolstikhin et al. (2018).
     """
-    return tuple(2.0 * prior.mean_square(size) * scale for scale in SCALES)
+    return tuple(prior.mean_squared_distance(size) * scale for scale in SCALES)
 
 
 class WassersteinNetwork(MatchedNetwork):
@@ -39,6 +39,8 @@ class WassersteinNetwork(MatchedNetwork):
         self.scales = kernel_scales(self.prior, *self.code_shape)
 
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
+        if not self.strength:
+            return {}
         return {"mmd": F.mmd(code, self.draw(len(code)), self.scales) * self.strength}
 
     def config(self) -> dict[str, Any]:
@@ -52,8 +54,9 @@ class WassersteinAutoencoder(MatchedAutoencoder):
     minibatch and as many draws from `prior` ("gaussian", "mixture", "swiss_roll" or a `models.Prior`), estimated
     without bias, with a sum of inverse multiquadratics kernels (`functions.mmd`). Each input keeps a code of its own
     where variational autoencoders give it a cloud: codes as a whole follow the prior, with no noise in them. The term
-    needs large minibatches; it may be below 0 in the history. That of held-out data is of their rows in the order they
-    have: shuffle them, where neighbours are alike. All else is as in `Autoencoder`.
+    needs large minibatches, and is 0 for one of a single sample; it may be below 0 in the history. That of held-out
+    data is of their rows in the order they have: shuffle them, where neighbours are alike. All else is as in
+    `Autoencoder`.
 
     Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein auto-encoders", ICLR 2018, algorithm 2.
 

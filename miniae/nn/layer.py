@@ -111,6 +111,11 @@ class Layer:
         self._generators[purpose] = Generator(self.place.seed, self.place.child(purpose).name, self.place.backend)
         return self._generators[purpose]
 
+    def draws(self, generator: Generator) -> Generator:
+        """Where this layer's next random numbers come from: in training `generator`, which goes on from where it is;
+        elsewhere its first numbers, at every call the same ones, so that losses of held-out data can be compared."""
+        return generator if self.training else Generator(generator.seed, generator.stream, generator.backend)
+
     # ---------------------------------------------------------------- using a layer
 
     def build(self, input_shape: Shape, place: Build | None = None) -> Shape:

@@ -44,9 +44,11 @@ class GaussianNoise(Layer):
         self._random = self.generator("noise")
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.std:
-            return x
-        noise = self._random.normal(x.shape, x.dtype)
+        return self.disturbed(x) if self.training and self.std else x
+
+    def disturbed(self, x: Tensor) -> Tensor:
+        """x as it becomes in training; outside of it with the same noise at every call."""
+        noise = self.draws(self._random).normal(x.shape, x.dtype)
         return x + Tensor._wrap(x.backend.multiply(noise, self.std, out=noise), x.backend)
 
     def config(self) -> dict[str, Any]:
@@ -69,11 +71,15 @@ class Masking(Layer):
         self._random = self.generator("mask")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.disturb(x)[0] if self.training and self.rate else x
+        return self.disturbed(x) if self.training and self.rate else x
+
+    def disturbed(self, x: Tensor) -> Tensor:
+        """x as it becomes in training; outside of it with the same noise at every call."""
+        return self.disturb(x)[0]
 
     def disturb(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x disturbed as in training, and 1 for each element that was left as it is, 0 for those that were chosen."""
-        keep = self._random.uniform(x.shape, x.dtype)
+        """`disturbed` x, and 1 for each element that was left as it is, 0 for those that were chosen."""
+        keep = self.draws(self._random).uniform(x.shape, x.dtype)
         x.backend.elementwise(x.backend.xp.greater_equal, keep, self.rate, out=keep)
         kept = Tensor._wrap(keep, x.backend)
         return x * kept, kept
@@ -98,12 +104,16 @@ class SaltAndPepper(Layer):
         self._random = self.generator("grains")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.disturb(x)[0] if self.training and self.rate else x
+        return self.disturbed(x) if self.training and self.rate else x
+
+    def disturbed(self, x: Tensor) -> Tensor:
+        """x as it becomes in training; outside of it with the same noise at every call."""
+        return self.disturb(x)[0]
 
     def disturb(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x disturbed as in training, and 1 for each element that was left as it is, 0 for those that were chosen."""
+        """`disturbed` x, and 1 for each element that was left as it is, 0 for those that were chosen."""
         be = x.backend
-        drawn = self._random.uniform(x.shape, x.dtype)
+        drawn = self.draws(self._random).uniform(x.shape, x.dtype)
         keep = be.elementwise(be.xp.greater_equal, drawn, self.rate, out=be.empty_like(drawn))
         grain = be.less(drawn, self.rate / 2, out=drawn)  # 1 for salt
         be.multiply(grain, self.high - self.low, out=grain)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from miniae.optim.max_norm import bound_norms
 from miniae.optim.schedules import Plateau
 
 if TYPE_CHECKING:
+    from miniae.nn.parameter import Parameter
     from miniae.training.trainer import Trainer
 
 __all__ = ["Callback", "EarlyStopping", "LearningRate", "MaxNorm", "ProgressBar", "ReduceOnPlateau"]
@@ -186,17 +187,19 @@ class LearningRate(Callback):
 class MaxNorm(Callback):
     """After every update, scales the weights into each unit of a layer down to at most this length (`bound_norms`).
 
-    Those layers count that have a `unit_axis`: dense and convolutional ones.
+    Those layers count that have a `unit_axis`: dense and convolutional ones. `parameters` are those that it may change,
+    all of them by default.
     """
 
-    def __init__(self, limit: float):
+    def __init__(self, limit: float, parameters: Sequence[Parameter] | None = None):
         if not 0 < limit < math.inf:
             raise ValueError(f"max_norm must be a finite number above 0, got {limit!r}")
-        self.limit = float(limit)
+        self.limit, self.parameters = float(limit), parameters
 
     def on_batch_end(self, trainer: Trainer, batch: int) -> None:
+        bounded = {id(p) for p in (trainer.model.parameters() if self.parameters is None else self.parameters)}
         for _, layer in trainer.model.named_layers():
-            if layer.unit_axis is not None:
+            if layer.unit_axis is not None and id(layer.weight) in bounded:
                 bound_norms(trainer.backend, layer.weight._data, self.limit, layer.unit_axis)
 
 

@@ -51,7 +51,7 @@ def test_the_losses_are_cross_entropies(classes, backend):
     with no_grad():
         terms = {name: t.item() for name, t in net.loss_terms(Tensor(X), labels).items()}
         code = net.encode(Tensor(X))
-        drawn = net.prior.draw(53, 2, Generator(3, "held_out_prior"), Y if classes else None, "float64")
+        drawn = net.prior.draw(53, 2, Generator(3, "prior"), Y if classes else None, "float64")
         told = np.eye(4)[Y][:, : classes + 1 if classes else 0]  # the last place is that of -1
         answers = [F.sigmoid(net.discriminator(np.concatenate([z, told], 1))).numpy()
                    for z in (get().to_host(drawn), code.numpy())]
@@ -306,6 +306,17 @@ def test_the_same_seed_is_the_same_model_with_or_without_validation(backend):
     assert {"val_reconstruction", "val_discriminator", "val_encoder"} <= watched.history_[-1].keys()
 
 
+def test_patience_watches_the_reconstruction(two_clusters):
+    """Not the sum of all losses, which the steps against each other let rise and fall."""
+    x, _ = two_clusters
+    model = AdversarialAutoencoder([16], 2, lr=0.02, adversarial_lr=0.02, epochs=60, patience=4, batch_size=50)
+    history = model.fit(x[:40], validation=x[40:]).history_
+    errors = [row["val_reconstruction"] for row in history]
+    assert len(history) == np.argmin(errors) + 1 + 4 < 60
+    assert np.argmin(errors) != np.argmin([row["val_loss"] for row in history])
+    assert np.square(model.reconstruct(x[40:]) - x[40:]).sum(1).mean() == pytest.approx(min(errors), rel=1e-4)
+
+
 @pytest.mark.parametrize("labels", [None, Y, np.array(["a", "b", "c"])[Y]])
 def test_files(labels, tmp_path, backend):
     prior = "swiss_roll" if labels is None else GaussianMixture(3, distance=4.0)
@@ -332,6 +343,16 @@ def test_layers_of_ones_own_and_options():
     with pytest.raises(ValueError, match="compare with draws from a prior"):
         AdversarialAutoencoder(encoder=Sequential([Conv2D(3, 2)]), decoder=Sequential([nn.ConvTranspose2D(1, 2)]))\
             .fit(images)
+
+
+def test_bounds_and_penalties_leave_the_discriminator_out(backend):
+    model = AdversarialAutoencoder([5], 2, max_norm=0.1, adversarial_lr=0.05, epochs=2).fit(X)
+
+    def longest(network):
+        return max(np.linalg.norm(p.numpy(), axis=0).max() for p in network.parameters() if p.ndim == 2)
+
+    assert max(longest(model.encoder_), longest(model.decoder_)) <= 0.1 * (1 + 1e-6)
+    assert longest(model.network_.discriminator) > 1
 
 
 def test_partial_fit(backend):

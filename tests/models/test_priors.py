@@ -24,6 +24,17 @@ def test_the_mean_square(prior):
         assert abs(lengths.mean() - prior.mean_square(size)) < 4 * lengths.std() / np.sqrt(N)
 
 
+@pytest.mark.parametrize("prior", [Gaussian(), GaussianMixture(), SwissRoll(), GaussianMixture(1, 5.0), SwissRoll(4),
+                                   SwissRoll(turns=0.5), SwissRoll(turns=0.0), GaussianMixture(2)])
+def test_the_mean_and_the_distance_of_two_draws(prior):
+    """Within 4 standard errors; a prior may lie anywhere, and its draws are as far apart as before."""
+    for size in (2, 5):
+        z = draw(prior, size=size)
+        assert (np.abs(z.mean(0) - prior.mean(size)) < 4.5 * z.std(0) / np.sqrt(N) + 1e-6).all()
+        apart = np.square(z[::2] - z[1::2]).sum(1)
+        assert abs(apart.mean() - prior.mean_squared_distance(size)) < 4 * apart.std() / np.sqrt(N / 2)
+
+
 @pytest.mark.parametrize("prior", [Gaussian(), GaussianMixture(), SwissRoll()])
 def test_shapes_dtypes_and_determinism(prior, backend):
     for n in (0, 1, 7):

@@ -8,8 +8,10 @@ import pytest
 from miniae import functions as F
 from miniae import nn
 from miniae.autodiff import Tensor, gradcheck
+from miniae.backend import get
 from miniae.models import Autoencoder, KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder, load
 from miniae.nn import Sequential
+from miniae.optim import Adam
 from miniae.report import active_fraction, mean_activity
 
 MODELS = [lambda **s: SparseAutoencoder(code=16, target=0.1, **s),
@@ -128,6 +130,10 @@ def test_convolutional(make, blobs, tmp_path, backend):
     (lambda: SparseAutoencoder(code=4, strength=-1), "strength must be a finite number"),
     (lambda: SparseAutoencoder(code=4, code_activation="relu"), "end the encoder with activation='sigmoid'"),
     (lambda: SparseAutoencoder(encoder=Sequential([nn.Dense(4, "tanh")]), decoder=nn.Dense(12)), "from 0 to 1"),
+    (lambda: SparseAutoencoder(encoder=Sequential([nn.Flatten()]), decoder=nn.Dense(12)), "is no layer with units"),
+    (lambda: SparseAutoencoder(encoder=Sequential([]), decoder=nn.Dense(12)), "is no layer with units"),
+    (lambda: SparseAutoencoder(encoder=Sequential([nn.Dense(4, "sigmoid"), Sequential([nn.Dense(4)])]),
+                               decoder=nn.Dense(12)), "its last layer is Dense"),
     (lambda: L1SparseAutoencoder(code=4, strength="much"), "strength must be a finite number"),
     (lambda: KSparseAutoencoder(code=4, k=0), "k must be an integer of at least 1"),
     (lambda: KSparseAutoencoder(code=4, k=5), "k is 5, more than the 4 units of the code"),
@@ -142,3 +148,39 @@ def test_the_last_layer_with_units_decides():
     encoder = Sequential([nn.Conv2D(2, 3, padding="same", activation="sigmoid"), nn.Flatten()])
     model = SparseAutoencoder(encoder=encoder, decoder=Sequential([nn.Dense(16), nn.Reshape((1, 4, 4))]), epochs=1)
     assert model.fit(x).transform(x).shape == (10, 32)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Sequential([nn.Dense(4, "sigmoid"), nn.Dropout(0.1)]),
+    lambda: Sequential([Sequential([nn.Dense(6, "relu"), nn.Dense(4, "sigmoid")]), Sequential([nn.Flatten()])]),
+    lambda: Sequential([nn.Dense(4), nn.Activation("sigmoid")]),
+    lambda: nn.Dense(4, "sigmoid"),
+])
+def test_what_only_reshapes_or_drops_is_looked_through(make, blobs, backend):
+    model = SparseAutoencoder(encoder=make(), decoder=Sequential([nn.Dense(12)]), epochs=1, backend=backend).fit(blobs)
+    assert 0 < model.transform(blobs).min() and model.transform(blobs).max() < 1
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_a_recorded_step_replays(make, blobs):
+    """On the strict backend, which refuses to record what allocates, it is the step on NumPy."""
+    def made(be):
+        network = make(epochs=0, backend=be).fit(blobs).network_.train()
+        optimizer, x = Adam(network.parameters(), lr=0.01), Tensor(blobs[:20], backend=be)
+
+        def step():
+            optimizer.zero_grad()
+            first, *others = network.loss_terms(x).values()
+            sum(others, first).backward()
+            optimizer.step()
+
+        return network, step
+
+    (eager, step), (recorded, to_record) = made(get("numpy")), made(get("strict"))
+    for _ in range(5):
+        step()
+    replay = get("strict").capture(to_record, warmup=2)
+    for _ in range(3):
+        replay()
+    for mine, theirs in zip(recorded.parameters(), eager.parameters(), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())

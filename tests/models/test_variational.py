@@ -138,6 +138,26 @@ def test_warm_up(blobs, backend, tmp_path):
     np.testing.assert_array_equal(resumed.transform(blobs), model.transform(blobs))
 
 
+def test_warm_up_goes_on_from_part_to_part(blobs, backend, tmp_path):
+    settings, watch = {"hidden": [8], "code": 2, "beta": 2.0, "warmup": 4}, Weights()
+    model = VariationalAutoencoder(**settings, epochs=2)
+    for _ in range(5):
+        model.partial_fit(blobs, callbacks=[watch])
+    assert watch.seen == [0.0, 0.5, 1.0, 1.5, 2.0]
+    whole = VariationalAutoencoder(**settings, epochs=5).fit(blobs)
+    np.testing.assert_array_equal(model.transform(blobs), whole.transform(blobs))
+    watch = Weights()
+    short = VariationalAutoencoder(**settings, epochs=2).fit(blobs)
+    assert short.network_.kl_weight.item() == 2.0  # what losses are reported with
+    short.partial_fit(blobs, callbacks=[watch])
+    assert watch.seen == [1.0]
+    short.save(tmp_path / "m.safetensors")
+    again, watch = load(tmp_path / "m.safetensors"), Weights()
+    again.partial_fit(blobs, callbacks=[watch])
+    again.fit(blobs, callbacks=[watch])
+    assert watch.seen == [2.0, 0.0, 0.5]
+
+
 def test_the_history_has_both_terms_and_validation_does_not_disturb(blobs, backend):
     model = VariationalAutoencoder([8], 2, epochs=3, binarise=True).fit(blobs, validation=blobs)
     row = model.history_[-1]

@@ -134,6 +134,17 @@ def test_the_first_batch_makes_the_codebook_and_unused_vectors_start_again(backe
     np.testing.assert_allclose(again.codebook.numpy()[2], -100, rtol=1e-4)
 
 
+def test_without_restarts_what_is_not_chosen_stays(backend):
+    layer = quantiser((2,), 2, size=6, restart=0.0).train()
+    before, x = layer.codebook.numpy(), RNG.standard_normal((50, 2)) * 0.1 + 1
+    chosen = np.unique(layer.indices(Tensor(x)).numpy())
+    others = np.setdiff1d(np.arange(6), chosen)
+    assert len(others) >= 3
+    layer(Tensor(x))
+    np.testing.assert_allclose(layer.codebook.numpy()[others], before[others], rtol=1e-4)
+    assert (layer.codebook.numpy()[chosen] != before[chosen]).all()
+
+
 def test_without_training_the_codebook_stays():
     layer = quantiser((2,), 2)
     before = layer.state_dict()

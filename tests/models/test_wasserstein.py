@@ -27,6 +27,7 @@ def network(dtype="float64", backend=None, **settings):
 def test_the_scales_are_those_of_the_paper():
     assert kernel_scales(Gaussian(), 8) == pytest.approx([16 * s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10)])
     assert kernel_scales(GaussianMixture(), 2)[3] == pytest.approx(2 * (4 + 0.25 + 0.15**2))
+    assert kernel_scales(GaussianMixture(1, 100.0), 2)[3] == pytest.approx(2 * (0.25 + 0.15**2))  # wherever it lies
 
 
 def test_the_term_is_the_discrepancy_of_codes_and_draws(backend):
@@ -84,7 +85,21 @@ def test_codes_follow_the_prior(prior, most, blobs):
 def test_without_strength_it_is_the_plain_autoencoder(backend):
     plain = Autoencoder([5], 2, epochs=3).fit(X)
     model = WassersteinAutoencoder([5], 2, strength=0.0, epochs=3).fit(X)
+    assert "mmd" not in model.history_[0]
     np.testing.assert_allclose(model.transform(X), plain.transform(X), rtol=1e-5, atol=1e-6)
+
+
+def test_a_last_batch_of_one_has_no_term(backend):
+    net = network().train()
+    terms = net.loss_terms(Tensor(X[:1]))
+    assert terms["mmd"].item() == 0 and not terms["mmd"].requires_grad
+    model = WassersteinAutoencoder([5], 2, batch_size=26, epochs=2).fit(X)  # 53 = 26 + 26 + 1
+    assert np.isfinite(model.history_[-1]["loss"])
+
+
+def test_large_codes_are_no_trouble(backend):
+    model = WassersteinAutoencoder([5], 2, epochs=2).fit(X * 1e5)
+    assert np.isfinite(model.history_[-1]["mmd"])
 
 
 def test_files_and_samples(tmp_path, backend):

@@ -116,3 +116,19 @@ def test_refuses_what_makes_no_sense():
     for std in (-1.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="standard deviation"):
             GaussianNoise(std)
+
+
+def test_outside_training_draws_are_the_same_at_every_call_and_leave_the_stream_alone(backend):
+    layer = GaussianNoise(0.1)
+    layer.build((3,))
+
+    def drawn():
+        return backend.to_host(layer.draws(layer._random).normal((2, 3), "float32"))
+
+    np.testing.assert_array_equal(drawn(), drawn())
+    assert layer._random.step == 0
+    layer.train()
+    first = drawn()
+    assert (first != drawn()).any() and layer._random.step == 2
+    layer.eval()
+    np.testing.assert_array_equal(drawn(), first)
