@@ -142,8 +142,8 @@ def likelihood():
         ("cd", "contrastive divergence, up to 25 steps", "-86.34 (Salakhutdinov and Murray 2008)"),
         ("pcd", "persistent chains, 5 steps", ""))]
     return table(["RBM 784-500, binarised MNIST", "log Z", "log p, training", "log p, test", "published"], rows) + \
-        "\n\nIn nats an image; log Z by annealed importance sampling, 14,500 temperatures and 100 chains. Minutes are " \
-        "those of a machine with other work, for the persistent chains most of all.\n" + \
+        "\n\nIn nats an image; log Z by annealed importance sampling, 14,500 temperatures and 100 chains. Minutes " \
+        "are those of a machine with other work, for the persistent chains most of all.\n" + \
         made_by(content)
 
 
