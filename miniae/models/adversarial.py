@@ -140,6 +140,7 @@ class AdversarialAutoencoder(MatchedAutoencoder):
     (5, 8)
     """
 
+    takes_labels = True
     network_class = AdversarialNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "discriminator")
 

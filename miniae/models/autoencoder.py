@@ -70,6 +70,8 @@ class Autoencoder(NetworkEstimator):
     in_network = ("encoder", "decoder", "corruption")
     needs_labels: ClassVar[bool] = False
     """Whether whatever takes samples takes a label for each, too."""
+    takes_labels: ClassVar[bool] = False
+    """Whether `fit` can make use of labels."""
     loss_of_real_data: ClassVar[str] = "mse"
     """The loss that fits data outside [0, 1]."""
     network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork

@@ -71,7 +71,7 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
     (4, 8)
     """
 
-    needs_labels = True
+    needs_labels = takes_labels = True
     network_class = ConditionalNetwork
     network_settings = (*VariationalAutoencoder.network_settings, "classes")
 

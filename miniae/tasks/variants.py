@@ -151,9 +151,9 @@ def _(model: DenoisingAutoencoder, folder: Path, data: Dataset) -> None:
 def _(model: GenerativeAutoencoder, folder: Path, data: Dataset) -> None:
     if data.image_shape is None:
         return
-    labels = np.resize(model.classes_, 100) if model.needs_labels else None
+    classes = model.classes_ if model.takes_labels else ()
+    labels = np.resize(classes, 100) if len(classes) else None
     report.sample_grid(folder / "samples.png", model.sample(100, labels=labels), data.image_shape, columns=10,
-                       title="Samples" + (", a column for each label" if labels is not None and
-                                          len(model.classes_) == 10 else ""))
+                       title="Samples" + (", a column for each label" if len(classes) == 10 else ""))
     if model.network_.code_shape == (2,) and isinstance(model, VariationalAutoencoder) and not model.needs_labels:
         report.manifold(folder / "manifold.png", model, data.image_shape)
