@@ -72,8 +72,6 @@ class Autoencoder(NetworkEstimator):
     """Whether whatever takes samples takes a label for each, too."""
     takes_labels: ClassVar[bool] = False
     """Whether `fit` can make use of labels."""
-    loss_of_real_data: ClassVar[str] = "mse"
-    """The loss that fits data outside [0, 1]."""
     network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork
     """What a variant's network is, where it is not a plain one."""
     network_settings: ClassVar[tuple[str, ...]] = ("loss", "output_activation", "l1", "l2")

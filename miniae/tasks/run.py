@@ -105,7 +105,7 @@ class Run:
         self.loss = config.loss if config.loss != "auto" else "bce" if scaled_to_unit else real
         if self.loss == "bce" and not scaled_to_unit:
             raise ValueError(f"loss bce needs data in [0, 1], these range from {low:g} to {high:g}: choose scaling "
-                             "minmax, or loss mse")
+                             f"minmax, or loss {real}")
         self.visible_unit = "bernoulli" if scaled_to_unit else "gaussian"
 
     @property

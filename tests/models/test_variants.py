@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -99,6 +100,16 @@ def test_data_that_can_not_be_used_are_refused_in_one_line(kind):
     model.fit(X, *labels)
     with pytest.raises(ValueError, match="made for"):
         model.transform(X[:, :, :5], *labels)
+
+
+@KINDS
+def test_what_data_outside_the_unit_interval_are_told_to_do_helps(kind):
+    model, labels = make(kind, loss="bce", epochs=1)
+    with pytest.raises(ValueError, match=r"scaling='minmax'\), or choose loss='\w+'") as why:
+        model.fit(255 * X, *labels)
+    loss = re.search(r"loss='(\w+)'", str(why.value))[1]
+    for settings in ({"scaling": "minmax"}, {"loss": loss, "scaling": None}):
+        assert np.isfinite(model.set_params(**settings).fit(255 * X, *labels).reconstruct(255 * X, *labels)).all()
 
 
 @KINDS
