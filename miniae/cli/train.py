@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("batch_size", "samples an update", type=int, metavar="N")
     option("optimizer", "how to fine-tune", metavar="NAME")
     option("lr", "the learning rate of fine-tuning", type=float, metavar="RATE")
-    option("loss", "auto, mse, mae, huber or bce", metavar="NAME")
+    option("loss", "auto, mse, mae, huber or bce; for variational and conditional ones auto, bce or gaussian",
+           metavar="NAME")
     option("scaling", "auto, none, minmax or standard", metavar="NAME")
     parser.add_argument("--tied", action=argparse.BooleanOptionalAction, default=None,
                         help="the decoder uses the encoder's weights, transposed (default: no)")

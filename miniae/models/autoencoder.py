@@ -14,6 +14,7 @@ from miniae.backend import Backend
 from miniae.data.scaling import Scaler
 from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
+from miniae.models.reconstruction import RECONSTRUCTION_LOSSES
 from miniae.nn import Activation, BatchNorm, Dense, Dropout, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
 from miniae.training import Callback, EarlyStopping, MaxNorm, Trainer, check_count, check_number, check_samples
@@ -70,6 +71,8 @@ class Autoencoder(NetworkEstimator):
     in_network = ("encoder", "decoder", "corruption")
     needs_labels: ClassVar[bool] = False
     """Whether whatever takes samples takes a label for each, too."""
+    losses: ClassVar[tuple[str, ...]] = RECONSTRUCTION_LOSSES
+    """What `loss` can be."""
     takes_labels: ClassVar[bool] = False
     """Whether `fit` can make use of labels."""
     network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork

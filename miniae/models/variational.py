@@ -16,7 +16,7 @@ from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.importance import log_mean_exp, log_weights
-from miniae.models.likelihoods import Likelihood, make_likelihood
+from miniae.models.likelihoods import LIKELIHOODS, Likelihood, make_likelihood
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
@@ -161,6 +161,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     backpropagation", ICML 2014.
     """
 
+    losses = tuple(LIKELIHOODS)
     loss_of_real_data = "gaussian"
     network_class = VariationalNetwork
     network_settings = (*Autoencoder.network_settings, "code", "beta", "free_bits", "binarise")

@@ -12,7 +12,7 @@ from typing import Any
 
 from miniae.data import SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
-from miniae.models import PRETRAINING, RECONSTRUCTION_LOSSES, VARIANTS, Autoencoder
+from miniae.models import PRETRAINING, VARIANTS, Autoencoder
 from miniae.optim import OPTIMIZERS
 from miniae.training import check_count
 
@@ -31,7 +31,6 @@ _CHOICES = {
     "activation": ("auto", *ACTIVATIONS),
     "pretrain": ("auto", *PRETRAINING, "none"),
     "optimizer": tuple(OPTIMIZERS),
-    "loss": ("auto", *RECONSTRUCTION_LOSSES),
     "scaling": ("auto", "none", *SCALINGS),
     "dtype": ("float32", "float64"),
     "backend": ("auto", "numpy", "cupy", "strict"),
@@ -81,6 +80,10 @@ class RunConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: expected one of {', '.join(choices)}")
+        losses = ("auto", *VARIANTS[self.model].losses)
+        if self.loss not in losses:
+            raise ValueError(f"unknown loss {self.loss!r} for the model {self.model}: expected one of "
+                             f"{', '.join(losses)}")
         if self.use_labels and not VARIANTS[self.model].takes_labels:
             able = [name for name, kind in VARIANTS.items() if kind.takes_labels]
             raise ValueError(f"the model {self.model} has no use for labels: leave use_labels out, or choose "

@@ -35,15 +35,17 @@ __all__ = ["make_model", "own_measures", "own_pictures"]
 
 def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int] | None,
                training: dict[str, Any]) -> Autoencoder:
-    """The model that a run's settings describe, untrained. Its outputs are sigmoids for data in the unit interval.
+    """The model that a run's settings describe, untrained.
 
+    Its outputs are sigmoids for data in the unit interval, where the loss does not say what they are.
     `training` are the arguments of all models. Raises `ValueError` for a convolutional model of data without a shape.
     """
     kind = VARIANTS[config.model]
     names = kind._parameter_names()
     *hidden, code = config.layers
-    arguments = {**training, "activation": config.activation,
-                 "output_activation": "sigmoid" if unit_interval else "linear"}
+    arguments = {**training, "activation": config.activation}
+    if not issubclass(kind, VariationalAutoencoder):  # whose likelihood decides
+        arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
     if config.tied:
         arguments["tied"] = True
     if "filters" not in names:

@@ -100,6 +100,13 @@ def test_real_data_have_a_gaussian_likelihood(miniae, tmp_path):
     assert library.load(tmp_path / "run" / "model.safetensors").loss == "gaussian"
 
 
+@pytest.mark.parametrize("kind", ["variational", "conditional"])
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_a_gaussian_likelihood_of_any_data(kind, scaling, model_of):
+    model = library.load(model_of(kind, "--loss", "gaussian", "--scaling", scaling))
+    assert model.loss == "gaussian" and model.network_.reconstruction.activation == "linear"
+
+
 @pytest.mark.parametrize("prior", ["mixture", '{"name": "mixture", "components": 2}'])
 def test_another_prior(prior, model_of):
     model = library.load(model_of("adversarial", "--set", f"prior={prior}"))
@@ -203,6 +210,8 @@ def test_interpolate(kind, miniae, images, model_of, tmp_path):
     (("--model", "k-sparse", "--set", "k=500"), "k is 500"),
     (("--model", "convolutional", "--tied"), "of dense layers"),
     (("--model", "variational", "--use-labels"), "no use for labels: .* conditional or adversarial"),
+    (("--loss", "gaussian"), "unknown loss 'gaussian' for the model autoencoder: expected one of auto, mse"),
+    (("--model", "conditional", "--loss", "mse"), "unknown loss 'mse' .* expected one of auto, bce, gaussian"),
     (("--model", "adversarial", "--use-labels"), "2 different labels, the gaussian prior 0 parts"),
     (("--model", "adversarial", "--set", 'prior={"name": "mixture", "petals": 2}'), "can't be made of .*petals"),
     (("--model", "adversarial", "--set", "encoder=3"), "no further setting 'encoder'"),
