@@ -123,9 +123,13 @@ class NetworkEstimator(Estimator):
         return scaled
 
     def _network(self) -> Any:
-        if not hasattr(self, "network_"):
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
         return self.network_
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for attributes that there are not: those that end in an underscore are made by `fit`."""
+        if name.endswith("_") and not name.endswith("__") and "network_" not in vars(self):
+            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ---------------------------------------------------------------- files
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from miniae.models import VARIANTS, Autoencoder, GenerativeAutoencoder, load
-from miniae.training import Checkpoint
+from miniae.training import Checkpoint, NotFittedError
 
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")  # they are hardly trained
 
@@ -110,6 +110,29 @@ def test_what_data_outside_the_unit_interval_are_told_to_do_helps(kind):
     loss = re.search(r"loss='(\w+)'", str(why.value))[1]
     for settings in ({"scaling": "minmax"}, {"loss": loss, "scaling": None}):
         assert np.isfinite(model.set_params(**settings).fit(255 * X, *labels).reconstruct(255 * X, *labels)).all()
+
+
+@KINDS
+def test_an_untrained_model_says_so_whatever_it_is_asked(kind):
+    arguments = {"X": X, "A": X, "B": X, "y": Y, "labels": Y, "codes": np.zeros((64, 3)), "n": 64,
+                 "indices": np.zeros((64, 2, 2), int), "path": "nowhere"}
+    model, told = make(kind)
+    asked = []
+    for name, method in inspect.getmembers(type(model), inspect.isfunction):
+        if name.startswith("_") or name in ("fit", "partial_fit", "get_params", "set_params"):
+            continue
+        parameters = inspect.signature(method).parameters
+        given = {k: v for k, v in arguments.items() if k in parameters and (told or k not in ("y", "labels"))}
+        with pytest.raises(NotFittedError, match="is not trained yet: call fit first"):
+            getattr(model, name)(**given)
+        asked.append(name)
+    assert {"transform", "inverse_transform", "reconstruct", "interpolate", "score_samples", "save"} <= {*asked}
+    for name in ("network_", "encoder_", "scaler_", "history_"):
+        assert not hasattr(model, name)
+    model.fit(X, *told)
+    with pytest.raises(AttributeError, match="no attribute 'teacher_'") as why:
+        model.teacher_  # noqa: B018
+    assert not isinstance(why.value, NotFittedError)
 
 
 @KINDS
