@@ -238,8 +238,9 @@ class AdversarialAutoencoder(MatchedAutoencoder):
         known = labels is not None and len(self.classes_)
         return self._numbers(labels, n, "labels") if known else super()._parts(n, labels)
 
-    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
-        return self.inverse_transform(codes)
+    def _without(self, labels: Any) -> None:
+        if not len(self.classes_):  # with classes there is nothing to refuse, but encoder and decoder need no label
+            super()._without(labels)
 
     # ---------------------------------------------------------------- files
 

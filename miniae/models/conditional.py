@@ -11,6 +11,7 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.classifier import check_labels
+from miniae.models.labelled import each
 from miniae.models.variational import VariationalAutoencoder, VariationalNetwork
 from miniae.nn import Layer
 from miniae.nn.layer import Shape
@@ -147,17 +148,6 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         """X through encoder and decoder, both told y: (N, ...) to (N, ...), in the units of the data."""
         return self.scaler_.inverse_transform(self._through(self._network().forward, *self._rows(X, y)))
 
-    def interpolate(self, A: Any, B: Any, steps: int = 9, *, labels: Any = None) -> np.ndarray:
-        """What lies between samples A and B of the same labels (N,): (N, steps, ...), as in `Autoencoder`."""
-        return self._along(self.transform(A, labels), self.transform(B, labels), steps,
-                           lambda codes: self.inverse_transform(codes, np.repeat(labels, steps)))
-
-    def traverse(self, X: Any, units: int | Sequence[int] | None = None, span: tuple[float, float] = (-3.0, 3.0),
-                 steps: int = 9, *, labels: Any = None) -> np.ndarray:
-        codes = self.transform(X, labels)
-        return self._traversed(codes, units, span, steps, lambda grid: self.inverse_transform(
-            grid, np.repeat(labels, len(grid) // len(codes))))
-
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Minus the squared reconstruction error of each sample, on the scaled data: (N,)."""
         rows = self._rows(X, y)
@@ -168,10 +158,11 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         """The mean of `score_samples`: larger is better."""
         return float(self.score_samples(X, y).mean())
 
+    def _encode_for(self, X: Any, labels: Any) -> np.ndarray:
+        return self.transform(X, each(labels, len(X)))
+
     def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
-        if labels is not None and np.ndim(labels) == 0:
-            labels = [labels] * len(codes)
-        return self.inverse_transform(codes, labels)
+        return self.inverse_transform(codes, each(labels, len(codes)))
 
     # ---------------------------------------------------------------- files
 

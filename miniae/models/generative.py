@@ -30,9 +30,3 @@ class GenerativeAutoencoder(Autoencoder):
     def draw_codes(self, n: int, labels: Any = None, seed: int = 0) -> np.ndarray:
         """`n` codes (n, code) from the prior, of these labels where that depends on them."""
         raise NotImplementedError(f"{type(self).__name__} has no prior")
-
-    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
-        """The reconstructions from codes. A variant whose decoder is told the labels has more to do."""
-        if labels is not None:
-            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
-        return self.inverse_transform(codes)

@@ -136,6 +136,22 @@ def test_an_untrained_model_says_so_whatever_it_is_asked(kind):
 
 
 @KINDS
+def test_traverse(kind):
+    model, told = make(kind, epochs=1)
+    model.fit(X, *told)
+    labels = {"labels": Y[:2]} if told else {}
+    if model.network_.code_shape != (3,):
+        with pytest.raises(ValueError, match="of codes that are vectors"):
+            model.traverse(X[:2])
+        return
+    seen = model.traverse(X[:2], [2, 0], (-1, 1), 4, **labels)
+    assert seen.shape == (2, 2, 4, *X.shape[1:])
+    code = model.transform(X[1:2], *[y[1:2] for y in told])
+    code[0, 0] = 1
+    np.testing.assert_allclose(seen[1, 1, 3], model.inverse_transform(code, *[y[1:2] for y in told])[0], atol=1e-6)
+
+
+@KINDS
 def test_parameters_can_be_read_set_and_shown(kind):
     model, _ = make(kind)
     params = model.get_params()
