@@ -83,11 +83,11 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None,
+    def fit(self, X: Any, y: Any = None, *, validation: tuple[Any, Any] | None = None,
             callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
         """As `VariationalAutoencoder.fit`, with a label each in y (N,); `validation` is a pair (X, y)."""
         X = check_samples(X)
-        y = check_labels(y, len(X))
+        y = check_labels(self._given(y), len(X))
         with self._unless_refused():
             self.classes_ = np.unique(y)
             rows = (self._prepare(X), self._one_hot(y, len(X)))
@@ -97,10 +97,11 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         self._warn_of_collapse(X, y)
         return self
 
-    def partial_fit(self, X: Any, y: Any, *, callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
+    def partial_fit(self, X: Any, y: Any = None, *,
+                    callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
         """Train for one more epoch, on this data; the labels are those of the first part."""
         X = check_samples(X)
-        y = check_labels(y, len(X))
+        y = check_labels(self._given(y), len(X))
         with self._unless_refused():
             if not hasattr(self, "network_"):
                 self.classes_ = np.unique(y)
@@ -112,19 +113,19 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
     def _held_out(self, validation: Any) -> tuple[np.ndarray, ...]:
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise ValueError(f"validation is a pair (X, y), got {type(validation).__name__}: give labels with the data")
-        return self._rows(*validation)
+        return self._rows(*validation, "validation")
 
-    def _one_hot(self, y: Any, n: int) -> np.ndarray:
-        y = check_labels(y, n)
+    def _one_hot(self, y: Any, n: int, name: str = "y") -> np.ndarray:
+        y = check_labels(self._given(y), n, name)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"y holds the label {unknown[0].item()!r}, which this model was not trained on: expected "
-                             f"one of {', '.join(map(repr, self.classes_.tolist()))}")
+            raise ValueError(f"{name} holds the label {unknown[0].item()!r}, which this model was not trained on: "
+                             f"expected one of {', '.join(map(repr, self.classes_.tolist()))}")
         return (y[:, None] == self.classes_).astype(self.network_.place.dtype)
 
-    def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, ...]:
+    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[np.ndarray, ...]:
         X = self._scaled(X)
-        return X, self._one_hot(self._given(y), len(X))
+        return X, self._one_hot(y, len(X), name)
 
     def _given(self, y: Any) -> Any:
         if y is None:
@@ -141,7 +142,7 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         """The means of p(x | code, label): (N, code) and labels (N,) to (N, ...), in the units of the data."""
         network = self._network()
         codes = check_samples(codes, network.code_shape, name="codes")
-        rows = self._one_hot(self._given(labels), len(codes))
+        rows = self._one_hot(labels, len(codes), "labels")
         return self.scaler_.inverse_transform(self._through(network.decode, codes, rows))
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
@@ -159,7 +160,7 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         return float(self.score_samples(X, y).mean())
 
     def _encode_for(self, X: Any, labels: Any) -> np.ndarray:
-        return self.transform(X, each(labels, len(X)))
+        return self._through(self._network().encode, *self._rows(X, each(labels, len(X)), "labels"))
 
     def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
         return self.inverse_transform(codes, each(labels, len(codes)))

@@ -186,6 +186,12 @@ def test_generate_one_label(miniae, model_of, tmp_path):
     assert code == 2 and "expected one of left, right" in err and not (tmp_path / "u.npy").exists()
 
 
+@pytest.mark.parametrize("kind", ["variational", "adversarial", "wasserstein"])
+def test_generate_a_label_that_the_model_can_not_know(kind, miniae, model_of, tmp_path):
+    code, _, err = miniae("generate", model_of(kind), "--label", "right", "-o", tmp_path / "r.npy")
+    assert code == 2 and "trained without labels: leave --label out" in err, err
+
+
 @pytest.mark.parametrize("kind", ["autoencoder", "convolutional", "vector-quantised", "variational"])
 def test_interpolate(kind, miniae, images, model_of, tmp_path):
     path, X = model_of(kind), read(images).X
