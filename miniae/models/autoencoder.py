@@ -307,12 +307,15 @@ class Autoencoder(NetworkEstimator):
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
-        scaled = self._scaled(X)
-        errors = np.empty(len(scaled))
-        for start in range(0, len(scaled), CHUNK):
-            part = scaled[start:start + CHUNK]
-            difference = self._through(self._network(), part).astype(np.float64) - part
-            errors[start:start + CHUNK] = np.square(difference).reshape(len(part), -1).sum(axis=1)
+        return self._minus_errors(self._scaled(X))
+
+    def _minus_errors(self, *rows: np.ndarray) -> np.ndarray:
+        """`score_samples` of what the network is given: the scaled samples first."""
+        errors = np.empty(len(rows[0]))
+        for start in range(0, len(errors), CHUNK):
+            part = [a[start:start + CHUNK] for a in rows]
+            difference = self._through(self._network().forward, *part).astype(np.float64) - part[0]
+            errors[start:start + CHUNK] = np.square(difference).reshape(len(difference), -1).sum(axis=1)
         return -errors
 
     def score(self, X: Any, y: Any = None) -> float:

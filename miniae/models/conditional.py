@@ -11,7 +11,7 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.classifier import check_labels
-from miniae.models.labelled import each
+from miniae.models.labelled import Labelled, each
 from miniae.models.variational import VariationalAutoencoder, VariationalNetwork
 from miniae.nn import Layer
 from miniae.nn.layer import Shape
@@ -56,7 +56,7 @@ class ConditionalNetwork(VariationalNetwork):
         return {**super().config(), "classes": self.classes}
 
 
-class ConditionalVariationalAutoencoder(VariationalAutoencoder):
+class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
     """A model of p(x | label): encoder and decoder of a `VariationalAutoencoder` are told the label of each sample.
 
     So the code is left with what the label does not say (of a digit, the hand), and samples can be ordered by label.
@@ -72,60 +72,30 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
     (4, 8)
     """
 
-    needs_labels = takes_labels = True
+    needs_labels = True
     network_class = ConditionalNetwork
     network_settings = (*VariationalAutoencoder.network_settings, "classes")
-
-    @property
-    def classes(self) -> int:
-        """How many labels there are."""
-        return len(self.classes_)
 
     # ---------------------------------------------------------------- training
 
     def fit(self, X: Any, y: Any = None, *, validation: tuple[Any, Any] | None = None,
             callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
         """As `VariationalAutoencoder.fit`, with a label each in y (N,); `validation` is a pair (X, y)."""
-        X = check_samples(X)
-        y = check_labels(self._given(y), len(X))
-        with self._unless_refused():
-            self.classes_ = np.unique(y)
-            rows = (self._prepare(X), self._one_hot(y, len(X)))
-            held_out = None if validation is None else self._held_out(validation)
-            self._ready()
-            self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
+        super().fit(X, y, validation=validation, callbacks=callbacks)
         self._warn_of_collapse(X, y)
         return self
 
-    def partial_fit(self, X: Any, y: Any = None, *,
-                    callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
-        """Train for one more epoch, on this data; the labels are those of the first part."""
-        X = check_samples(X)
-        y = check_labels(self._given(y), len(X))
-        with self._unless_refused():
-            if not hasattr(self, "network_"):
-                self.classes_ = np.unique(y)
-                self._prepare(X)
-            self._ready()
-            self._train(self._rows(X, y), self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
-        return self
+    def _classes_in(self, y: Any, n: int) -> np.ndarray:
+        return np.unique(check_labels(self._given(y), n))
 
-    def _held_out(self, validation: Any) -> tuple[np.ndarray, ...]:
-        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise ValueError(f"validation is a pair (X, y), got {type(validation).__name__}: give labels with the data")
-        return self._rows(*validation, "validation")
-
-    def _one_hot(self, y: Any, n: int, name: str = "y") -> np.ndarray:
+    def _told(self, y: Any, n: int, name: str = "y") -> np.ndarray:
+        """Rows with a single 1 (N, classes)."""
         y = check_labels(self._given(y), n, name)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(f"{name} holds the label {unknown[0].item()!r}, which this model was not trained on: "
-                             f"expected one of {', '.join(map(repr, self.classes_.tolist()))}")
+        self._check_known(y, name)
         return (y[:, None] == self.classes_).astype(self.network_.place.dtype)
 
     def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[np.ndarray, ...]:
-        X = self._scaled(X)
-        return X, self._one_hot(y, len(X), name)
+        return self._beside(self._scaled(X), y, name)
 
     def _given(self, y: Any) -> Any:
         if y is None:
@@ -142,7 +112,7 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         """The means of p(x | code, label): (N, code) and labels (N,) to (N, ...), in the units of the data."""
         network = self._network()
         codes = check_samples(codes, network.code_shape, name="codes")
-        rows = self._one_hot(labels, len(codes), "labels")
+        rows = self._told(labels, len(codes), "labels")
         return self.scaler_.inverse_transform(self._through(network.decode, codes, rows))
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
@@ -151,9 +121,7 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
 
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Minus the squared reconstruction error of each sample, on the scaled data: (N,)."""
-        rows = self._rows(X, y)
-        difference = self._through(self._network().forward, *rows).astype(np.float64) - rows[0]
-        return -np.square(difference).reshape(len(difference), -1).sum(axis=1)
+        return self._minus_errors(*self._rows(X, y))
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`: larger is better."""
@@ -164,14 +132,3 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
 
     def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
         return self.inverse_transform(codes, each(labels, len(codes)))
-
-    # ---------------------------------------------------------------- files
-
-    def _header(self) -> dict[str, Any]:
-        return {"classes": {"dtype": self.classes_.dtype.str, "labels": self.classes_.tolist()}}
-
-    def _set_loaded(self, header: dict[str, Any]) -> None:
-        super()._set_loaded(header)
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
-        if len(self.classes_) != self.network_.classes:
-            raise ValueError(f"{len(self.classes_)} labels for {self.network_.classes} classes")

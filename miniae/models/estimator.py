@@ -126,8 +126,12 @@ class NetworkEstimator(Estimator):
         return self.network_
 
     def __getattr__(self, name: str) -> Any:
-        """Called for attributes that there are not: those that end in an underscore are made by `fit`."""
-        if name.endswith("_") and not name.endswith("__") and "network_" not in vars(self):
+        """Called for attributes that there are not, and properties that found none.
+
+        What ends in an underscore is made by `fit`.
+        """
+        made = name.endswith("_") and not name.endswith("__")
+        if (made or isinstance(getattr(type(self), name, None), property)) and "network_" not in vars(self):
             raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

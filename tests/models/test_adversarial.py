@@ -357,7 +357,7 @@ def test_bad_input():
         model.fit(X, Y, validation=X)
     assert not hasattr(model, "network_")
     model.fit(X, Y)
-    with pytest.raises(ValueError, match="labels holds the label 7, expected one of 0, 1, 2, or -1"):
+    with pytest.raises(ValueError, match="labels holds the label 7, which .* expected one of 0, 1, 2, or -1"):
         model.sample(2, labels=[0, 7])
     with pytest.raises(TypeError, match="labels of the same type"):
         model.sample(2, labels=["a", "b"])
