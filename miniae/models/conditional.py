@@ -23,13 +23,13 @@ __all__ = ["ConditionalNetwork", "ConditionalVariationalAutoencoder"]
 class ConditionalNetwork(VariationalNetwork):
     """A variational network whose encoder and decoder also get labels, one-hot rows (N, classes).
 
-    They stand behind a vector's features, and as constant planes behind an image's channels; samples of other shapes
-    become vectors.
+    They stand behind a vector's features, and as constant planes behind an image's channels; samples of other shapes,
+    and without `planes` images, too, become vectors.
     """
 
-    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, classes: int, **kwargs: Any):
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, classes: int, planes: bool = True, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
-        self.classes = classes
+        self.classes, self.planes = classes, planes
 
     def make_encoder(self, input_shape: Shape) -> Shape:
         return super().make_encoder(self._with_classes(input_shape))
@@ -38,7 +38,7 @@ class ConditionalNetwork(VariationalNetwork):
         return super().make_decoder(self._with_classes(code_shape))
 
     def _with_classes(self, shape: Shape) -> Shape:
-        if len(shape) == 3:
+        if len(shape) == 3 and self.planes:
             return (shape[0] + self.classes, *shape[1:])
         return (math.prod(shape) + self.classes,)
 
@@ -46,14 +46,14 @@ class ConditionalNetwork(VariationalNetwork):
         if not labels:
             raise ValueError("this network is conditional: give labels with the samples")
         (rows,) = labels
-        if a.ndim == 4:
+        if a.ndim == 4 and self.planes:
             rows = F.broadcast_to(rows.reshape(*rows.shape, 1, 1), (*rows.shape, *a.shape[2:]))
         else:
             a = F.flatten(a)
         return F.concatenate([a, rows], 1)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "classes": self.classes}
+        return {**super().config(), "classes": self.classes, "planes": self.planes}
 
 
 class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
@@ -74,7 +74,12 @@ class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
 
     needs_labels = True
     network_class = ConditionalNetwork
-    network_settings = (*VariationalAutoencoder.network_settings, "classes")
+    network_settings = (*VariationalAutoencoder.network_settings, "classes", "planes")
+
+    @property
+    def planes(self) -> bool:
+        """Whether an image's labels are planes beside its channels: a dense layer has no use for so many inputs."""
+        return self.encoder is not None
 
     # ---------------------------------------------------------------- training
 

@@ -364,7 +364,7 @@ def test_bad_input():
     plain = AdversarialAutoencoder([5], 2, epochs=1).fit(X)
     with pytest.raises(ValueError, match="trained without"):
         plain.sample(2, labels=[0, 1])
-    with pytest.raises(ValueError, match="trained without labels"):
+    with pytest.raises(ValueError, match="trained without"):
         plain.partial_fit(X, Y)
     for wrong, message in (({"discriminator": 5}, "discriminator is a list"), ({"prior": "flat"}, "unknown prior"),
                            ({"adversarial_lr": -1}, "adversarial_lr must be"), ({"lr": 0}, "the first phase has lr=0"),
