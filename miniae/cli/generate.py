@@ -44,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _labels(model: GenerativeAutoencoder, label: str | None, n: int) -> Any:
     """A label for each sample: the one asked for, or all that a model needs in turn; None for no labels."""
-    classes = getattr(model, "classes_", None)
-    if classes is None or (label is None and not model.needs_labels):
-        return label
+    classes = model.classes_ if model.takes_labels else ()
     if label is None:
-        return np.resize(classes, n)
+        return np.resize(classes, n) if model.needs_labels else None
+    if not len(classes):
+        raise DataError("this model was trained without labels: leave --label out")
     known = {str(c): c for c in classes}
     if label not in known:
         raise DataError(f"the model knows no label {label!r}: expected one of {', '.join(known)}")

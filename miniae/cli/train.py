@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from miniae.data import DATASETS, StorageError
-from miniae.models import VARIANTS
+from miniae.models import VARIANTS, Autoencoder
 from miniae.tasks import LAYERS, Run, RunConfig, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
@@ -44,10 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("batch_size", "samples an update", type=int, metavar="N")
     option("optimizer", "how to fine-tune", metavar="NAME")
     option("lr", "the learning rate of fine-tuning", type=float, metavar="RATE")
-    option("loss", "auto, mse, mae, huber or bce", metavar="NAME")
+    option("loss", "auto, mse, mae, huber or bce; for variational and conditional ones auto, bce or gaussian",
+           metavar="NAME")
     option("scaling", "auto, none, minmax or standard", metavar="NAME")
     parser.add_argument("--tied", action=argparse.BooleanOptionalAction, default=None,
                         help="the decoder uses the encoder's weights, transposed (default: no)")
+    parser.add_argument("--use-labels", action=argparse.BooleanOptionalAction, default=None,
+                        help="train with the data's labels, where the model can do without: adversarial (default: no)")
     option("validation", "the share of the training samples held out to watch", type=float, metavar="SHARE")
     option("backend", "numpy, cupy or auto", metavar="NAME")
     option("dtype", "float32 or float64", metavar="NAME")
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if "test_bce" in measures:
         print(f"cross-entropy per test sample: {measures['test_bce']:.2f} nats, of which "
               f"{measures['test_bce_floor']:.2f} are the entropy of the data themselves")
-    if ended is None and (hint := _still_falling(job.model.history_)):
+    if ended is None and (hint := _still_falling(job.model)):
         print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if ended is not None:
@@ -129,14 +132,21 @@ def _report(measures: dict[str, Any]) -> str:
             f"{pca:.4g} ({verdict}); {measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
 
 
-def _still_falling(history: list[dict[str, float]]) -> str | None:
-    """A hint for runs that ended too early: in the last tenth of the epochs the loss fell by more than 1 % an epoch."""
-    losses = [row.get("val_loss", row["loss"]) for row in history]
+def _still_falling(model: Autoencoder) -> str | None:
+    """A hint for runs that ended too early: in the last tenth of the epochs the loss fell by more than 1 % an epoch.
+
+    The loss is the one that the model is judged by, of held-out data where there are any; likelihoods are below 0, too.
+    """
+    watched = getattr(model, "monitor", "val_loss")
+    losses = [row[watched if watched in row else watched.removeprefix("val_")] for row in model.history_]
     back = max(len(losses) // 10, 1)
-    if len(losses) <= back or not losses[-1] < losses[-1 - back] * 0.99**back:
+    if len(losses) <= back or not losses[-1 - back]:
         return None
-    fall = 100 * (1 - (losses[-1] / losses[-1 - back]) ** (1 / back))
-    return f"the loss was still falling by {fall:.1f} % an epoch: more --epochs, or a smaller --batch-size, would help"
+    fall = (losses[-1 - back] - losses[-1]) / abs(losses[-1 - back]) / back
+    if not fall > 0.01:
+        return None
+    return (f"the loss was still falling by {100 * fall:.1f} % an epoch: more --epochs, or a smaller --batch-size, "
+            "would help")
 
 
 def _setting(text: str) -> tuple[str, Any]:

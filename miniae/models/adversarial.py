@@ -11,13 +11,14 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.classifier import check_labels
 from miniae.models.estimator import check_sizes
+from miniae.models.labelled import Labelled
 from miniae.models.matched import MatchedAutoencoder, MatchedNetwork
 from miniae.models.priors import Prior
 from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
 from miniae.optim import Adam, Alternating
-from miniae.training import Callback, Trainer, check_number, check_samples
+from miniae.training import Trainer, check_number
 
 __all__ = ["AdversarialAutoencoder", "AdversarialNetwork"]
 
@@ -109,7 +110,7 @@ class AdversarialNetwork(MatchedNetwork):
         return {**super().config(), "discriminator": self._sizes, "classes": self.classes}
 
 
-class AdversarialAutoencoder(MatchedAutoencoder):
+class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
     """An autoencoder whose codes a discriminator can't tell from draws of a prior.
 
     Every minibatch has three steps: encoder and decoder lower the reconstruction's loss; the discriminator learns to
@@ -143,7 +144,7 @@ class AdversarialAutoencoder(MatchedAutoencoder):
 
     monitor = "val_reconstruction"
     network_class = AdversarialNetwork
-    network_settings = (*MatchedAutoencoder.network_settings, "discriminator")
+    network_settings = (*MatchedAutoencoder.network_settings, "discriminator", "classes")
 
     def __init__(self, hidden: Sequence[int] = (128,), code: int = 8, *, prior: str | Prior = "gaussian",
                  discriminator: Sequence[int] = (256, 256), lr: float = 5e-4, adversarial_lr: float = 5e-4,
@@ -153,46 +154,25 @@ class AdversarialAutoencoder(MatchedAutoencoder):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, X: Any, y: Any = None, *, validation: Any = None,
-            callbacks: Sequence[Callback] = ()) -> AdversarialAutoencoder:
-        """Train from the start, as `Autoencoder.fit` does; with labels where y (N,) is given, -1 for an unknown one.
-
-        `validation` is data of the same kind as X; with y, a pair (X, y).
-        """
-        X = check_samples(X)
-        classes = np.empty(0, int) if y is None else known_labels(check_labels(y, len(X)))
-        with self._unless_refused():
-            scaled = self._prepare(X, len(classes))
-            self.classes_ = classes
-            held_out = None if validation is None else self._held_out(validation)
-            self._ready()
-            self._train(self._rows(scaled, y), self.epochs, held_out, self._watches(held_out) + list(callbacks))
-        return self
-
-    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> AdversarialAutoencoder:
-        """Train for one more epoch, on this data. With labels, the first part of the data must have each of them."""
-        X = check_samples(X)
-        with self._unless_refused():
-            if hasattr(self, "network_"):
-                scaled = self._scaled(X)
-            else:
-                classes = np.empty(0, int) if y is None else known_labels(check_labels(y, len(X)))
-                scaled = self._prepare(X, len(classes))
-                self.classes_ = classes
-            rows = self._rows(scaled, y)
-            self._ready()
-            self._train(rows, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
-        return self
-
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_sizes("discriminator", self.discriminator)
         check_number("adversarial_lr", self.adversarial_lr)
 
-    def _make_network(self, input_shape: Shape, classes: int = 0) -> AdversarialNetwork:
-        network = super()._make_network(input_shape)
-        network.classes = classes
-        return network
+    def _classes_in(self, y: Any, n: int) -> np.ndarray:
+        return np.empty(0, int) if y is None else known_labels(check_labels(y, n))
+
+    def _told(self, y: Any, n: int, name: str = "y") -> np.ndarray | None:
+        """The numbers of the prior's parts that labels stand for, -1 for unknown ones; y None: all are unknown."""
+        if not self.classes:
+            self._without(y)
+            return None
+        if y is None:
+            return np.full(n, UNLABELLED)
+        labels = check_labels(y, n, name)
+        known = is_known(labels)
+        self._check_known(labels[known], name, ", or -1 for an unknown one")
+        return np.where(known, np.searchsorted(self.classes_, labels), UNLABELLED)
 
     def _make_trainer(self, parameters: list[Parameter]) -> Trainer:
         network = self.network_
@@ -203,55 +183,14 @@ class AdversarialAutoencoder(MatchedAutoencoder):
         trainer.optimizer = Alternating({"reconstruction": trainer.optimizer, **adversaries}, network.begin)
         return trainer
 
-    def _rows(self, scaled: np.ndarray, y: Any, name: str = "y") -> Any:
-        """What the trainer takes: the samples alone, or with their label numbers."""
-        if not len(self.classes_):
-            if y is not None:
-                raise ValueError(f"{name} was given, but this model was trained without labels: leave it out")
-            return scaled
-        return scaled, self._numbers(y, len(scaled), name)
-
-    def _held_out(self, validation: Any) -> Any:
-        if not len(self.classes_):
-            return self._scaled(validation, name="validation")
-        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise ValueError(f"validation is a pair (X, y) where y is given, got {type(validation).__name__}")
-        return self._rows(self._scaled(validation[0], name="validation"), validation[1], "validation")
-
-    def _numbers(self, labels: Any, n: int, name: str) -> np.ndarray:
-        """Labels as the numbers of the prior's parts, -1 for unknown ones; None means that all are unknown."""
-        if labels is None:
-            return np.full(n, UNLABELLED)
-        labels = check_labels(labels, n, name)
-        if (labels.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
-            raise TypeError(f"{name} holds labels like {labels[0].item()!r}, this model was trained on labels like "
-                            f"{self.classes_[0].item()!r}: give labels of the same type")
-        known = is_known(labels)
-        unheard_of = np.setdiff1d(labels[known], self.classes_)
-        if len(unheard_of):
-            raise ValueError(f"{name} holds the label {unheard_of[0].item()!r}, expected one of "
-                             f"{', '.join(map(repr, self.classes_.tolist()))}, or -1 for an unknown one")
-        return np.where(known, np.searchsorted(self.classes_, labels), UNLABELLED)
-
     # ---------------------------------------------------------------- use
 
     def _parts(self, n: int, labels: Any) -> np.ndarray | None:
-        known = labels is not None and len(self.classes_)
-        return self._numbers(labels, n, "labels") if known else super()._parts(n, labels)
+        return None if labels is None else self._told(labels, n, "labels")
 
-    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
-        return self.inverse_transform(codes)
-
-    # ---------------------------------------------------------------- files
-
-    def _header(self) -> dict[str, Any]:
-        return {"classes": {"dtype": self.classes_.dtype.str, "labels": self.classes_.tolist()}}
-
-    def _set_loaded(self, header: dict[str, Any]) -> None:
-        super()._set_loaded(header)
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
-        if len(self.classes_) != self.network_.classes:
-            raise ValueError(f"{len(self.classes_)} labels for a network that knows {self.network_.classes}")
+    def _without(self, labels: Any) -> None:
+        if not self.classes:  # with classes there is nothing to refuse, but encoder and decoder need no label
+            super()._without(labels)
 
 
 def is_known(labels: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from miniae.backend import Backend
 from miniae.data.scaling import Scaler
 from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
+from miniae.models.reconstruction import RECONSTRUCTION_LOSSES
 from miniae.nn import Activation, BatchNorm, Dense, Dropout, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
 from miniae.training import Callback, EarlyStopping, MaxNorm, Trainer, check_count, check_number, check_samples
@@ -72,8 +73,10 @@ class Autoencoder(NetworkEstimator):
     """Whether whatever takes samples takes a label for each, too."""
     monitor: ClassVar[str] = "val_loss"
     """What of the history tells how well training goes on, smaller being better: what `patience` watches."""
-    loss_of_real_data: ClassVar[str] = "mse"
-    """The loss that fits data outside [0, 1]."""
+    losses: ClassVar[tuple[str, ...]] = RECONSTRUCTION_LOSSES
+    """What `loss` can be."""
+    takes_labels: ClassVar[bool] = False
+    """Whether `fit` can make use of labels."""
     network_class: ClassVar[type[AutoencoderNetwork]] = AutoencoderNetwork
     """What a variant's network is, where it is not a plain one."""
     network_settings: ClassVar[tuple[str, ...]] = ("loss", "output_activation", "l1", "l2")
@@ -245,33 +248,76 @@ class Autoencoder(NetworkEstimator):
         """X through encoder and decoder: (N, ...) to (N, ...), in the units of the data."""
         return self.scaler_.inverse_transform(self._through(self._network(), self._scaled(X)))
 
-    def interpolate(self, A: Any, B: Any, steps: int = 9) -> np.ndarray:
+    def interpolate(self, A: Any, B: Any, steps: int = 9, *, labels: Any = None) -> np.ndarray:
         """What lies between samples: the decoder along straight lines between the codes of A and of B.
 
         A, B: (N, ...), as many of each; returns (N, steps, ...) in the units of the data, from the reconstructions of A
-        to those of B.
+        to those of B. `labels`, one for all pairs or (N,), are for models that need them.
         """
-        return self._along(self.transform(A), self.transform(B), steps, self.inverse_transform)
-
-    def _along(self, start: np.ndarray, end: np.ndarray, steps: int,
-               decode: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """What `decode` makes of codes on straight lines."""
         check_count("steps", steps, least=2)
+        start, end = self._encode_for(A, labels), self._encode_for(B, labels)
         if len(start) != len(end):
             raise ValueError(f"A has {len(start)} samples and B has {len(end)}: give as many of each")
         share = np.linspace(0, 1, steps, dtype=start.dtype).reshape(1, steps, *[1] * (start.ndim - 1))
-        path = (1 - share) * start[:, None] + share * end[:, None]
-        decoded = decode(path.reshape(-1, *start.shape[1:]))
-        return decoded.reshape(len(start), steps, *decoded.shape[1:])
+        return self._decode_grid((1 - share) * start[:, None] + share * end[:, None], 2, labels)
+
+    def traverse(self, X: Any, units: int | Sequence[int] | None = None, span: tuple[float, float] = (-3.0, 3.0),
+                 steps: int = 9, *, labels: Any = None) -> np.ndarray:
+        """What single units of the code do: X's reconstructions with one unit set to values across `span`.
+
+        X: (N, ...), with codes that are vectors. Returns (N, units, steps, ...) in the units of the data; `units` are
+        numbers of units, all of them by default. `span` is in units of the code, of which a standard normal prior has a
+        deviation of 1. `labels`, one for all or (N,), are for models that need them.
+        """
+        codes = self._encode_for(X, labels)
+        if codes.ndim != 2:
+            raise ValueError(f"a traversal is of codes that are vectors, these have shape {codes.shape[1:]}: train a "
+                             "model with code=")
+        units = list(range(codes.shape[1])) if units is None else [units] if np.ndim(units) == 0 else list(units)
+        for unit in units:
+            if check_count("a latent unit's number", unit, least=0) >= codes.shape[1]:
+                raise ValueError(f"there is no latent unit {unit}: they are numbered from 0 to {codes.shape[1] - 1}")
+        low, high = (check_number("an end of span", end, least=-math.inf) for end in span)
+        grid = np.tile(codes[:, None, None, :], (1, len(units), check_count("steps", steps), 1))
+        for i, unit in enumerate(units):
+            grid[:, i, :, unit] = np.linspace(low, high, steps)
+        return self._decode_grid(grid, 3, labels)
+
+    def _decode_grid(self, codes: np.ndarray, axes: int, labels: Any) -> np.ndarray:
+        """The reconstructions from codes with so many axes before their own, the first of which has the labels."""
+        shape = codes.shape[:axes]
+        if labels is not None and np.ndim(labels):
+            labels = np.repeat(labels, math.prod(shape[1:]))
+        decoded = self._decode_for(codes.reshape(-1, *codes.shape[axes:]), labels)
+        return decoded.reshape(*shape, *decoded.shape[1:])
+
+    # What a variant has to override where the encoder or the decoder is told labels.
+
+    def _encode_for(self, X: Any, labels: Any) -> np.ndarray:
+        """The codes of samples of these labels."""
+        self._without(labels)
+        return self.transform(X)
+
+    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
+        """The reconstructions from codes of these labels."""
+        self._without(labels)
+        return self.inverse_transform(codes)
+
+    def _without(self, labels: Any) -> None:
+        if labels is not None:
+            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
-        scaled = self._scaled(X)
-        errors = np.empty(len(scaled))
-        for start in range(0, len(scaled), CHUNK):
-            part = scaled[start:start + CHUNK]
-            difference = self._through(self._network(), part).astype(np.float64) - part
-            errors[start:start + CHUNK] = np.square(difference).reshape(len(part), -1).sum(axis=1)
+        return self._minus_errors(self._scaled(X))
+
+    def _minus_errors(self, *rows: np.ndarray) -> np.ndarray:
+        """`score_samples` of what the network is given: the scaled samples first."""
+        errors = np.empty(len(rows[0]))
+        for start in range(0, len(errors), CHUNK):
+            part = [a[start:start + CHUNK] for a in rows]
+            difference = self._through(self._network().forward, *part).astype(np.float64) - part[0]
+            errors[start:start + CHUNK] = np.square(difference).reshape(len(difference), -1).sum(axis=1)
         return -errors
 
     def score(self, X: Any, y: Any = None) -> float:

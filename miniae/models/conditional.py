@@ -11,6 +11,7 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.classifier import check_labels
+from miniae.models.labelled import Labelled, each
 from miniae.models.variational import VariationalAutoencoder, VariationalNetwork
 from miniae.nn import Layer
 from miniae.nn.layer import Shape
@@ -22,13 +23,13 @@ __all__ = ["ConditionalNetwork", "ConditionalVariationalAutoencoder"]
 class ConditionalNetwork(VariationalNetwork):
     """A variational network whose encoder and decoder also get labels, one-hot rows (N, classes).
 
-    They stand behind a vector's features, and as constant planes behind an image's channels; samples of other shapes
-    become vectors.
+    They stand behind a vector's features, and as constant planes behind an image's channels; samples of other shapes,
+    and without `planes` images, too, become vectors.
     """
 
-    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, classes: int, **kwargs: Any):
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, classes: int, planes: bool = True, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
-        self.classes = classes
+        self.classes, self.planes = classes, planes
 
     def make_encoder(self, input_shape: Shape) -> Shape:
         return super().make_encoder(self._with_classes(input_shape))
@@ -37,7 +38,7 @@ class ConditionalNetwork(VariationalNetwork):
         return super().make_decoder(self._with_classes(code_shape))
 
     def _with_classes(self, shape: Shape) -> Shape:
-        if len(shape) == 3:
+        if len(shape) == 3 and self.planes:
             return (shape[0] + self.classes, *shape[1:])
         return (math.prod(shape) + self.classes,)
 
@@ -45,17 +46,17 @@ class ConditionalNetwork(VariationalNetwork):
         if not labels:
             raise ValueError("this network is conditional: give labels with the samples")
         (rows,) = labels
-        if a.ndim == 4:
+        if a.ndim == 4 and self.planes:
             rows = F.broadcast_to(rows.reshape(*rows.shape, 1, 1), (*rows.shape, *a.shape[2:]))
         else:
             a = F.flatten(a)
         return F.concatenate([a, rows], 1)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "classes": self.classes}
+        return {**super().config(), "classes": self.classes, "planes": self.planes}
 
 
-class ConditionalVariationalAutoencoder(VariationalAutoencoder):
+class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
     """A model of p(x | label): encoder and decoder of a `VariationalAutoencoder` are told the label of each sample.
 
     So the code is left with what the label does not say (of a digit, the hand), and samples can be ordered by label.
@@ -73,57 +74,33 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
 
     needs_labels = True
     network_class = ConditionalNetwork
-    network_settings = (*VariationalAutoencoder.network_settings, "classes")
+    network_settings = (*VariationalAutoencoder.network_settings, "classes", "planes")
 
     @property
-    def classes(self) -> int:
-        """How many labels there are."""
-        return len(self.classes_)
+    def planes(self) -> bool:
+        """Whether an image's labels are planes beside its channels: a dense layer has no use for so many inputs."""
+        return self.encoder is not None
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None,
+    def fit(self, X: Any, y: Any = None, *, validation: tuple[Any, Any] | None = None,
             callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
         """As `VariationalAutoencoder.fit`, with a label each in y (N,); `validation` is a pair (X, y)."""
-        X = check_samples(X)
-        y = check_labels(y, len(X))
-        with self._unless_refused():
-            self.classes_ = np.unique(y)
-            rows = (self._prepare(X), self._one_hot(y, len(X)))
-            held_out = None if validation is None else self._held_out(validation)
-            self._ready()
-            self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
+        super().fit(X, y, validation=validation, callbacks=callbacks)
         self._warn_of_collapse(X, y)
         return self
 
-    def partial_fit(self, X: Any, y: Any, *, callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
-        """Train for one more epoch, on this data; the labels are those of the first part."""
-        X = check_samples(X)
-        y = check_labels(y, len(X))
-        with self._unless_refused():
-            if not hasattr(self, "network_"):
-                self.classes_ = np.unique(y)
-                self._prepare(X)
-            self._ready()
-            self._train(self._rows(X, y), self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
-        return self
+    def _classes_in(self, y: Any, n: int) -> np.ndarray:
+        return np.unique(check_labels(self._given(y), n))
 
-    def _held_out(self, validation: Any) -> tuple[np.ndarray, ...]:
-        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise ValueError(f"validation is a pair (X, y), got {type(validation).__name__}: give labels with the data")
-        return self._rows(*validation)
-
-    def _one_hot(self, y: Any, n: int) -> np.ndarray:
-        y = check_labels(y, n)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y holds the label {unknown[0].item()!r}, which this model was not trained on: expected "
-                             f"one of {', '.join(map(repr, self.classes_.tolist()))}")
+    def _told(self, y: Any, n: int, name: str = "y") -> np.ndarray:
+        """Rows with a single 1 (N, classes)."""
+        y = check_labels(self._given(y), n, name)
+        self._check_known(y, name)
         return (y[:, None] == self.classes_).astype(self.network_.place.dtype)
 
-    def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, ...]:
-        X = self._scaled(X)
-        return X, self._one_hot(self._given(y), len(X))
+    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[np.ndarray, ...]:
+        return self._beside(self._scaled(X), y, name)
 
     def _given(self, y: Any) -> Any:
         if y is None:
@@ -140,46 +117,23 @@ class ConditionalVariationalAutoencoder(VariationalAutoencoder):
         """The means of p(x | code, label): (N, code) and labels (N,) to (N, ...), in the units of the data."""
         network = self._network()
         codes = check_samples(codes, network.code_shape, name="codes")
-        rows = self._one_hot(self._given(labels), len(codes))
+        rows = self._told(labels, len(codes), "labels")
         return self.scaler_.inverse_transform(self._through(network.decode, codes, rows))
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
         """X through encoder and decoder, both told y: (N, ...) to (N, ...), in the units of the data."""
         return self.scaler_.inverse_transform(self._through(self._network().forward, *self._rows(X, y)))
 
-    def interpolate(self, A: Any, B: Any, steps: int = 9, *, labels: Any = None) -> np.ndarray:
-        """What lies between samples A and B of the same labels (N,): (N, steps, ...), as in `Autoencoder`."""
-        return self._along(self.transform(A, labels), self.transform(B, labels), steps,
-                           lambda codes: self.inverse_transform(codes, np.repeat(labels, steps)))
-
-    def traverse(self, X: Any, units: int | Sequence[int] | None = None, span: tuple[float, float] = (-3.0, 3.0),
-                 steps: int = 9, *, labels: Any = None) -> np.ndarray:
-        codes = self.transform(X, labels)
-        return self._traversed(codes, units, span, steps, lambda grid: self.inverse_transform(
-            grid, np.repeat(labels, len(grid) // len(codes))))
-
     def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Minus the squared reconstruction error of each sample, on the scaled data: (N,)."""
-        rows = self._rows(X, y)
-        difference = self._through(self._network().forward, *rows).astype(np.float64) - rows[0]
-        return -np.square(difference).reshape(len(difference), -1).sum(axis=1)
+        return self._minus_errors(*self._rows(X, y))
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`: larger is better."""
         return float(self.score_samples(X, y).mean())
 
+    def _encode_for(self, X: Any, labels: Any) -> np.ndarray:
+        return self._through(self._network().encode, *self._rows(X, each(labels, len(X)), "labels"))
+
     def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
-        if labels is not None and np.ndim(labels) == 0:
-            labels = [labels] * len(codes)
-        return self.inverse_transform(codes, labels)
-
-    # ---------------------------------------------------------------- files
-
-    def _header(self) -> dict[str, Any]:
-        return {"classes": {"dtype": self.classes_.dtype.str, "labels": self.classes_.tolist()}}
-
-    def _set_loaded(self, header: dict[str, Any]) -> None:
-        super()._set_loaded(header)
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
-        if len(self.classes_) != self.network_.classes:
-            raise ValueError(f"{len(self.classes_)} labels for {self.network_.classes} classes")
+        return self.inverse_transform(codes, each(labels, len(codes)))

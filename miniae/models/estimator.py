@@ -45,6 +45,8 @@ class NetworkEstimator(Estimator):
 
     in_network: ClassVar[tuple[str, ...]] = ()
     """The parameters that the network's own description holds: a file has no other record of them."""
+    loss_of_real_data: ClassVar[str] = "mse"
+    """The loss that fits data outside [0, 1]."""
 
     # ---------------------------------------------------------------- what a subclass writes
 
@@ -72,7 +74,10 @@ class NetworkEstimator(Estimator):
         scaler = make_scaler(self.scaling)
         scaled = scaler.fit(X).transform(X)
         network = self._make_network(scaled.shape[1:], *outputs)
-        check_samples(scaled, unit_interval=self._unit_interval(network))
+        check_samples(scaled)
+        if self._unit_interval(network):
+            check_unit_interval("X", scaled, "this loss and output need values in [0, 1]: scale the data "
+                                f"(scaling='minmax'), or choose loss={self.loss_of_real_data!r} with a linear output")
         network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
         self._set_fitted(network, scaler)
         return scaled
@@ -118,9 +123,17 @@ class NetworkEstimator(Estimator):
         return scaled
 
     def _network(self) -> Any:
-        if not hasattr(self, "network_"):
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
         return self.network_
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for attributes that there are not, and properties that found none.
+
+        What ends in an underscore is made by `fit`.
+        """
+        made = name.endswith("_") and not name.endswith("__")
+        if (made or isinstance(getattr(type(self), name, None), property)) and "network_" not in vars(self):
+            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ---------------------------------------------------------------- files
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.labelled import each
 from miniae.training import check_count
 
 __all__ = ["GenerativeAutoencoder"]
@@ -21,18 +22,12 @@ class GenerativeAutoencoder(Autoencoder):
     def sample(self, n: int = 1, *, labels: Any = None, seed: int = 0) -> np.ndarray:
         """New samples (n, ...) in the units of the data: the means that the decoder gives for codes of the prior.
 
-        `labels` (n,), one for each, where the model was trained with labels. The same seed gives the same samples.
+        `labels`, one for all or (n,), where the model was trained with labels. The same seed gives the same samples.
         """
-        check_count("n", n)
-        self._network()
+        labels = each(labels, check_count("n", n))
+        check_count("seed", seed, least=0)
         return self._decode_for(self.draw_codes(n, labels, seed), labels)
 
     def draw_codes(self, n: int, labels: Any = None, seed: int = 0) -> np.ndarray:
         """`n` codes (n, code) from the prior, of these labels where that depends on them."""
         raise NotImplementedError(f"{type(self).__name__} has no prior")
-
-    def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
-        """The reconstructions from codes. A variant whose decoder is told the labels has more to do."""
-        if labels is not None:
-            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
-        return self.inverse_transform(codes)

@@ -61,8 +61,7 @@ class MatchedAutoencoder(GenerativeAutoencoder):
 
     def _parts(self, n: int, labels: Any) -> np.ndarray | None:
         """The parts of the prior that these labels stand for, where the model was trained with labels."""
-        if labels is not None:
-            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
+        self._without(labels)
         return None
 
     def _set_loaded(self, header: dict[str, Any]) -> None:

@@ -218,4 +218,7 @@ def get_prior(prior: str | dict[str, Any] | Prior) -> Prior:
     name = settings.pop("name", None)
     if not isinstance(name, str) or name not in PRIORS:
         raise ValueError(f"unknown prior {prior!r}: expected one of {', '.join(PRIORS)}, or a miniae.models.Prior")
-    return PRIORS[name](**settings)
+    try:
+        return PRIORS[name](**settings)
+    except TypeError as why:  # an argument that there is not
+        raise ValueError(f"the {name} prior can't be made of {settings}: {why}") from None

@@ -17,8 +17,9 @@ from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.importance import log_mean_exp, log_weights
-from miniae.models.likelihoods import Likelihood, make_likelihood
+from miniae.models.likelihoods import LIKELIHOODS, Likelihood, make_likelihood
 from miniae.models.network import AutoencoderNetwork
+from miniae.models.priors import Gaussian
 from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number, check_samples
@@ -42,6 +43,8 @@ class VariationalNetwork(AutoencoderNetwork):
     and every batch draws its pixels from them. Outside training a code is its mean, and losses take the same noise at
     every call. Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014; Higgins et al., "beta-VAE", 2017.
     """
+
+    prior = Gaussian()
 
     def __init__(self, encoder: Layer, decoder: Layer, loss: str = "bce", *args: Any, code: int = 32,
                  beta: float = 1.0, free_bits: float = 0.0, binarise: bool = False, **kwargs: Any):
@@ -158,6 +161,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     backpropagation", ICML 2014.
     """
 
+    losses = tuple(LIKELIHOODS)
     loss_of_real_data = "gaussian"
     network_class = VariationalNetwork
     network_settings = (*Autoencoder.network_settings, "code", "beta", "free_bits", "binarise")
@@ -220,28 +224,6 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def draw_codes(self, n: int, labels: Any = None, seed: int = 0) -> np.ndarray:
         return host_generator(seed, "codes").standard_normal((n, self.network_.code)).astype(self.network_.place.dtype)
 
-    def traverse(self, X: Any, units: int | Sequence[int] | None = None, span: tuple[float, float] = (-3.0, 3.0),
-                 steps: int = 9) -> np.ndarray:
-        """What single latent units do: X's reconstructions with one unit of the code set to values across `span`.
-
-        X: (N, ...). Returns (N, units, steps, ...) in the units of the data; `units` are numbers of latent units, all
-        of them by default. The prior's standard deviation is 1.
-        """
-        codes = self.transform(X)
-        return self._traversed(codes, units, span, steps, self.inverse_transform)
-
-    def _traversed(self, codes: np.ndarray, units: Any, span: Any, steps: int, decode: Any) -> np.ndarray:
-        units = list(range(codes.shape[1])) if units is None else [units] if np.ndim(units) == 0 else list(units)
-        for unit in units:
-            if check_count("a latent unit's number", unit, least=0) >= codes.shape[1]:
-                raise ValueError(f"there is no latent unit {unit}: they are numbered from 0 to {codes.shape[1] - 1}")
-        low, high = (check_number("an end of span", end, least=-math.inf) for end in span)
-        grid = np.tile(codes[:, None, None, :], (1, len(units), check_count("steps", steps), 1))
-        for i, unit in enumerate(units):
-            grid[:, i, :, unit] = np.linspace(low, high, steps)
-        decoded = decode(grid.reshape(-1, codes.shape[1]))
-        return decoded.reshape(*grid.shape[:3], *decoded.shape[1:])
-
     # ---------------------------------------------------------------- likelihoods
 
     def statistics(self, X: Any, y: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -280,6 +262,5 @@ class VariationalAutoencoder(GenerativeAutoencoder):
 
     def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, ...]:
         """What the network is given: the scaled samples."""
-        if y is not None:
-            raise ValueError(f"labels were given, but this {type(self).__name__} was trained without: leave them out")
+        self._without(y)
         return (self._scaled(check_samples(X)),)

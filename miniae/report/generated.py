@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.models import Gaussian, GenerativeAutoencoder
 from miniae.report import canvas
 from miniae.report.canvas import drawing
 from miniae.training.estimator import check_count, check_samples
@@ -30,39 +31,49 @@ def sample_grid(path: str | os.PathLike[str], images: Any, image_shape: Sequence
 
 
 def manifold(path: str | os.PathLike[str], model: Any, image_shape: Sequence[int] | None = None, *, steps: int = 20,
-             title: str | None = None) -> Path:
+             title: str | None = None, label: Any = None) -> Path:
     """What a model with a code of two numbers decodes across the plane: at quantiles of the prior, (i + 1/2) / steps.
 
-    So every image stands for as much of the prior's probability. Kingma and Welling, "Auto-encoding variational
-    Bayes", 2014, figure 4.
+    So every image stands for as much of the prior's probability, which must be a standard normal one. `label` is that
+    of all images, for a model that needs labels. Kingma and Welling, "Auto-encoding variational Bayes", 2014, figure 4.
     """
+    if not isinstance(model, GenerativeAutoencoder) or not isinstance(model.network_.prior, Gaussian):
+        prior = "no prior" if not isinstance(model, GenerativeAutoencoder) else f"the prior {model.network_.prior}"
+        raise ValueError(f"the plane of codes is of a standard normal prior, this model has {prior}: train a model "
+                         "that has one")
     if model.network_.code_shape != (2,):
         raise ValueError(f"the plane of codes needs a code of 2 numbers, this model's has shape "
                          f"{model.network_.code_shape}: draw a traversal of single units instead")
     places = [(i + 0.5) / check_count("steps", steps) for i in range(steps)]
     values = np.array([NormalDist().inv_cdf(p) for p in places])
     codes = np.stack(np.meshgrid(values, values[::-1]), axis=-1).reshape(-1, 2)  # the second number upwards
-    return _mosaic(path, model.inverse_transform(codes), image_shape, steps, title, "first number of the code",
+    told = () if label is None else ([label] * len(codes),)
+    return _mosaic(path, model.inverse_transform(codes, *told), image_shape, steps, title, "first number of the code",
                    "second number of the code", values, values[::-1])
 
 
 def traversal(path: str | os.PathLike[str], model: Any, sample: Any, units: Any = None,
               image_shape: Sequence[int] | None = None, *, span: tuple[float, float] = (-3.0, 3.0), steps: int = 11,
-              title: str | None = None) -> Path:
-    """What single latent units do to one sample (...): a row for each unit, set to values across `span`."""
-    decoded = model.traverse(np.asarray(sample)[None], units, span, steps)[0]
+              title: str | None = None, label: Any = None) -> Path:
+    """What single latent units do to one sample (...): a row for each unit, set to values across `span`.
+
+    `label` is the sample's, for a model that needs labels.
+    """
+    decoded = model.traverse(np.asarray(sample)[None], units, span, steps, labels=label)[0]
     names = range(len(decoded)) if units is None else np.atleast_1d(units).tolist()
     return _mosaic(path, decoded.reshape(-1, *decoded.shape[2:]), image_shape, steps, title, "value of the unit",
                    "latent unit", np.linspace(*span, steps), list(names))
 
 
 def interpolations(path: str | os.PathLike[str], model: Any, A: Any, B: Any,
-                   image_shape: Sequence[int] | None = None, *, steps: int = 9, title: str | None = None) -> Path:
+                   image_shape: Sequence[int] | None = None, *, steps: int = 9, title: str | None = None,
+                   labels: Any = None) -> Path:
     """From samples A to samples B (N, ...) along straight lines of codes, a row for each pair.
 
-    The samples themselves stand at the ends, outside of the reconstructions.
+    The samples themselves stand at the ends, outside of the reconstructions. `labels` (N,), one for each pair, are for
+    a model that needs them.
     """
-    between = model.interpolate(A, B, steps)
+    between = model.interpolate(A, B, steps, labels=labels)
     A, B = (np.asarray(ends)[:, None] for ends in (A, B))
     rows = np.concatenate([A, between, B], axis=1)
     return _mosaic(path, rows.reshape(-1, *rows.shape[2:]), image_shape, steps + 2, title,

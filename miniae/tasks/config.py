@@ -12,7 +12,7 @@ from typing import Any
 
 from miniae.data import SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
-from miniae.models import PRETRAINING, RECONSTRUCTION_LOSSES, VARIANTS
+from miniae.models import PRETRAINING, VARIANTS, Autoencoder
 from miniae.optim import OPTIMIZERS
 from miniae.training import check_count
 
@@ -31,7 +31,6 @@ _CHOICES = {
     "activation": ("auto", *ACTIVATIONS),
     "pretrain": ("auto", *PRETRAINING, "none"),
     "optimizer": tuple(OPTIMIZERS),
-    "loss": ("auto", *RECONSTRUCTION_LOSSES),
     "scaling": ("auto", "none", *SCALINGS),
     "dtype": ("float32", "float64"),
     "backend": ("auto", "numpy", "cupy", "strict"),
@@ -48,6 +47,7 @@ class RunConfig:
     `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none elsewhere; for `activation`: sigmoid where
     there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and others
     standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
+    `use_labels` has an adversarial model trained with the data's labels; a conditional one is in any case.
     """
 
     data: str = "digits"
@@ -64,6 +64,7 @@ class RunConfig:
     loss: str = "auto"
     scaling: str = "auto"
     tied: bool = False
+    use_labels: bool = False
     validation: float = 0.1
     backend: str = "auto"
     dtype: str = "float32"
@@ -73,11 +74,20 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not isinstance(self.label, (str, type(None))):
             raise ValueError(f"data and label are names, got {self.data!r} and {self.label!r}")
-        if not isinstance(self.tied, bool):
-            raise ValueError(f"tied is true or false, got {self.tied!r}")
+        for name in ("tied", "use_labels"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is true or false, got {getattr(self, name)!r}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: expected one of {', '.join(choices)}")
+        losses = ("auto", *VARIANTS[self.model].losses)
+        if self.loss not in losses:
+            raise ValueError(f"unknown loss {self.loss!r} for the model {self.model}: expected one of "
+                             f"{', '.join(losses)}")
+        if self.use_labels and not VARIANTS[self.model].takes_labels:
+            able = [name for name, kind in VARIANTS.items() if kind.takes_labels]
+            raise ValueError(f"the model {self.model} has no use for labels: leave use_labels out, or choose "
+                             f"{' or '.join(able)}")
         if self.layers is None:
             object.__setattr__(self, "layers", LAYERS.get(self.model, LAYERS["autoencoder"]))
         if not isinstance(self.layers, (list, tuple)) or not self.layers:
@@ -132,7 +142,8 @@ def check_settings(model: str, settings: Any) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(f"settings are names and values, got {settings!r}")
     own = {field.name for field in dataclasses.fields(RunConfig)} | {"hidden", "filters", "code", "image_shape"}
-    names = [n for n in VARIANTS[model]._parameter_names() if n not in own and n not in VARIANTS[model].in_network]
+    own |= set(Autoencoder.in_network)  # layers, which JSON can't hold
+    names = [n for n in VARIANTS[model]._parameter_names() if n not in own]
     for name in settings:
         if name not in names:
             raise ValueError(f"the model {model} has no further setting {name!r}: expected one of {', '.join(names)}")

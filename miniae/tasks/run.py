@@ -105,7 +105,7 @@ class Run:
         self.loss = config.loss if config.loss != "auto" else "bce" if scaled_to_unit else real
         if self.loss == "bce" and not scaled_to_unit:
             raise ValueError(f"loss bce needs data in [0, 1], these range from {low:g} to {high:g}: choose scaling "
-                             "minmax, or loss mse")
+                             f"minmax, or loss {real}")
         self.visible_unit = "bernoulli" if scaled_to_unit else "gaussian"
 
     @property
@@ -169,12 +169,13 @@ class Run:
             warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
     def _with_labels(self, model: Autoencoder) -> tuple[tuple[Any, ...], Any]:
-        """What `fit` is given, and what it is to hold out: samples, and for a model that needs them labels."""
-        if not model.needs_labels:
+        """What `fit` is given, and what it is to hold out: samples, and labels where these are wanted."""
+        if not model.needs_labels and not self.config.use_labels:
             return (self.train,), self.validation
         if self.labels is None:
-            raise ValueError(f"the model {self.config.model} needs labels, and {self.config.data} has none: name the "
-                             "label column of a table with --label, or choose another model")
+            needs = f"the model {self.config.model} needs labels" if model.needs_labels else "use_labels needs labels"
+            raise ValueError(f"{needs}, and {self.config.data} has none: name the label column of a table with "
+                             f"--label, or {'choose another model' if model.needs_labels else 'leave it out'}")
         held_out = None if self.validation is None else (self.validation, self.held_out_labels)
         return (self.train, self.labels), held_out
 

@@ -35,15 +35,17 @@ __all__ = ["make_model", "own_measures", "own_pictures"]
 
 def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int] | None,
                training: dict[str, Any]) -> Autoencoder:
-    """The model that a run's settings describe, untrained. Its outputs are sigmoids for data in the unit interval.
+    """The model that a run's settings describe, untrained.
 
+    Its outputs are sigmoids for data in the unit interval, where the loss does not say what they are.
     `training` are the arguments of all models. Raises `ValueError` for a convolutional model of data without a shape.
     """
     kind = VARIANTS[config.model]
     names = kind._parameter_names()
     *hidden, code = config.layers
-    arguments = {**training, "activation": config.activation,
-                 "output_activation": "sigmoid" if unit_interval else "linear"}
+    arguments = {**training, "activation": config.activation}
+    if not issubclass(kind, VariationalAutoencoder):  # whose likelihood decides
+        arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
     if config.tied:
         arguments["tied"] = True
     if "filters" not in names:
@@ -151,9 +153,9 @@ def _(model: DenoisingAutoencoder, folder: Path, data: Dataset) -> None:
 def _(model: GenerativeAutoencoder, folder: Path, data: Dataset) -> None:
     if data.image_shape is None:
         return
-    labels = np.resize(model.classes_, 100) if model.needs_labels else None
+    classes = model.classes_ if model.takes_labels else ()
+    labels = np.resize(classes, 100) if len(classes) else None
     report.sample_grid(folder / "samples.png", model.sample(100, labels=labels), data.image_shape, columns=10,
-                       title="Samples" + (", a column for each label" if labels is not None and
-                                          len(model.classes_) == 10 else ""))
+                       title="Samples" + (", a column for each label" if len(classes) == 10 else ""))
     if model.network_.code_shape == (2,) and isinstance(model, VariationalAutoencoder) and not model.needs_labels:
         report.manifold(folder / "manifold.png", model, data.image_shape)

@@ -91,12 +91,11 @@ def check_number(name: str, value: Any, least: float = 0.0) -> float:
     return float(value)
 
 
-def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: bool = False,
-                  name: str = "X") -> np.ndarray:
+def check_samples(x: Any, shape: tuple[int, ...] | None = None, name: str = "X") -> np.ndarray:
     """`x` as a NumPy array (N, ...) of finite real numbers, N at least 1; integers stay integers.
 
-    `shape` is what one sample must look like, if that is known; `unit_interval` asks for values in [0, 1]. Raises
-    `ValueError` or `TypeError` with what was given and what was expected.
+    `shape` is what one sample must look like, if that is known. Raises `ValueError` or `TypeError` with what was given
+    and what was expected.
     """
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
@@ -114,9 +113,6 @@ def check_samples(x: Any, shape: tuple[int, ...] | None = None, unit_interval: b
             where = tuple(int(i) for i in np.argwhere(~finite)[0])
             raise ValueError(f"{name} holds {array[where]} at index {where}: fill in or drop missing and infinite "
                              "values")
-    if unit_interval:
-        check_unit_interval(name, array, "this loss and output need values in [0, 1]: scale the data "
-                                         "(scaling='minmax'), or choose loss='mse' with a linear output")
     return array
 
 

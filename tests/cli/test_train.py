@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,12 +116,22 @@ def test_columns_are_found_by_name(trained, table, miniae, tmp_path):
 
 
 @pytest.mark.parametrize("losses, hint", [([5, 4, 3], "falling by 25.0 %"), ([5, 3, 2.999], None), ([5], None),
-                                          ([3, 4], None), ([], None)])
+                                          ([3, 4], None), ([], None), ([-10, -10, -12], "falling by 20.0 %"),
+                                          ([1, -1], "falling by 200.0 %"), ([-10, -5], None), ([0, -1], None)])
 def test_a_hint_for_runs_that_end_too_early(losses, hint):
     from miniae.cli.train import _still_falling
 
-    said = _still_falling([{"loss": 1.0, "val_loss": v} for v in losses])
+    said = _still_falling(SimpleNamespace(history_=[{"loss": 1.0, "val_loss": v} for v in losses]))
     assert (said is None) if hint is None else (hint in said)
+
+
+@pytest.mark.parametrize("held_out", ["", "val_"])
+def test_the_hint_is_of_the_loss_that_a_model_is_judged_by(held_out):
+    from miniae.cli.train import _still_falling
+
+    history = [{"loss": 9.0 - i, f"{held_out}loss": 9.0 - i, f"{held_out}reconstruction": 4.0} for i in range(3)]
+    assert _still_falling(SimpleNamespace(history_=history, monitor="val_reconstruction")) is None
+    assert "falling" in _still_falling(SimpleNamespace(history_=history))
 
 
 def test_runs_are_numbered_and_never_overwritten(table, miniae, quick, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 import miniae as library
 from miniae.data import read
-from miniae.models import VARIANTS
+from miniae.models import VARIANTS, get_prior
 
 LAYERS = {"convolutional": "3-4-2", "vector-quantised": "3-4"}
 
@@ -100,6 +100,32 @@ def test_real_data_have_a_gaussian_likelihood(miniae, tmp_path):
     assert library.load(tmp_path / "run" / "model.safetensors").loss == "gaussian"
 
 
+@pytest.mark.parametrize("kind", ["variational", "conditional"])
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_a_gaussian_likelihood_of_any_data(kind, scaling, model_of):
+    model = library.load(model_of(kind, "--loss", "gaussian", "--scaling", scaling))
+    assert model.loss == "gaussian" and model.network_.reconstruction.activation == "linear"
+
+
+@pytest.mark.parametrize("prior", ["mixture", '{"name": "mixture", "components": 2}'])
+def test_another_prior(prior, model_of):
+    model = library.load(model_of("adversarial", "--set", f"prior={prior}"))
+    assert model.prior == get_prior("mixture" if prior == "mixture" else json.loads(prior))
+
+
+def test_labels_for_a_model_that_can_do_without(miniae, images, model_of, tmp_path):
+    prior = 'prior={"name": "mixture", "components": 2}'
+    path = model_of("adversarial", "--use-labels", "--set", prior)
+    model = library.load(path)
+    assert model.classes_.tolist() == ["left", "right"]
+    code, _, err = miniae("generate", path, "-n", 4, "--label", "right", "-o", tmp_path / "r.npy")
+    assert code == 0, err
+    np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), model.sample(4, labels=["right"] * 4))
+    code, _, err = miniae("train", "--config", path.parent / "config.json", "--out", tmp_path / "again")
+    assert code == 0, err
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == path.read_bytes()
+
+
 # ---------------------------------------------------------------- denoise, generate, interpolate
 
 def test_denoise_an_array(miniae, images, model_of, tmp_path):
@@ -160,6 +186,12 @@ def test_generate_one_label(miniae, model_of, tmp_path):
     assert code == 2 and "expected one of left, right" in err and not (tmp_path / "u.npy").exists()
 
 
+@pytest.mark.parametrize("kind", ["variational", "adversarial", "wasserstein"])
+def test_generate_a_label_that_the_model_can_not_know(kind, miniae, model_of, tmp_path):
+    code, _, err = miniae("generate", model_of(kind), "--label", "right", "-o", tmp_path / "r.npy")
+    assert code == 2 and "trained without labels: leave --label out" in err, err
+
+
 @pytest.mark.parametrize("kind", ["autoencoder", "convolutional", "vector-quantised", "variational"])
 def test_interpolate(kind, miniae, images, model_of, tmp_path):
     path, X = model_of(kind), read(images).X
@@ -183,6 +215,12 @@ def test_interpolate(kind, miniae, images, model_of, tmp_path):
     (("--model", "denoising", "--set", "noise=loud"), "unknown noise 'loud'"),
     (("--model", "k-sparse", "--set", "k=500"), "k is 500"),
     (("--model", "convolutional", "--tied"), "of dense layers"),
+    (("--model", "variational", "--use-labels"), "no use for labels: .* conditional or adversarial"),
+    (("--loss", "gaussian"), "unknown loss 'gaussian' for the model autoencoder: expected one of auto, mse"),
+    (("--model", "conditional", "--loss", "mse"), "unknown loss 'mse' .* expected one of auto, bce, gaussian"),
+    (("--model", "adversarial", "--use-labels"), "2 different labels, the gaussian prior 0 parts"),
+    (("--model", "adversarial", "--set", 'prior={"name": "mixture", "petals": 2}'), "can't be made of .*petals"),
+    (("--model", "adversarial", "--set", "encoder=3"), "no further setting 'encoder'"),
 ])
 def test_bad_settings(options, says, miniae, images, tmp_path):
     code, out, err = miniae("train", "--data", images, "--epochs", 1, "--out", tmp_path / "run", *options)

@@ -378,14 +378,14 @@ def test_bad_input():
         model.fit(X, Y, validation=X)
     assert not hasattr(model, "network_")
     model.fit(X, Y)
-    with pytest.raises(ValueError, match="labels holds the label 7, expected one of 0, 1, 2, or -1"):
+    with pytest.raises(ValueError, match="labels holds the label 7, which .* expected one of 0, 1, 2, or -1"):
         model.sample(2, labels=[0, 7])
     with pytest.raises(TypeError, match="labels of the same type"):
         model.sample(2, labels=["a", "b"])
     plain = AdversarialAutoencoder([5], 2, epochs=1).fit(X)
     with pytest.raises(ValueError, match="trained without"):
         plain.sample(2, labels=[0, 1])
-    with pytest.raises(ValueError, match="trained without labels"):
+    with pytest.raises(ValueError, match="trained without"):
         plain.partial_fit(X, Y)
     for wrong, message in (({"discriminator": 5}, "discriminator is a list"), ({"prior": "flat"}, "unknown prior"),
                            ({"adversarial_lr": -1}, "adversarial_lr must be"), ({"lr": 0}, "the first phase has lr=0"),

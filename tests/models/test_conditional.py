@@ -64,6 +64,11 @@ def test_images(backend, tmp_path):
     for images in (x, x[:, 0]):
         dense = ConditionalVariationalAutoencoder([5], 2, epochs=1).fit(images, y)
         assert dense.reconstruct(images, y).shape == images.shape
+        first = next(p for p in dense.encoder_.parameters() if p.ndim == 2)
+        assert first.shape == (64 + 3, 5)
+        dense.save(tmp_path / "d.safetensors")
+        np.testing.assert_array_equal(load(tmp_path / "d.safetensors").reconstruct(images, y),
+                                      dense.reconstruct(images, y))
 
 
 def test_bad_input():

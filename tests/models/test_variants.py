@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 import pytest
 
-from miniae.models import VARIANTS, Autoencoder, GenerativeAutoencoder, load
-from miniae.training import Checkpoint
+from miniae.models import VARIANTS, Autoencoder, GaussianMixture, GenerativeAutoencoder, load
+from miniae.training import Checkpoint, NotFittedError
 
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")  # they are hardly trained
 
@@ -99,6 +100,96 @@ def test_data_that_can_not_be_used_are_refused_in_one_line(kind):
     model.fit(X, *labels)
     with pytest.raises(ValueError, match="made for"):
         model.transform(X[:, :, :5], *labels)
+
+
+@KINDS
+def test_what_data_outside_the_unit_interval_are_told_to_do_helps(kind):
+    model, labels = make(kind, loss="bce", epochs=1)
+    with pytest.raises(ValueError, match=r"scaling='minmax'\), or choose loss='\w+'") as why:
+        model.fit(255 * X, *labels)
+    loss = re.search(r"loss='(\w+)'", str(why.value))[1]
+    for settings in ({"scaling": "minmax"}, {"loss": loss, "scaling": None}):
+        assert np.isfinite(model.set_params(**settings).fit(255 * X, *labels).reconstruct(255 * X, *labels)).all()
+
+
+@KINDS
+def test_an_untrained_model_says_so_whatever_it_is_asked(kind):
+    arguments = {"X": X, "A": X, "B": X, "y": Y, "labels": Y, "codes": np.zeros((64, 3)), "n": 64,
+                 "indices": np.zeros((64, 2, 2), int), "path": "nowhere"}
+    model, told = make(kind)
+    asked = []
+    for name, method in inspect.getmembers(type(model), inspect.isfunction):
+        if name.startswith("_") or name in ("fit", "partial_fit", "get_params", "set_params"):
+            continue
+        parameters = inspect.signature(method).parameters
+        given = {k: v for k, v in arguments.items() if k in parameters and (told or k not in ("y", "labels"))}
+        with pytest.raises(NotFittedError, match="is not trained yet: call fit first"):
+            getattr(model, name)(**given)
+        asked.append(name)
+    assert {"transform", "inverse_transform", "reconstruct", "interpolate", "score_samples", "save"} <= {*asked}
+    for name in ("network_", "encoder_", "scaler_", "history_"):
+        assert not hasattr(model, name)
+    model.fit(X, *told)
+    with pytest.raises(AttributeError, match="no attribute 'teacher_'") as why:
+        model.teacher_  # noqa: B018
+    assert not isinstance(why.value, NotFittedError)
+
+
+@KINDS
+def test_traverse(kind):
+    model, told = make(kind, epochs=1)
+    model.fit(X, *told)
+    labels = {"labels": Y[:2]} if told else {}
+    if model.network_.code_shape != (3,):
+        with pytest.raises(ValueError, match="of codes that are vectors"):
+            model.traverse(X[:2])
+        return
+    seen = model.traverse(X[:2], [2, 0], (-1, 1), 4, **labels)
+    assert seen.shape == (2, 2, 4, *X.shape[1:])
+    code = model.transform(X[1:2], *[y[1:2] for y in told])
+    code[0, 0] = 1
+    np.testing.assert_allclose(seen[1, 1, 3], model.inverse_transform(code, *[y[1:2] for y in told])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, cls in VARIANTS.items() if cls.takes_labels])
+def test_models_that_know_labels_take_them_alike(kind):
+    model, _ = make(kind, epochs=1)
+    if not model.needs_labels:
+        model.set_params(prior=GaussianMixture(2))
+    model.fit(X, Y, validation=(X[:5], Y[:5]))
+    np.testing.assert_array_equal(model.sample(3, labels=1, seed=2), model.sample(3, labels=[1, 1, 1], seed=2))
+    for use in (model.interpolate(X[:2], X[2:4], 3, labels=labels) for labels in (0, [0, 0])):
+        assert use.shape == (2, 3, *X.shape[1:])
+    uses = [lambda labels: model.sample(2, labels=labels)]
+    if model.needs_labels:
+        uses += [lambda labels: model.interpolate(X[:2], X[2:4], labels=labels),
+                 lambda labels: model.traverse(X[:2], labels=labels)]
+    for use in uses:
+        with pytest.raises(ValueError, match="labels holds the label 7"):
+            use(7)
+        with pytest.raises(ValueError, match="labels has labels of shape"):
+            use([0, 1, 0])
+    with pytest.raises(ValueError, match="y holds the label 7"):
+        model.partial_fit(X, np.full(64, 7))
+    with pytest.raises(ValueError, match="validation holds the label 7"):
+        model.fit(X, Y, validation=(X, np.full(64, 7)))
+    with pytest.raises(ValueError, match=r"validation is a pair \(X, y\)"):
+        model.fit(X, Y, validation=X)
+
+
+def test_a_model_that_needs_labels_says_so():
+    model, _ = make("conditional")
+    for use in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="needs labels with the samples: give one for each"):
+            use(X)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, cls in VARIANTS.items() if issubclass(cls, GenerativeAutoencoder)])
+def test_samples_of_a_seed_that_is_none(kind):
+    model, told = make(kind, epochs=1)
+    model.fit(X, *told)
+    with pytest.raises(ValueError, match="seed must be an integer of at least 0, got -1"):
+        model.sample(2, labels=0 if told else None, seed=-1)
 
 
 @KINDS

@@ -7,7 +7,13 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from miniae.models import VariationalAutoencoder
+from miniae.models import (
+    AdversarialAutoencoder,
+    Autoencoder,
+    ConditionalVariationalAutoencoder,
+    VariationalAutoencoder,
+    WassersteinAutoencoder,
+)
 from miniae.report import generated, interpolations, manifold, sample_grid, traversal
 
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")
@@ -56,6 +62,37 @@ def test_traversals_and_interpolations(tmp_path, drawn):
     assert is_picture(traversal(tmp_path / "t.png", model, X[0], image_shape=(4, 4)))
     assert is_picture(interpolations(tmp_path / "i.png", model, X[:2], X[2:4], (4, 4), steps=3))
     np.testing.assert_array_equal(drawn[-1][0][[0, 4, 5, 9]], X[[0, 2, 1, 3]])
+
+
+def test_pictures_of_a_model_that_needs_labels(tmp_path, drawn):
+    y = np.array(["a", "b"] * 15)
+    model = ConditionalVariationalAutoencoder([6], 2, epochs=1).fit(X, y)
+    assert is_picture(traversal(tmp_path / "t.png", model, X[0], image_shape=(4, 4), steps=5, label="a"))
+    np.testing.assert_array_equal(drawn[-1][0], model.traverse(X[:1], steps=5, labels=["a"])[0].reshape(10, 16))
+    assert is_picture(interpolations(tmp_path / "i.png", model, X[:2], X[2:4], (4, 4), steps=3, labels=["a", "b"]))
+    np.testing.assert_allclose(drawn[-1][0][6:9], model.interpolate(X[1:2], X[3:4], 3, labels="b")[0], atol=1e-6)
+    assert is_picture(manifold(tmp_path / "m.png", model, (4, 4), steps=3, label="b"))
+    codes = np.array([NormalDist().inv_cdf(p) for p in (1 / 6, 5 / 6)])
+    np.testing.assert_allclose(drawn[-1][0][0], model.inverse_transform(codes[None], ["b"])[0], atol=1e-6)
+    for draw in (lambda: traversal(tmp_path / "n.png", model, X[0], image_shape=(4, 4)),
+                 lambda: interpolations(tmp_path / "n.png", model, X[:2], X[2:4], (4, 4)),
+                 lambda: manifold(tmp_path / "n.png", model, (4, 4))):
+        with pytest.raises(ValueError, match="needs labels"):
+            draw()
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, AdversarialAutoencoder, WassersteinAutoencoder])
+def test_pictures_of_other_models(kind, tmp_path, drawn):
+    model = kind([6], 2, epochs=1).fit(X)
+    assert is_picture(traversal(tmp_path / "t.png", model, X[0], [1], (4, 4), span=(-1, 1), steps=3))
+    code = model.transform(X[:1])
+    code[0, 1] = -1
+    np.testing.assert_allclose(drawn[-1][0][0], model.inverse_transform(code)[0], atol=1e-6)
+    if kind is not Autoencoder:
+        assert is_picture(manifold(tmp_path / "m.png", model, (4, 4), steps=3))
+        model = kind([6], 2, prior="mixture", epochs=1).fit(X)
+    with pytest.raises(ValueError, match="of a standard normal prior, this model has (no prior|the prior Gaussian)"):
+        manifold(tmp_path / "n.png", model, (4, 4))
 
 
 def test_what_cannot_be_drawn(tmp_path):
