@@ -34,7 +34,7 @@ MODELS = {
     "plane": {"hidden": [500], "code": 2, "activation": "tanh"},
     "small": {"hidden": [400], "code": 20, "activation": "relu"},
 }
-EPOCHS = {"standard": 900, "plane": 50, "small": 50}
+EPOCHS = {"standard": 900, "plane": 50, "small": 20}
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", choices=MODELS, help="one of the models")
