@@ -9,6 +9,7 @@ with a seed of 0. Adam, batches of 100; the learning rate falls from 1e-3 to 1e-
 3280 epochs take 1, 3, 9, ... 2187 epochs, as in Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders",
 ICLR 2016, and with any other number take equally long. Their table 1 has 86.76 nats for 784-200-200-50. Checkpoints are
 left in --work, and the same command goes on from there; results of models that are done already are kept there too.
+The result file and its pictures are written from all test images with 5000 importance samples each, and only so.
 """
 
 import argparse
@@ -45,6 +46,7 @@ parser.add_argument("--quick", action="store_true", help="600 images for trainin
 args = parser.parse_args()
 if args.quick:
     args.epochs, args.images, args.samples = args.epochs or 2, 20, min(args.samples, 200)
+whole = not args.quick and all(getattr(args, name) == parser.get_default(name) for name in ("samples", "images"))
 work = Path(args.work or ("runs/vae-quick" if args.quick else "runs/vae"))
 work.mkdir(parents=True, exist_ok=True)
 
@@ -111,7 +113,7 @@ for name, settings in MODELS.items():
           f"{results['standard_error']:.2f}, KL {results['kl']:.2f} nats; on grey pixels ELBO "
           f"{results['grey_elbo']:.2f}, of which {results['grey_entropy_floor']:.2f} are their entropy", flush=True)
     (work / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
-    for folder in [work] if args.quick else [work, FOLDER]:
+    for folder in [work, FOLDER] if whole else [work]:
         if name == "plane":
             manifold(folder / "vae_manifold.png", model, data.image_shape, title="The plane of a code of 2 numbers")
         if name == "standard":
@@ -123,6 +125,7 @@ for name, settings in MODELS.items():
             traversal(folder / "vae_traversal.png", model, grey[0], busiest.tolist(), data.image_shape,
                       title="The 8 units of largest KL, one at a time")
 
-if not args.quick:
-    write("vae", {name: json.loads((work / f"{name}.json").read_text()) for name in MODELS
-                  if (work / f"{name}.json").exists()})
+if whole:
+    done = {name: json.loads((work / f"{name}.json").read_text()) for name in MODELS
+            if (work / f"{name}.json").exists()}
+    write("vae", {name: r for name, r in done.items() if (r["images"], r["samples"]) == (args.images, args.samples)})
