@@ -54,9 +54,8 @@ MODELS = {
     "plain": lambda: models.Autoencoder(**common),
     "adversarial": lambda: models.AdversarialAutoencoder(**common),
     "wasserstein": lambda: models.WassersteinAutoencoder(**common),
+    "variational": lambda: models.VariationalAutoencoder(**common),
 }
-if hasattr(models, "VariationalAutoencoder"):
-    MODELS["variational"] = lambda: models.VariationalAutoencoder(**common)
 rows = [data.test[:SHOWN]]
 for name, make in MODELS.items():
     model, seconds = trained(make(), name)

@@ -10,6 +10,7 @@ with a seed of 0. Adam, batches of 100; the learning rate falls from 1e-3 to 1e-
 ICLR 2016, and with any other number take equally long; of more than 500 epochs those after the first 500 go once more
 from 1e-3 down, to 1e-5 along a cosine. Their table 1 has 86.76 nats for 784-200-200-50, in batches of 20. Checkpoints
 are left in --work, and the same command goes on from there; results of models that are done are kept there too.
+The result file and its pictures are written with 5000 importance samples and the given numbers of test images only.
 """
 
 import argparse
@@ -35,24 +36,26 @@ MODELS = {
     "small": {"hidden": [400], "code": 20, "activation": "relu"},
 }
 EPOCHS = {"standard": 900, "plane": 50, "small": 20}
+IMAGES = {"standard": 10_000, "plane": 2000, "small": 1000}
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", choices=MODELS, help="one of the models")
 parser.add_argument("--epochs", type=int, help=f"by default {EPOCHS}")
 parser.add_argument("--samples", type=int, default=5000, help="importance samples an image")
-parser.add_argument("--images", type=int, default=10_000, help="test images, the first ones of a fixed shuffle")
+parser.add_argument("--images", type=int, help=f"test images for log p, the first of a shuffle, by default {IMAGES}")
 parser.add_argument("--work", default=None, help="where checkpoints and pictures go (default: runs/vae[-quick])")
 parser.add_argument("--backend", default=None, help="numpy or cupy")
 parser.add_argument("--quick", action="store_true", help="600 images for training, 20 for testing, 2 epochs")
 args = parser.parse_args()
 if args.quick:
     args.epochs, args.images, args.samples = args.epochs or 2, 20, min(args.samples, 200)
+whole = not args.quick and all(getattr(args, name) == parser.get_default(name) for name in ("samples", "images"))
 work = Path(args.work or ("runs/vae-quick" if args.quick else "runs/vae"))
 work.mkdir(parents=True, exist_ok=True)
 
 data = load("mnist")
 train = data.train[:600] if args.quick else data.train
-chosen = host_generator(0, "test images").permutation(len(data.test))[:args.images]
+chosen = host_generator(0, "test images").permutation(len(data.test))[:20 if args.quick else None]
 grey = data.test[chosen]
 binary = (host_generator(0, "binarised MNIST test").random(data.test.shape, np.float32) < data.test)
 binary = binary.astype(np.float32)[chosen]
@@ -72,14 +75,14 @@ def falling(epochs):
     return LearningRate(share)
 
 
-def likelihoods(name, model, epochs):
-    """log p of each test image, 200 at a time into files, so that the same command goes on here too."""
+def likelihoods(name, model, epochs, images):
+    """log p of the first test images, 200 at a time into files, so that the same command goes on here too."""
     parts = []
-    for start in range(0, len(binary), 200):
+    for start in range(0, images, 200):
         file = work / f"{name}-{epochs}-log-likelihood-{args.samples}-{start}.npy"
         if not file.exists():
             began = time.perf_counter()
-            values = model.log_likelihood(binary[start:start + 200], samples=args.samples, seed=start)
+            values = model.log_likelihood(binary[start:min(start + 200, images)], samples=args.samples, seed=start)
             np.save(file, values)
             print(f"  {name}: images {start} to {start + len(values)}, {values.mean():.2f} nats, "
                   f"{time.perf_counter() - began:.0f} s", flush=True)
@@ -90,11 +93,11 @@ def likelihoods(name, model, epochs):
 def measured(name, model, epochs):
     """What there is to say of a trained model, in nats an image."""
     bounds, greys, kl = model.elbo(binary, samples=10), model.elbo(grey, samples=10), model.kl(binary)
-    log_p = likelihoods(name, model, epochs)
+    log_p = likelihoods(name, model, epochs, min(args.images or IMAGES[name], len(binary)))
     seconds = sum(row["seconds"] for row in model.history_)
     return {
         "hidden": list(model.hidden), "code": model.code, "activation": model.activation, "epochs": epochs,
-        "images": len(binary), "samples": args.samples,
+        "images": len(log_p), "samples": args.samples,
         "elbo": float(bounds.mean()), "log_likelihood": float(log_p.mean()),
         "standard_error": float(log_p.std(ddof=1) / np.sqrt(len(log_p))),
         "kl": float(kl.sum(axis=1).mean()), "units_above_0.01_nats": int((kl.mean(axis=0) >= 0.01).sum()),
@@ -120,7 +123,7 @@ for name, settings in MODELS.items():
           f"{results['standard_error']:.2f}, KL {results['kl']:.2f} nats; on grey pixels ELBO "
           f"{results['grey_elbo']:.2f}, of which {results['grey_entropy_floor']:.2f} are their entropy", flush=True)
     (work / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
-    for folder in [work] if args.quick else [work, FOLDER]:
+    for folder in [work, FOLDER] if whole else [work]:
         if name == "plane":
             manifold(folder / "vae_manifold.png", model, data.image_shape, title="The plane of a code of 2 numbers")
         if name == "standard":
@@ -132,6 +135,7 @@ for name, settings in MODELS.items():
             traversal(folder / "vae_traversal.png", model, grey[0], busiest.tolist(), data.image_shape,
                       title="The 8 units of largest KL, one at a time")
 
-if not args.quick:
-    write("vae", {name: json.loads((work / f"{name}.json").read_text()) for name in MODELS
-                  if (work / f"{name}.json").exists()})
+if whole:
+    done = {name: json.loads((work / f"{name}.json").read_text()) for name in MODELS
+            if (work / f"{name}.json").exists()}
+    write("vae", {name: r for name, r in done.items() if (r["images"], r["samples"]) == (IMAGES[name], args.samples)})

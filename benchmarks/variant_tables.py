@@ -22,14 +22,15 @@ def vae():
     sizes = [("-".join(map(str, [784, *r["hidden"], r["code"]])), name, r) for name, r in content["results"].items()]
     rows = [[f"{size}, {r['epochs']} epochs, {r['seconds'] / 60:.0f} min", f"{r['elbo']:.2f}",
              f"{r['log_likelihood']:.2f} ± {r['standard_error']:.2f}", published.get(name, ""), f"{r['kl']:.1f}",
-             f"{r['units_above_0.01_nats']} of {r['code']}", f"{r['grey_elbo']:.2f}"] for size, name, r in sizes]
+             f"{r['units_above_0.01_nats']} of {r['code']}", f"{r['grey_elbo']:.2f}",
+             f"{r['images']:,}, {r['samples']:,}"] for size, name, r in sizes]
     r = sizes[0][2]
-    note = (f"In nats an image, for {r['images']:,} test images; log p by {r['samples']:,} importance samples each, ± "
-            f"its standard error over images. A unit is active with a KL of 0.01 nats or more. On grey pixels "
+    note = ("In nats an image of the test set; log p of so many images by so many importance samples each, ± its standard "
+            f"error over images. A unit is active with a KL of 0.01 nats or more. On grey pixels "
             f"{r['grey_entropy_floor']:.2f} nats of what is lost are their own entropy: those ELBOs are no "
             "likelihoods.\n")
     return table(["dynamically binarised MNIST", "ELBO", "log p", "published", "KL", "active units",
-                  "ELBO, grey pixels"], rows) + "\n\n" + note + made_by(content)
+                  "ELBO, grey pixels", "images, samples"], rows) + "\n\n" + note + made_by(content)
 
 
 def adversarial():

@@ -120,6 +120,13 @@ def _folder(out: str | None, data: str) -> tuple[Path, bool]:
 
 
 def _report(measures: dict[str, Any]) -> str:
+    scaled = "" if measures["scaling"] == "none" else f" (features scaled: {measures['scaling']})"
+    yardstick = f", {_beside_pca(measures)}" if "pca_squared_error" in measures else ""
+    return (f"squared error per test sample{scaled}: {measures['test_squared_error']:.4g}{yardstick}; "
+            f"{measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
+
+
+def _beside_pca(measures: dict[str, Any]) -> str:
     ours, pca = measures["test_squared_error"], measures["pca_squared_error"]
     if max(ours, pca) < 1.005 * min(ours, pca):
         verdict = "the same"
@@ -127,9 +134,7 @@ def _report(measures: dict[str, Any]) -> str:
         verdict = f"{pca / ours:.3g} times better" if ours else "without any error"
     else:
         verdict = f"{ours / pca:.3g} times worse" if pca > 1e-9 * ours else "which is exact"
-    scaled = "" if measures["scaling"] == "none" else f" (features scaled: {measures['scaling']})"
-    return (f"squared error per test sample{scaled}: {ours:.4g}, PCA with {measures['pca_components']} components "
-            f"{pca:.4g} ({verdict}); {measures['parameters']:,} parameters, {measures['seconds']:.1f} s")
+    return f"PCA with {measures['pca_components']} components {pca:.4g} ({verdict})"
 
 
 def _still_falling(model: Autoencoder) -> str | None:

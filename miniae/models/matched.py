@@ -66,4 +66,5 @@ class MatchedAutoencoder(GenerativeAutoencoder):
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
         super()._set_loaded(header)
-        self.prior = self.network_.prior
+        if self.network_.prior != get_prior(self.prior):  # else its name will do
+            self.prior = self.network_.prior

@@ -27,7 +27,16 @@ from miniae.data import (
     write_json,
     write_text,
 )
-from miniae.models import PCA, VARIANTS, Autoencoder, PosteriorCollapse, Stack, pretrain, save
+from miniae.models import (
+    PCA,
+    VARIANTS,
+    Autoencoder,
+    PosteriorCollapse,
+    Stack,
+    VectorQuantisedAutoencoder,
+    pretrain,
+    save,
+)
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
 from miniae.tasks.variants import make_model, own_measures, own_pictures
@@ -197,11 +206,12 @@ class Run:
         config, model = self.config, self.model
         test, reconstruction, pca = self.rows
         fine_tuning = sum(row["seconds"] for row in model.history_)
+        yardstick = {} if pca is None else {"pca_squared_error": metrics.squared_error(test, pca),
+                                            "pca_components": self.pca.components}
         result = {
             "test_squared_error": metrics.squared_error(test, reconstruction),
             "test_mse": metrics.mse(test, reconstruction),
-            "pca_squared_error": metrics.squared_error(test, pca),
-            "pca_components": self.pca.components,
+            **yardstick,
             "epochs": len(model.history_),
             "seconds": round(self.seconds, 3),
             "samples_per_second": round(len(self.train) * len(model.history_) / max(fine_tuning, 1e-9), 1),
@@ -219,8 +229,13 @@ class Run:
         return result | {f"test_{name}": value if math.isfinite(value) else None for name, value in own.items()}
 
     @functools.cached_property
-    def pca(self) -> PCA:
-        """The yardstick: as many principal components as the code has units, or as there can be."""
+    def pca(self) -> PCA | None:
+        """The yardstick: as many principal components as the code has units, or as there can be.
+
+        None for codes that are choices from a codebook, a few bits each, where components are numbers.
+        """
+        if isinstance(self.model, VectorQuantisedAutoencoder):
+            return None
         code = math.prod(self.model.network_.code_shape)
         return PCA(min(code, *self.train.shape)).fit(self.model.scaler_.transform(self.train))
 
@@ -230,11 +245,11 @@ class Run:
         return (self.data.test, self.data.test_labels) if self.model.needs_labels else (self.data.test,)
 
     @functools.cached_property
-    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The test samples, scaled, and their reconstructions by the model and by PCA."""
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The test samples, scaled, and their reconstructions by the model and, where there is one, by PCA."""
         scale = self.model.scaler_.transform
         test = scale(self.data.test)
-        return test, scale(self.model.reconstruct(*self._test)), self.pca.reconstruct(test)
+        return test, scale(self.model.reconstruct(*self._test)), self.pca and self.pca.reconstruct(test)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the model, settings, history, measures and pictures into `folder`; return the measures.
@@ -253,8 +268,8 @@ class Run:
         measures = self.measure()
         write_json(folder / "metrics.json", measures)
         test, reconstruction, pca = self.rows
-        pictures.reconstructions(folder / "reconstructions.png", test, {"autoencoder": reconstruction, "PCA": pca},
-                                 data.image_shape, columns=_SHOWN)
+        shown = {"autoencoder": reconstruction} if pca is None else {"autoencoder": reconstruction, "PCA": pca}
+        pictures.reconstructions(folder / "reconstructions.png", test, shown, data.image_shape, columns=_SHOWN)
         if model.history_:
             pictures.loss_curves(folder / "loss.png", model.history_, histories)
         first = next(p for p in model.encoder_.parameters() if p.ndim > 1).numpy()

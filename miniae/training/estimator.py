@@ -73,8 +73,14 @@ class Estimator:
 
     def __repr__(self) -> str:
         signature = self._signature()
-        changed = [f"{n}={v!r}" for n, v in self.get_params().items() if repr(v) != repr(signature[n].default)]
+        changed = [f"{n}={v!r}" for n, v in self.get_params().items()
+                   if repr(_plain(v)) != repr(_plain(signature[n].default))]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, which is what they come back from a file as."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:

@@ -86,6 +86,16 @@ def test_the_same_settings_train_the_same_model_again(miniae, model_of, tmp_path
     assert library.load(path).beta == 2.5
 
 
+def test_only_like_is_compared_with_like(miniae, images, tmp_path):
+    """A vector-quantised code is of a few bits where principal components are floating-point numbers."""
+    for kind, compared in (("convolutional", True), ("vector-quantised", False)):
+        code, out, err = miniae("train", "--data", images, "--model", kind, "--layers", LAYERS[kind], "--epochs", 1,
+                                "--out", tmp_path / kind)
+        assert code == 0, err
+        measures = json.loads((tmp_path / kind / "metrics.json").read_text())
+        assert ("PCA" in out) == compared == ("pca_squared_error" in measures) and "squared error per test" in out
+
+
 def test_default_layers_fit_the_model(miniae, images, tmp_path):
     code, _, err = miniae("train", "--data", images, "--model", "k-sparse", "--epochs", 1, "--out", tmp_path / "k")
     assert code == 0, err

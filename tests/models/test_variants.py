@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from miniae import models
 from miniae.models import VARIANTS, Autoencoder, GaussianMixture, GenerativeAutoencoder, load
 from miniae.training import Checkpoint, NotFittedError
 
@@ -133,6 +134,17 @@ def test_an_untrained_model_says_so_whatever_it_is_asked(kind):
     with pytest.raises(AttributeError, match="no attribute 'teacher_'") as why:
         model.teacher_  # noqa: B018
     assert not isinstance(why.value, NotFittedError)
+
+
+@KINDS
+def test_a_loaded_model_shows_what_it_was_made_with(kind, tmp_path):
+    model, told = make(kind, epochs=1)
+    model.fit(X, *told).save(tmp_path / "m.safetensors")
+    shown = repr(load(tmp_path / "m.safetensors"))
+    assert eval(shown, vars(models)).get_params().keys() == model.get_params().keys()
+    assert "corruption" not in shown and "[]" not in shown and "()" not in shown
+    as_lists = repr(model).replace("(12,)", "[12]").replace("(4, 4)", "[4, 4]")
+    assert shown == as_lists
 
 
 @KINDS
