@@ -36,7 +36,7 @@ MODELS = {
     "small": {"hidden": [400], "code": 20, "activation": "relu"},
 }
 EPOCHS = {"standard": 900, "plane": 50, "small": 20}
-IMAGES = {"standard": 10_000, "plane": 2000, "small": 1000}
+IMAGES = {"standard": 10_000, "plane": 1000, "small": 1000}
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", choices=MODELS, help="one of the models")

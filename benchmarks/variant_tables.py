@@ -25,8 +25,8 @@ def vae():
              f"{r['units_above_0.01_nats']} of {r['code']}", f"{r['grey_elbo']:.2f}",
              f"{r['images']:,}, {r['samples']:,}"] for size, name, r in sizes]
     r = sizes[0][2]
-    note = ("In nats an image of the test set; log p of so many images by so many importance samples each, ± its standard "
-            f"error over images. A unit is active with a KL of 0.01 nats or more. On grey pixels "
+    note = ("In nats an image of the test set; log p of so many images by so many importance samples each, ± its "
+            f"standard error over images. A unit is active with a KL of 0.01 nats or more. On grey pixels "
             f"{r['grey_entropy_floor']:.2f} nats of what is lost are their own entropy: those ELBOs are no "
             "likelihoods.\n")
     return table(["dynamically binarised MNIST", "ELBO", "log p", "published", "KL", "active units",
