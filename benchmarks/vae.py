@@ -92,8 +92,9 @@ def likelihoods(name, model, epochs, images):
 
 def measured(name, model, epochs):
     """What there is to say of a trained model, in nats an image."""
-    bounds, greys, kl = model.elbo(binary, samples=10), model.elbo(grey, samples=10), model.kl(binary)
     log_p = likelihoods(name, model, epochs, min(args.images or IMAGES[name], len(binary)))
+    bounds = model.elbo(binary[:len(log_p)], samples=10)  # of the same images, so that the two can be compared
+    greys, kl = model.elbo(grey, samples=10), model.kl(binary)
     seconds = sum(row["seconds"] for row in model.history_)
     return {
         "hidden": list(model.hidden), "code": model.code, "activation": model.activation, "epochs": epochs,

@@ -111,8 +111,8 @@ def convolutional():
                          " / ".join(f"{e['seconds']:.0f} s" for e in pair) if "seconds" in pair[0] else ""])
     vq = [r[data]["vq"] for data in ("mnist", "fashion-mnist")]
     note = (f"{r['images']:,} training images, {r['epochs']} epochs in batches of 32 by Adam with its default learning "
-            f"rate; one thread. The codebook of 256 vectors has a perplexity of {vq[0]['perplexity']:.0f} / "
-            f"{vq[1]['perplexity']:.0f}.\n")
+            f"rate; one thread of a busy machine. The codebook of 256 vectors has a perplexity of "
+            f"{vq[0]['perplexity']:.0f} / {vq[1]['perplexity']:.0f}.\n")
     return table(["MNIST / Fashion-MNIST", "what is kept of an image", "squared error a pixel", "PSNR", "training"],
                  rows) + "\n\n" + note + made_by(content)
 
