@@ -9,7 +9,8 @@ with a seed of 0. Adam, batches of 100; the learning rate falls from 1e-3 to 1e-
 3280 epochs take 1, 3, 9, ... 2187 epochs, as in Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders",
 ICLR 2016, and with any other number take equally long. Their table 1 has 86.76 nats for 784-200-200-50. Checkpoints are
 left in --work, and the same command goes on from there; results of models that are done already are kept there too.
-The result file and its pictures are written from all test images with 5000 importance samples each, and only so.
+Only a command with the usual --images and --samples writes the result file and its pictures; beside its own results it
+takes in those of the other models in --work, each of which says how many images and samples it is of.
 """
 
 import argparse
@@ -126,6 +127,5 @@ for name, settings in MODELS.items():
                       title="The 8 units of largest KL, one at a time")
 
 if whole:
-    done = {name: json.loads((work / f"{name}.json").read_text()) for name in MODELS
-            if (work / f"{name}.json").exists()}
-    write("vae", {name: r for name, r in done.items() if (r["images"], r["samples"]) == (args.images, args.samples)})
+    write("vae", {name: json.loads((work / f"{name}.json").read_text()) for name in MODELS
+                  if (work / f"{name}.json").exists()})
