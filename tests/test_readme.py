@@ -16,6 +16,7 @@ def test_tables_are_those_of_the_results():
     assert subprocess.run([sys.executable, ROOT / "benchmarks" / "tables.py", "--check"]).returncode == 0
 
 
+@pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")  # after an epoch of 300 images
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     """All blocks, one after the other as a reader would, on less data and for an epoch each."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
