@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("dtype", "float32 or float64", metavar="NAME")
     option("seed", "decides initial weights, shuffling and noise", type=int, metavar="N")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
-                        help="a further setting of the model: dropout=0.2, beta=4, noise=masking")
+                        help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
     parser.add_argument("--out", metavar="DIR", help="a new folder for the results (default: runs/NAME-N)")
 

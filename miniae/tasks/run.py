@@ -272,8 +272,8 @@ class Run:
         pictures.reconstructions(folder / "reconstructions.png", test, shown, data.image_shape, columns=_SHOWN)
         if model.history_:
             pictures.loss_curves(folder / "loss.png", model.history_, histories)
-        first = next(p for p in model.encoder_.parameters() if p.ndim > 1).numpy()
-        if len(first) == data.test.shape[1]:  # not a convolution's
+        first = next((p.numpy() for p in model.network_.parameters() if p.ndim > 1), None)
+        if first is not None and len(first) == data.test.shape[1]:  # not a convolution's
             pictures.filters(folder / "filters.png", first, data.image_shape)
         codes = model.transform(*self._test)
         pictures.latent(folder / "latent.png", codes.reshape(len(codes), -1), data.test_labels)

@@ -102,6 +102,14 @@ def test_default_layers_fit_the_model(miniae, images, tmp_path):
     assert json.loads((tmp_path / "k" / "metrics.json").read_text())["layers"] == [196]
 
 
+@pytest.mark.parametrize("kind", ["variational", "conditional", "adversarial", "denoising", "sparse"])
+def test_a_single_layer(kind, miniae, images, tmp_path):
+    code, out, err = miniae("train", "--data", images, "--model", kind, "--layers", "3", "--epochs", 1, "--out",
+                            tmp_path / "run")
+    assert code == 0, err
+    assert (tmp_path / "run" / "latent.png").exists()
+
+
 def test_real_data_have_a_gaussian_likelihood(miniae, tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((50, 4)))
     code, _, err = miniae("train", "--data", tmp_path / "x.npy", "--model", "variational", "--layers", "8-2",
