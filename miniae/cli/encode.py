@@ -6,6 +6,7 @@ import argparse
 import math
 
 from miniae.cli import model_and_data
+from miniae.tasks import with_labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model, samples = model_and_data.open_both(args)
-    codes = model.transform(samples.X, *model_and_data.labels_for(model, samples))
+    codes = model.transform(*with_labels(model, samples.X, samples.labels))
     model_and_data.write_array(args.out, codes)
     print(f"written to {args.out}: {len(codes)} codes of {math.prod(codes.shape[1:])} numbers")
     return 0

@@ -7,7 +7,7 @@ import json
 
 from miniae.cli import model_and_data
 from miniae.report import metrics
-from miniae.tasks import own_measures
+from miniae.tasks import own_measures, with_labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model, samples = model_and_data.open_both(args)
-    reconstruction = model.reconstruct(samples.X, *model_and_data.labels_for(model, samples))
+    reconstruction = model.reconstruct(*with_labels(model, samples.X, samples.labels))
     measures = {"samples": len(samples.X), "squared_error": metrics.squared_error(samples.X, reconstruction),
                 "mse": metrics.mse(samples.X, reconstruction)}
     if model.scaling is not None:

@@ -40,11 +40,6 @@ def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
     return model, _in_order(samples, model.extra_.get("feature_names"), args.data)
 
 
-def labels_for(model: Autoencoder, samples: Samples) -> tuple[np.ndarray, ...]:
-    """What the model's methods take beside samples: the labels, of models that need them."""
-    return (samples.labels,) if model.needs_labels else ()
-
-
 def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[int, ...] | None:
     """The shape of a sample as an image, by the data or by what the model was trained on; None for other data."""
     shape = model.network_.input_shape

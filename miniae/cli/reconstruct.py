@@ -8,6 +8,7 @@ import os
 from miniae.cli import model_and_data
 from miniae.data import DataError
 from miniae.report import metrics, pictures
+from miniae.tasks import with_labels
 
 _PICTURE = "reconstructions.png"
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.picture and not args.out and os.path.exists(_PICTURE):
         raise DataError(f"{_PICTURE} exists: say where to draw with --picture, or where to write with --out")
     model, samples = model_and_data.open_both(args)
-    reconstruction = model.reconstruct(samples.X, *model_and_data.labels_for(model, samples))
+    reconstruction = model.reconstruct(*with_labels(model, samples.X, samples.labels))
     print(f"squared error per sample: {metrics.squared_error(samples.X, reconstruction):.6g} "
           f"({len(samples.X):,} samples)")
     if args.out:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from miniae.data import DATASETS, StorageError
+from miniae.data import DATASETS, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
 from miniae.tasks import LAYERS, Run, RunConfig, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
@@ -106,9 +106,7 @@ def _folder(out: str | None, data: str) -> tuple[Path, bool]:
         return new_folder(data if data in DATASETS else Path(data).name), True
     folder = Path(out)
     made = not folder.exists()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StorageError(f"{folder} exists already and is not an empty folder: choose a new one, so that nothing "
-                           "is overwritten")
+    check_unused(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"

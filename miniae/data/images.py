@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniae.data.storage import StorageError
+from miniae.data.storage import StorageError, check_unused
 
 __all__ = ["write_images"]
 
@@ -25,9 +25,7 @@ def write_images(folder: str | os.PathLike[str], X: np.ndarray, image_shape: Seq
     from PIL import Image
 
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StorageError(f"{folder} exists already and is not an empty folder: choose a new one, so that nothing is "
-                           "overwritten")
+    check_unused(folder)
     stems = [f"{i:05d}" for i in range(len(X))] if names is None else [os.path.splitext(name)[0] for name in names]
     files = [f"{stem}.png" for stem in stems]
     if len(set(files)) < len(files):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["StorageError", "writing", "write_text", "write_json", "save_tensors", "load_tensors"]
+__all__ = ["StorageError", "check_unused", "writing", "write_text", "write_json", "save_tensors", "load_tensors"]
 
 _HEADER_KEY = "miniae"
 
@@ -49,6 +49,13 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise StorageError(f"can't write {path}: {why.strerror or why}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_unused(folder: Path) -> None:
+    """Raise `StorageError` for a folder that something is in, or a file in its place."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(f"{folder} exists already and is not an empty folder: choose a new one, so that nothing "
+                           "is overwritten")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

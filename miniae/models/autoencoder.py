@@ -106,26 +106,42 @@ class Autoencoder(NetworkEstimator):
         """Train from the start (from the given weights, where `encoder` and `decoder` are built) for `epochs` epochs.
 
         The same call again gives the same model again; `partial_fit` goes on from where it stands. X: (N, ...), finite
-        numbers; y is not used. `validation` is data of the same kind, evaluated every epoch. Raises `ValueError` for
-        data that can't be used and `TrainingDiverged` when the loss stops being finite.
+        numbers. `validation` is data of the same kind, evaluated every epoch. y is used by models that know labels, one
+        for each sample (N,), whose `validation` is then a pair (X, y). Raises `ValueError` for data that can't be used
+        and `TrainingDiverged` when the loss stops being finite.
         """
         with self._unless_refused():
-            X = self._prepare(X)
-            held_out = None if validation is None else self._scaled(validation, name="validation")
+            rows = self._beside(self._begin(X, y), y)
+            held_out = None if validation is None else self._held_out(validation)
             self._ready()
-            self._train(X, self.epochs, held_out, self._watches(held_out) + list(callbacks))
+            self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
         """Train for one more epoch, on this data: for data that come in parts, and to go on with a loaded model.
 
-        The scaling is fitted on the first part. A file does not hold the optimizer's moments, which start at 0.
+        The scaling is fitted on the first part, which must have each of the labels where these are used. A file does
+        not hold the optimizer's moments, which start at 0.
         """
         with self._unless_refused():
-            X = self._scaled(X) if hasattr(self, "network_") else self._prepare(X)
+            rows = self._beside(self._scaled(X) if hasattr(self, "network_") else self._begin(X, y), y)
             self._ready()
-            self._train(X, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
+            self._train(rows, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
         return self
+
+    # What a variant has to override that trains with labels.
+
+    def _begin(self, X: Any, y: Any) -> np.ndarray:
+        """Make the network and the scaling for these samples and labels; return the scaled samples."""
+        return self._prepare(X)
+
+    def _beside(self, scaled: np.ndarray, y: Any) -> Any:
+        """What the trainer takes: the samples, and what the network is told of their labels."""
+        return scaled
+
+    def _held_out(self, validation: Any) -> Any:
+        """What the trainer takes of held-out data."""
+        return self._scaled(validation, name="validation")
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -199,16 +215,16 @@ class Autoencoder(NetworkEstimator):
         """The callbacks of all training, by `fit` or `partial_fit`: what holds weights while they are trained."""
         return [] if self.max_norm is None else [MaxNorm(self.max_norm, self.network_.penalised())]
 
-    def _watches(self, held_out: np.ndarray | None) -> list[Callback]:
+    def _watches(self, held_out: Any) -> list[Callback]:
         """The callbacks that the parameters of `fit` ask for."""
         if self.patience is not None and held_out is None:
             raise ValueError(f"patience={self.patience} watches the loss of held-out data: give fit validation=, or "
                              "leave patience out")
         return self._bounds() + ([] if self.patience is None else [EarlyStopping(self.patience, self.monitor)])
 
-    def _train(self, X: np.ndarray, epochs: int, held_out: np.ndarray | None, callbacks: Sequence[Callback]) -> None:
+    def _train(self, rows: Any, epochs: int, held_out: Any, callbacks: Sequence[Callback]) -> None:
         self._trainer.callbacks = list(callbacks)
-        self._trainer.fit(X, epochs, validation=held_out)
+        self._trainer.fit(rows, epochs, validation=held_out)
 
     def _set_fitted(self, network: AutoencoderNetwork, scaler: Scaler) -> None:
         super()._set_fitted(network, scaler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from miniae.models.labelled import Labelled, each
 from miniae.models.variational import VariationalAutoencoder, VariationalNetwork
 from miniae.nn import Layer
 from miniae.nn.layer import Shape
-from miniae.training import Callback, check_samples
+from miniae.training import check_samples
 
 __all__ = ["ConditionalNetwork", "ConditionalVariationalAutoencoder"]
 
@@ -82,13 +81,6 @@ class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
         return self.encoder is not None
 
     # ---------------------------------------------------------------- training
-
-    def fit(self, X: Any, y: Any = None, *, validation: tuple[Any, Any] | None = None,
-            callbacks: Sequence[Callback] = ()) -> ConditionalVariationalAutoencoder:
-        """As `VariationalAutoencoder.fit`, with a label each in y (N,); `validation` is a pair (X, y)."""
-        super().fit(X, y, validation=validation, callbacks=callbacks)
-        self._warn_of_collapse(X, y)
-        return self
 
     def _classes_in(self, y: Any, n: int) -> np.ndarray:
         return np.unique(check_labels(self._given(y), n))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from miniae.autodiff import Linearization, Tensor
@@ -60,25 +59,25 @@ class ContractiveNetwork(AutoencoderNetwork):
 
     def code_and_terms(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         code, norm = self.code_and_norm(x)
-        return code, {"contraction": norm() * self.strength, **self.code_terms(code)}
+        return code, {"contraction": norm * self.strength, **self.code_terms(code)}
 
-    # Each returns the code of x, and what computes the norm of the Jacobian of that evaluation.
+    # Each returns the code of x, and the squared norm of the Jacobian of that evaluation.
 
-    def _in_closed_form(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+    def _in_closed_form(self, x: Tensor) -> tuple[Tensor, Tensor]:
         code = self.encoder(x)
-        return code, partial(contraction, only_layer(self.encoder), code)
+        return code, contraction(only_layer(self.encoder), code)
 
-    def _by_columns(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+    def _by_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
         at = Linearization(self.encoder, x)
-        return at.y, partial(norm_by_columns, at)
+        return at.y, norm_by_columns(at)
 
-    def _by_rows(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+    def _by_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         at = Linearization(self.encoder, x)
-        return at.y, partial(norm_by_rows, at)
+        return at.y, norm_by_rows(at)
 
-    def _by_probes(self, x: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+    def _by_probes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         at = Linearization(self.encoder, x)
-        return at.y, partial(norm_by_probes, at, self.draws(self._random), self.probes)
+        return at.y, norm_by_probes(at, self.draws(self._random), self.probes)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "strength": self.strength, "jacobian": self.jacobian, "probes": self.probes}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from miniae.training import Callback, check_samples
+from miniae.training import check_samples
 
 __all__ = ["Labelled", "each"]
 
@@ -35,39 +34,18 @@ class Labelled:
         """What the network gets beside n samples with these labels, a row for each; None for nothing."""
         raise NotImplementedError(f"{type(self).__name__} has no _told")
 
-    def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> Any:
-        """Train from the start, as `Autoencoder.fit` does, with a label each in y (N,); `validation` is then (X, y)."""
+    def _begin(self, X: Any, y: Any) -> np.ndarray:
         X = check_samples(X)
-        with self._unless_refused():
-            self.classes_ = self._classes_in(y, len(X))
-            rows = self._beside(self._prepare(X), y)
-            held_out = None if validation is None else self._held_out(validation)
-            self._ready()
-            self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
-        return self
-
-    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Any:
-        """Train for one more epoch, on this data; the first part must have each of the labels."""
-        X = check_samples(X)
-        with self._unless_refused():
-            if hasattr(self, "network_"):
-                scaled = self._scaled(X)
-            else:
-                self.classes_ = self._classes_in(y, len(X))
-                scaled = self._prepare(X)
-            rows = self._beside(scaled, y)
-            self._ready()
-            self._train(rows, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
-        return self
+        self.classes_ = self._classes_in(y, len(X))
+        return self._prepare(X)
 
     def _beside(self, scaled: np.ndarray, y: Any, name: str = "y") -> Any:
-        """What the trainer takes: the samples, and what the network is told of their labels."""
         told = self._told(y, len(scaled), name)
         return scaled if told is None else (scaled, told)
 
     def _held_out(self, validation: Any) -> Any:
         if not self.classes:
-            return self._scaled(validation, name="validation")
+            return super()._held_out(validation)
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise ValueError(f"validation is a pair (X, y), got {type(validation).__name__}: give labels with the data")
         return self._beside(self._scaled(validation[0], name="validation"), validation[1], "validation")

@@ -22,7 +22,7 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.models.priors import Gaussian
 from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
-from miniae.training import Callback, Trainer, check_count, check_number, check_samples
+from miniae.training import Callback, Trainer, check_count, check_number
 
 __all__ = ["COLLAPSED", "PosteriorCollapse", "VariationalAutoencoder", "VariationalNetwork", "WarmUp"]
 
@@ -176,10 +176,10 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def fit(self, X: Any, y: Any = None, *, validation: Any = None,
             callbacks: Sequence[Callback] = ()) -> VariationalAutoencoder:
         super().fit(X, y, validation=validation, callbacks=callbacks)
-        self._warn_of_collapse(X)
+        self._warn_of_collapse(X, y if self.needs_labels else None)
         return self
 
-    def _warn_of_collapse(self, X: Any, y: Any = None) -> None:
+    def _warn_of_collapse(self, X: Any, y: Any) -> None:
         """Name the latent units that training has left without information."""
         if not self.history_:
             return
@@ -263,4 +263,4 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, ...]:
         """What the network is given: the scaled samples."""
         self._without(y)
-        return (self._scaled(check_samples(X)),)
+        return (self._scaled(X),)

@@ -2,6 +2,6 @@
 
 from miniae.tasks.config import LAYERS, RunConfig
 from miniae.tasks.run import Run, new_folder
-from miniae.tasks.variants import own_measures
+from miniae.tasks.variants import own_measures, with_labels
 
-__all__ = ["LAYERS", "Run", "RunConfig", "new_folder", "own_measures"]
+__all__ = ["LAYERS", "Run", "RunConfig", "new_folder", "own_measures", "with_labels"]

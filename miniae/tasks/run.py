@@ -39,7 +39,7 @@ from miniae.models import (
 )
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
-from miniae.tasks.variants import make_model, own_measures, own_pictures
+from miniae.tasks.variants import make_model, own_measures, own_pictures, with_labels
 from miniae.training import Callback, TrainingDiverged
 
 __all__ = ["Run", "find_data", "new_folder"]
@@ -241,8 +241,8 @@ class Run:
 
     @property
     def _test(self) -> tuple[np.ndarray, ...]:
-        """What the model's methods are given of the test samples: their labels, too, if it needs them."""
-        return (self.data.test, self.data.test_labels) if self.model.needs_labels else (self.data.test,)
+        """What the model's methods are given of the test samples."""
+        return with_labels(self.model, self.data.test, self.data.test_labels)
 
     @functools.cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -30,7 +30,7 @@ from miniae.models import (
 from miniae.report import metrics
 from miniae.tasks.config import RunConfig
 
-__all__ = ["make_model", "own_measures", "own_pictures"]
+__all__ = ["make_model", "own_measures", "own_pictures", "with_labels"]
 
 
 def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int] | None,
@@ -60,6 +60,11 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     if unknown:
         raise ValueError(f"the model {config.model} has no {unknown[0]}: leave it out")
     return kind(**{**arguments, **config.settings})
+
+
+def with_labels(model: Autoencoder, X: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    """What the model's methods take: samples, and of models that need them their labels."""
+    return (X, labels) if model.needs_labels else (X,)
 
 
 # How many samples are looked at where that takes long.
@@ -117,7 +122,7 @@ def _(model: VectorQuantisedAutoencoder, X: np.ndarray, labels: np.ndarray | Non
 
 @own_measures.register
 def _(model: VariationalAutoencoder, X: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
-    rows = (X, labels) if model.needs_labels else (X,)
+    rows = with_labels(model, X, labels)
     few = [a[:_FEW] for a in rows]
     kl = model.kl(*rows)
     return {"elbo": float(model.elbo(*rows).mean()), "kl": float(kl.sum(axis=1).mean()),

@@ -196,11 +196,14 @@ class MaxNorm(Callback):
             raise ValueError(f"max_norm must be a finite number above 0, got {limit!r}")
         self.limit, self.parameters = float(limit), parameters
 
-    def on_batch_end(self, trainer: Trainer, batch: int) -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         bounded = {id(p) for p in (trainer.model.parameters() if self.parameters is None else self.parameters)}
-        for _, layer in trainer.model.named_layers():
-            if layer.unit_axis is not None and id(layer.weight) in bounded:
-                bound_norms(trainer.backend, layer.weight._data, self.limit, layer.unit_axis)
+        self._layers = [layer for _, layer in trainer.model.named_layers()
+                        if layer.unit_axis is not None and id(layer.weight) in bounded]
+
+    def on_batch_end(self, trainer: Trainer, batch: int) -> None:
+        for layer in self._layers:
+            bound_norms(trainer.backend, layer.weight._data, self.limit, layer.unit_axis)
 
 
 class ReduceOnPlateau(Remembering):

@@ -280,7 +280,7 @@ def test_the_jacobian_is_of_the_evaluation_that_is_decoded(settings):
         mask = dropout(np.ones_like(h)).numpy()
         np.testing.assert_allclose(code.numpy(), h * mask @ second.weight.numpy() + second.bias.numpy(), rtol=1e-12)
         jacobian = first.weight.numpy() * ((1 - h * h) * mask) @ second.weight.numpy()
-        assert norm().item() == pytest.approx(np.square(jacobian).sum(), rel=1e-9 if "probes" not in settings else 0.15)
+        assert norm.item() == pytest.approx(np.square(jacobian).sum(), rel=1e-9 if "probes" not in settings else 0.15)
 
 
 def test_batch_normalisation_counts_all_that_a_code_depends_on():
@@ -290,7 +290,7 @@ def test_batch_normalisation_counts_all_that_a_code_depends_on():
     network.build((4,), Build("", 5, "float64"))
     x = RNG.standard_normal((5, 4))
     network.train()
-    value = network.code_and_norm(Tensor(x))[1]().item()
+    value = network.code_and_norm(Tensor(x))[1].item()
     total = by_differences(lambda v: encoder(v.reshape(5, 4)).numpy().reshape(1, -1), x.reshape(1, -1))
     assert value == pytest.approx(total / 5, rel=0.1)
     encoder.eval()
