@@ -69,8 +69,13 @@ class Backend(ImageKernels):
             return self._arena.empty(shape, dtype)
         return self.xp.empty(shape, dtype)
 
-    def empty_like(self, a: Array) -> Array:
-        return self.empty(a.shape, a.dtype)
+    def empty_like(self, a: Array, shape: Shape | None = None, dtype: Any = None) -> Array:
+        """An array as `empty` makes it, of the shape and dtype of `a` or the given ones.
+
+        A backend whose kernels order the axes in memory in a way of their own makes it with the axes in the order of
+        `a`, so that the two are gone through together.
+        """
+        return self.empty(a.shape if shape is None else shape, a.dtype if dtype is None else dtype)
 
     def zeros(self, shape: Shape, dtype: Any) -> Array:
         """A new array of zeros, outside any arena: for what lives longer than a step."""
@@ -131,11 +136,12 @@ class Backend(ImageKernels):
                 result = ufunc(*operands)
                 return result if self.is_array(result) else self.xp.asarray(result)  # NumPy makes numbers of 0-d arrays
             arrays = [a for a in operands if hasattr(a, "shape")]
-            shape = arrays[0].shape
+            first = arrays[0]
+            shape = first.shape
             for a in arrays[1:]:
                 if a.shape != shape:
                     shape = np.broadcast_shapes(shape, a.shape)
-            out = self.empty(shape, arrays[0].dtype)
+            out = self.empty_like(first) if shape == first.shape else self.empty(shape, first.dtype)
         return ufunc(*operands, out=out)
 
     def add(self, a: Array, b: Any, out: Array | None = None) -> Array:

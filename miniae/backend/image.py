@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -55,11 +56,17 @@ class Windows:
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
     dilation: Pair = (1, 1)
 
-    @property
+    @cached_property
     def output(self) -> Pair:
         """floor((size + padding - dilation (kernel - 1) - 1) / stride) + 1, for height and width."""
         return tuple((n + sum(p) - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in
                      zip(self.image, self.kernel, self.stride, self.padding, self.dilation, strict=True))
+
+    @property
+    def tile(self) -> bool:
+        """Whether every pixel is in exactly one position of the window."""
+        return self.stride == self.kernel and self.dilation == (1, 1) and self.padding == ((0, 0), (0, 0)) and all(
+            n == p * s for n, p, s in zip(self.image, self.output, self.stride, strict=True))
 
     @property
     def size(self) -> int:
@@ -70,10 +77,10 @@ class Windows:
         """The elements of the window, row by row."""
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
-                rows, columns = self._met(0, i), self._met(1, j)
+                rows, columns = self.met(0, i), self.met(1, j)
                 yield Element(i, j, (..., rows[0], columns[0]), (..., rows[1], columns[1]))
 
-    def _met(self, axis: int, at: int) -> tuple[slice, slice]:
+    def met(self, axis: int, at: int) -> tuple[slice, slice]:
         """Pixels and positions along one axis. At position o, element `at` meets pixel o stride + offset, if any."""
         stride, offset = self.stride[axis], at * self.dilation[axis] - self.padding[axis][0]
         first = max(0, -(offset // stride))
@@ -151,8 +158,8 @@ class ImageKernels:
     def max_pool(self, x: Array, windows: Windows) -> tuple[Array, Array]:
         """The largest element of every window, and which it was (0 first, row by row): both (N, C, oh, ow)."""
         shape = (*x.shape[:2], *windows.output)
-        y, number = self.empty(shape, x.dtype), np.min_scalar_type(windows.size - 1)
-        winner, later = self.empty(shape, number), self.empty(shape, number)
+        y, number = self.empty_like(x, shape), np.min_scalar_type(windows.size - 1)
+        winner, later = self.empty_like(x, shape, number), self.empty_like(x, shape, number)
         first, *others = windows.elements()
         self.xp.copyto(y, x[first.pixels])
         winner.fill(0)
@@ -166,9 +173,9 @@ class ImageKernels:
 
     def max_pool_select(self, x: Array, winner: Array, windows: Windows, out: Array | None = None) -> Array:
         """The element of every window of x that `winner` names: (N, C, oh, ow)."""
-        out = self.empty(winner.shape, x.dtype) if out is None else out
+        out = self.empty_like(winner, dtype=x.dtype) if out is None else out
         out.fill(0.0)
-        chosen = self.empty(winner.shape, x.dtype)
+        chosen = self.empty_like(winner, dtype=x.dtype)
         for k, element in enumerate(windows.elements()):
             self.xp.equal(winner, k, out=chosen)
             self.xp.multiply(chosen, x[element.pixels], out=chosen)
@@ -177,19 +184,23 @@ class ImageKernels:
 
     def max_pool_grad(self, gy: Array, winner: Array, windows: Windows, out: Array | None = None) -> Array:
         """The adjoint of `max_pool_select`: each gradient goes to the element that `winner` names. (N, C, H, W)."""
-        out = self.empty((*gy.shape[:2], *windows.image), gy.dtype) if out is None else out
-        out.fill(0.0)
-        chosen = self.empty(winner.shape, gy.dtype)
+        out = self.empty_like(gy, (*gy.shape[:2], *windows.image)) if out is None else out
+        chosen = self.empty_like(gy)
+        if not windows.tile:
+            out.fill(0.0)
         for k, element in enumerate(windows.elements()):
-            self.xp.equal(winner, k, out=chosen)
-            self.xp.multiply(chosen, gy, out=chosen)
             part = out[element.pixels]
-            self.xp.add(part, chosen, out=part)
+            self.xp.equal(winner, k, out=chosen)
+            if windows.tile:
+                self.xp.multiply(chosen, gy, out=part)
+            else:
+                self.xp.multiply(chosen, gy, out=chosen)
+                self.xp.add(part, chosen, out=part)
         return out
 
     def sum_windows(self, x: Array, windows: Windows, out: Array | None = None) -> Array:
         """The sum of every window: (N, C, oh, ow)."""
-        out = self.empty((*x.shape[:2], *windows.output), x.dtype) if out is None else out
+        out = self.empty_like(x, (*x.shape[:2], *windows.output)) if out is None else out
         first, *others = windows.elements()
         self.xp.copyto(out, x[first.pixels])
         for element in others:
@@ -198,11 +209,15 @@ class ImageKernels:
 
     def spread_windows(self, y: Array, windows: Windows, out: Array | None = None) -> Array:
         """The adjoint of `sum_windows`: each value added to every element of its window. (N, C, H, W)."""
-        out = self.empty((*y.shape[:2], *windows.image), y.dtype) if out is None else out
-        out.fill(0.0)
+        out = self.empty_like(y, (*y.shape[:2], *windows.image)) if out is None else out
+        if not windows.tile:
+            out.fill(0.0)
         for element in windows.elements():
             part = out[element.pixels]
-            self.xp.add(part, y, out=part)
+            if windows.tile:
+                self.xp.copyto(part, y)
+            else:
+                self.xp.add(part, y, out=part)
         return out
 
 

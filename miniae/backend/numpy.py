@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend.base import Array, Backend
+from miniae.backend.base import Array, Backend, Shape
+from miniae.backend.numpy_image import NumpyImageKernels
 
 
-class NumpyBackend(Backend):
+class NumpyBackend(NumpyImageKernels, Backend):
     """Arrays are `numpy.ndarray`."""
 
     name = "numpy"
@@ -24,6 +25,13 @@ class NumpyBackend(Backend):
             if "SC_AVPHYS_PAGES" in os.sysconf_names:
                 info["memory_free"] = page * os.sysconf("SC_AVPHYS_PAGES")
         return info
+
+    def empty_like(self, a: Array, shape: Shape | None = None, dtype: Any = None) -> Array:
+        shape, dtype = a.shape if shape is None else shape, a.dtype if dtype is None else dtype
+        if a.flags.c_contiguous:
+            return self.empty(shape, dtype)
+        order = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
+        return self.empty(tuple(shape[axis] for axis in order), dtype).transpose(np.argsort(order))
 
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
         counter = [0, int(step[0]), stream, 0]

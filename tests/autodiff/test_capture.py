@@ -9,6 +9,7 @@ from miniae import functions as F
 from miniae import nn, optim
 from miniae.autodiff import Tensor
 from miniae.backend import get
+from miniae.backend.base import Backend
 from miniae.backend.philox import Generator
 from miniae.backend.strict import CaptureError
 from miniae.nn.parameter import Parameter
@@ -141,7 +142,8 @@ class LayerStep:
     (lambda: [nn.Conv2D(2, 3, stride=2), nn.ConvTranspose2D(1, 3, stride=2)], (1, 7, 7)),
 ], ids=["dropout", "noise", "max pooling", "average pooling", "transposed convolution"])
 def test_layers_can_be_recorded(layers, input_shape):
-    eager, recorded = (LayerStep(get(name), layers(), input_shape) for name in ("numpy", "strict"))
+    # the strict backend has the reference's kernels; NumPy's own convolutions round differently
+    eager, recorded = (LayerStep(be, layers(), input_shape) for be in (Backend(np), strict))
     for _ in range(5):
         eager()
     replay = strict.capture(recorded, warmup=2)

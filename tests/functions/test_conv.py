@@ -10,6 +10,7 @@ import pytest
 from miniae import Tensor, gradcheck
 from miniae.autodiff import gradcheck_jvp, jvp
 from miniae.backend import get
+from miniae.backend.base import Backend
 from miniae.functions import avg_pool2d, conv2d, conv_transpose2d, max_pool2d, squared_error, tanh, upsample2d
 from miniae.nn import Parameter
 from miniae.optim import SGD
@@ -315,12 +316,12 @@ def training_step(be):
 
 
 def test_five_replays_of_a_recorded_step_equal_five_steps():
-    strict, numpy = get("strict"), get("numpy")
+    strict = get("strict")
     parameters, step = training_step(strict)
     replay = strict.capture(step, warmup=2)
     for _ in range(5):
         replay()
-    expected, eager = training_step(numpy)
+    expected, eager = training_step(Backend(np))  # whose kernels are those of the strict backend
     before = [p.numpy() for p in expected]
     for _ in range(2 + 5):
         eager()
