@@ -113,11 +113,9 @@ class Function:
 
     def _watch(self, y: Tensor) -> None:
         """Note the versions of the saved arrays that tensors hold, so that a change in place can be told."""
-        watched = []
-        for t in (*self.inputs, y):
-            if isinstance(t, Tensor) and any(t._data is a for a in self._saved):
-                watched.append((t._version, t._version.note(t), t._data))
-        self._versions = tuple(watched)
+        saved = {id(a) for a in self._saved}
+        self._versions = tuple([(t._version, t._version.note(t), t._data) for t in (*self.inputs, y)
+                                if isinstance(t, Tensor) and id(t._data) in saved])
 
     def check_unchanged(self) -> None:
         """Raise `RuntimeError` if a saved array was changed in place since forward."""
@@ -135,6 +133,9 @@ class Function:
 
 def _as_inputs(name: str, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """The inputs with arrays made into tensors, and their common backend."""
+    be, dtype = getattr(inputs[0], "backend", None), getattr(inputs[0], "dtype", None)
+    if all([isinstance(t, Tensor) and t.backend is be and t.dtype is dtype for t in inputs]):
+        return inputs, be  # nothing to do, nearly always
     first = next((t for t in inputs if isinstance(t, Tensor)), None)
     if first is None:
         first = next((Tensor(t) for t in inputs if not isinstance(t, (int, float))), None)

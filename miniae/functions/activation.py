@@ -9,41 +9,72 @@ from typing import Any
 from miniae.autodiff import Function, Tensor, as_tensor
 
 __all__ = [
-    "ACTIVATIONS", "activation", "elu", "gelu", "get_activation", "leaky_relu", "linear", "relu", "selu", "sigmoid",
-    "silu", "softplus", "tanh",
+    "ACTIVATIONS", "ByValue", "activation", "by_value", "elu", "gelu", "get_activation", "leaky_relu", "linear", "relu",
+    "selu", "sigmoid", "silu", "softplus", "tanh",
 ]
 
 
-class Sigmoid(Function):
-    """y = 1 / (1 + exp(-x)).   dL/dx = dL/dy y (1 - y)."""
+class ByValue(Function):
+    """An activation whose derivative follows from its value, so that the value may be written over the input.
+
+    A function that ends in such an activation (`dense`, `conv2d`) can have it as a part of its own: one array less.
+    """
+
+    def value(self, be, x, out=None):
+        """f(x); `out` may be x itself."""
+        raise NotImplementedError(f"{self.name} has no value")
+
+    def gradient(self, be, gy, y):
+        """dL/dx, y being f(x)."""
+        raise NotImplementedError(f"{self.name} has no gradient")
 
     def forward(self, x):
-        y = self.be.sigmoid(x)
+        y = self.value(self.be, x)
         self.save(y)
         return y
 
     def backward(self, gy):
         (y,) = self.saved
-        return self.be.sigmoid_grad(gy, y)
+        return self.gradient(self.be, gy, y)
+
+
+class Sigmoid(ByValue):
+    """y = 1 / (1 + exp(-x)).   dL/dx = dL/dy y (1 - y)."""
+
+    def value(self, be, x, out=None):
+        return be.sigmoid(x, out)
+
+    def gradient(self, be, gy, y):
+        return be.sigmoid_grad(gy, y)
 
     def jvp(self, y, tx):
         return tx * (y * (1.0 - y))
 
 
-class Tanh(Function):
+class Tanh(ByValue):
     """y = tanh(x).   dL/dx = dL/dy (1 - y^2)."""
 
-    def forward(self, x):
-        y = self.be.tanh(x)
-        self.save(y)
-        return y
+    def value(self, be, x, out=None):
+        return be.tanh(x, out)
 
-    def backward(self, gy):
-        (y,) = self.saved
-        return self.be.tanh_grad(gy, y)
+    def gradient(self, be, gy, y):
+        return be.tanh_grad(gy, y)
 
     def jvp(self, y, tx):
         return tx * (1.0 - y * y)
+
+
+class ReLU(ByValue):
+    """y = x where x > 0, 0 elsewhere.   dL/dx = dL/dy (1 where y > 0, 0 elsewhere)."""
+
+    def value(self, be, x, out=None):
+        return be.leaky_relu(x, 0.0, out)
+
+    def gradient(self, be, gy, y):
+        return be.leaky_relu_grad(gy, y, 0.0)
+
+    def jvp(self, y, tx):
+        return tx * _slopes(y, 0.0)
 
 
 class LeakyReLU(Function):
@@ -61,9 +92,7 @@ class LeakyReLU(Function):
         return self.be.leaky_relu_grad(gy, x, self.slope)
 
     def jvp(self, y, tx):
-        ones = self.be.empty_like(y._data)
-        self.be.fill(ones, 1.0)
-        return tx * Tensor._wrap(self.be.leaky_relu_grad(ones, self.inputs[0]._data, self.slope), self.be)
+        return tx * _slopes(self.inputs[0], self.slope)
 
 
 class Softplus(Function):
@@ -179,6 +208,13 @@ class Formula(Function):
         return self.formulas[1]
 
 
+def _slopes(x: Tensor, slope: float) -> Tensor:
+    """1 where x > 0, `slope` elsewhere, as a constant."""
+    ones = x.backend.empty_like(x._data)
+    x.backend.fill(ones, 1.0)
+    return Tensor._wrap(x.backend.leaky_relu_grad(ones, x._data, slope), x.backend)
+
+
 def sigmoid(x: Any) -> Tensor:
     """1 / (1 + exp(-x)), in (0, 1)."""
     return Sigmoid()(x)
@@ -191,7 +227,7 @@ def tanh(x: Any) -> Tensor:
 
 def relu(x: Any) -> Tensor:
     """max(x, 0). Its derivative at 0 is taken as 0."""
-    return LeakyReLU(0.0)(x)
+    return ReLU()(x)
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
@@ -248,6 +284,15 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
     f.__name__: f for f in (linear, sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, gelu, silu)
 }
 """The activations by name. Add your own: a function from tensor to tensor."""
+
+
+_BY_VALUE: dict[Any, type[ByValue]] = {sigmoid: Sigmoid, tanh: Tanh, relu: ReLU}
+
+
+def by_value(activation: Callable[[Any], Tensor]) -> ByValue | None:
+    """The rule of an activation that may be written over its input, or None if it isn't one of those."""
+    rule = _BY_VALUE.get(activation)
+    return None if rule is None else rule()
 
 
 def get_activation(name: str | Callable[[Any], Tensor] | None) -> Callable[[Any], Tensor]:

@@ -79,6 +79,7 @@ def _arithmetic() -> list[Example]:
         Example("power", lambda x: F.power(x, 2.5), _between(0.5, 2, (3, 4))),
         Example("matmul", F.matmul, _normal((3, 4), (4, 2))),
         Example("dense", F.dense, _normal((3, 4), (4, 2), (2,))),
+        Example("dense: tanh", lambda x, w, b: F.dense(x, w, b, F.tanh), _normal((3, 4), (4, 2), (2,))),
     ]
 
 
@@ -135,7 +136,9 @@ def _images() -> list[Example]:
         Example("conv2d", F.conv2d, conv),
         Example("conv2d: same, strided", lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding="same"), conv),
         Example("conv2d: padded, dilated", lambda x, w, b: F.conv2d(x, w, b, padding=2, dilation=2), conv),
+        Example("conv2d: sigmoid", lambda x, w, b: F.conv2d(x, w, b, activation=F.sigmoid), conv),
         Example("conv_transpose2d", F.conv_transpose2d, transposed),
+        Example("conv_transpose2d: tanh", lambda x, w, b: F.conv_transpose2d(x, w, b, activation=F.tanh), transposed),
         Example("conv_transpose2d: same, strided",
                 lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding="same"), transposed),
         Example("conv_transpose2d: padded, longer",

@@ -14,11 +14,13 @@ convolution arithmetic for deep learning", 2016.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
 from miniae.backend.image import Pair, Windows, as_pair, same_padding
+from miniae.functions.activation import ByValue, by_value, linear
 from miniae.functions.arithmetic import add
 from miniae.functions.shape import broadcast_to, reshape
 
@@ -26,16 +28,29 @@ __all__ = ["conv2d", "conv_transpose2d"]
 
 
 class Convolution(Function):
-    """y = a bilinear function of x and w, + b for each channel; or without b, when applied to x and w only.
+    """y = f(z), z = a bilinear function of x and w, + b for each channel; or without b, when applied to x and w only.
 
-    The tangent of y is y(tx, w) + y(x, tw) + tb.
+    f is the identity, or acts by its value. The tangent of z is z(tx, w) + z(x, tw) + tb.
     """
 
-    def __init__(self, windows: Windows):
-        self.windows = windows
+    def __init__(self, windows: Windows, f: ByValue | None = None):
+        self.windows, self.f = windows, f
 
-    def add_bias(self, y, b=None):
-        return y if b is None else self.be.add(y, b.reshape(-1, 1, 1), out=y)
+    def end(self, x, w, y, b=None):
+        """y = f(y + b), in place; keeps what backward needs."""
+        if b is not None:
+            self.be.add(y, b.reshape(-1, 1, 1), out=y)
+        if self.f is None:
+            self.save(x, w)
+        else:
+            self.f.value(self.be, y, out=y)
+            self.save(x, w, y)
+        return y
+
+    def begin(self, gy):
+        """x, w, and dL/dz."""
+        x, w, *y = self.saved
+        return x, w, self.f.gradient(self.be, gy, *y) if self.f else gy
 
     def bias_gradient(self, gy):
         """dL/db, or nothing when there is no b."""
@@ -47,51 +62,50 @@ class Convolution(Function):
         terms = [type(self)(self.windows)(tx, w)] if tx is not None else []
         terms += [type(self)(self.windows)(x, tw)] if tw is not None else []
         terms += [broadcast_to(reshape(tb, (-1, 1, 1)), y.shape)] if tb is not None else []
-        return reduce(add, terms)
+        return self.f.jvp(y, reduce(add, terms)) if self.f else reduce(add, terms)
 
 
 class Conv2D(Convolution):
-    """y = x * w + b, x (N, C, H, W), w (O, C, kh, kw), b (O,).
+    """y = f(x * w + b), x (N, C, H, W), w (O, C, kh, kw), b (O,).
 
-    dL/dx = dL/dy *' w,  dL/dw = the correlation of x with dL/dy,  dL/db = dL/dy summed over samples and positions.
+    With g = dL/dy f',   dL/dx = g *' w,  dL/dw = the correlation of x with g,  dL/db = g summed over all but channels.
     """
 
     def forward(self, x, w, *b):
-        self.save(x, w)
-        return self.add_bias(self.be.conv(x, w, self.windows), *b)
+        return self.end(x, w, self.be.conv(x, w, self.windows), *b)
 
     def backward(self, gy):
-        x, w = self.saved
+        x, w, gy = self.begin(gy)
         gx = self.be.conv_input_grad(gy, w, self.windows, self.buffer_for(0)) if self.needs[0] else None
         gw = self.be.conv_weight_grad(x, gy, self.windows, self.buffer_for(1)) if self.needs[1] else None
         return gx, gw, *self.bias_gradient(gy)
 
 
 class ConvTranspose2D(Convolution):
-    """y = x *' w + b, x (N, C, H, W), w (C, O, kh, kw), b (O,); `windows` is that of the convolution it transposes.
+    """y = f(x *' w + b), x (N, C, H, W), w (C, O, kh, kw), b (O,); `windows` is that of the convolution it transposes.
 
-    dL/dx = dL/dy * w,  dL/dw = the correlation of dL/dy with x,  dL/db = dL/dy summed over samples and positions.
+    With g = dL/dy f',   dL/dx = g * w,  dL/dw = the correlation of g with x,  dL/db = g summed over all but channels.
     """
 
     def forward(self, x, w, *b):
-        self.save(x, w)
-        return self.add_bias(self.be.conv_input_grad(x, w, self.windows), *b)
+        return self.end(x, w, self.be.conv_input_grad(x, w, self.windows), *b)
 
     def backward(self, gy):
-        x, w = self.saved
+        x, w, gy = self.begin(gy)
         gx = self.be.conv(gy, w, self.windows, self.buffer_for(0)) if self.needs[0] else None
         gw = self.be.conv_weight_grad(gy, x, self.windows, self.buffer_for(1)) if self.needs[1] else None
         return gx, gw, *self.bias_gradient(gy)
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, padding: str | int | Pair = 0,
-           dilation: int | Pair = 1) -> Tensor:
+           dilation: int | Pair = 1, activation: Callable[[Any], Tensor] = linear) -> Tensor:
     """Slide `weight` (out, in, kh, kw) over the images x (N, in, H, W): (N, out, oh, ow). `bias` is (out,), or None.
 
     `stride` and `dilation` are one number or (down, across). `padding` is a number of zeros on every side, a pair (top
     and bottom, left and right), "valid" for none, or "same": as many as it takes for oh = ceil(H / stride), the odd one
     below and to the right (TensorFlow's rule). oh = floor((H + padding - dilation (kh - 1) - 1) / stride) + 1, padding
-    being both sides together. Raises `ValueError` for shapes that don't fit.
+    being both sides together. `activation`, a function of a tensor, is applied to the result. Raises `ValueError` for
+    shapes that don't fit.
     """
     operands = _operands("conv2d", x, weight, bias, in_axis=1, out_axis=0)
     image, kernel = operands[0].shape[2:], operands[1].shape[2:]
@@ -100,11 +114,14 @@ def conv2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, paddin
     if min(windows.output) < 1:
         raise ValueError(f"conv2d can't fit a window of {kernel} (dilation {dilation}) into images of {image} "
                          f"with padding {padding!r}: make the window smaller or pad more")
-    return Conv2D(windows)(*operands)
+    f = by_value(activation)
+    y = Conv2D(windows, f)(*operands)
+    return y if f else activation(y)
 
 
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, padding: str | int | Pair = 0,
-                     output_padding: int | Pair = 0, dilation: int | Pair = 1) -> Tensor:
+                     output_padding: int | Pair = 0, dilation: int | Pair = 1,
+                     activation: Callable[[Any], Tensor] = linear) -> Tensor:
     """The transpose of `conv2d` with the same weight, here (in, out, kh, kw): (N, in, H, W) to (N, out, oh, ow).
 
     oh = (H - 1) stride - padding + dilation (kh - 1) + 1 + output_padding: of the `stride` sizes that a convolution
@@ -128,7 +145,9 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair =
     if min(output) < 1 or windows.output != image:
         raise ValueError(f"conv_transpose2d can't make an image of {output} from one of {image}: padding "
                          f"{padding!r} is too large, or output_padding {output_padding} not below the stride {stride}")
-    return ConvTranspose2D(windows)(*operands)
+    f = by_value(activation)
+    y = ConvTranspose2D(windows, f)(*operands)
+    return y if f else activation(y)
 
 
 def _operands(name: str, x: Any, weight: Any, bias: Any, in_axis: int, out_axis: int) -> tuple[Tensor, ...]:

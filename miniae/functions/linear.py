@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
+from miniae.functions.activation import ByValue, by_value, linear
 
 __all__ = ["matmul", "dense"]
 
@@ -30,20 +32,29 @@ class MatMul(Function):
 
 
 class DenseFunction(Function):
-    """Y = X W + b, rows of X being samples: (n, in) (in, out) + (out,).
+    """Y = f(X W + b), rows of X being samples: (n, in) (in, out) + (out,); f is the identity, or acts by its value.
 
-    dL/dX = dL/dY W',  dL/dW = X' dL/dY,  dL/db = the column sums of dL/dY.
+    With G = dL/dY f',   dL/dX = G W',  dL/dW = X' G,  dL/db = the column sums of G.
     """
 
+    def __init__(self, f: ByValue | None = None):
+        self.f = f
+
     def forward(self, x, w, b):
-        self.save(x, w)
-        return self.be.affine(x, w, b)
+        y = self.be.affine(x, w, b)
+        if self.f is None:
+            self.save(x, w)
+        else:
+            self.f.value(self.be, y, out=y)
+            self.save(x, w, y)
+        return y
 
     def backward(self, gy):
-        x, w = self.saved
-        gx = self.be.matmul(gy, w.T, out=self.buffer_for(0)) if self.needs[0] else None
-        gw = self.be.matmul(x.T, gy, out=self.buffer_for(1)) if self.needs[1] else None
-        gb = self.be.sum(gy, axis=0, out=self.buffer_for(2)) if self.needs[2] else None
+        x, w, *y = self.saved
+        g = self.f.gradient(self.be, gy, *y) if self.f else gy
+        gx = self.be.matmul(g, w.T, out=self.buffer_for(0)) if self.needs[0] else None
+        gw = self.be.matmul(x.T, g, out=self.buffer_for(1)) if self.needs[1] else None
+        gb = self.be.sum(g, axis=0, out=self.buffer_for(2)) if self.needs[2] else None
         return gx, gw, gb
 
     def jvp(self, y, tx, tw, tb):
@@ -54,7 +65,8 @@ class DenseFunction(Function):
         total = terms[0]
         for term in terms[1:]:
             total = total + term
-        return total if total.shape == y.shape else total + y * 0.0
+        total = total if total.shape == y.shape else total + y * 0.0
+        return self.f.jvp(y, total) if self.f else total
 
 
 def matmul(a: Any, b: Any) -> Tensor:
@@ -64,9 +76,11 @@ def matmul(a: Any, b: Any) -> Tensor:
     return MatMul()(a, b)
 
 
-def dense(x: Any, weight: Any, bias: Any) -> Tensor:
-    """x @ weight + bias for x (n, in), weight (in, out), bias (out,)."""
-    return DenseFunction()(x, weight, bias)
+def dense(x: Any, weight: Any, bias: Any, activation: Callable[[Any], Tensor] = linear) -> Tensor:
+    """activation(x @ weight + bias) for x (n, in), weight (in, out), bias (out,); without an activation when linear."""
+    f = by_value(activation)
+    y = DenseFunction(f)(x, weight, bias)
+    return y if f else activation(y)
 
 
 Tensor.__matmul__ = matmul

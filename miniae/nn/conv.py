@@ -62,7 +62,7 @@ class Conv2D(Convolution):
     unit_axis = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._activate(F.conv2d(x, self.weight, self.bias, self.stride, self.padding, dilation=self.dilation))
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self._activate)
 
 
 class ConvTranspose2D(Convolution):
@@ -78,5 +78,5 @@ class ConvTranspose2D(Convolution):
         return drawn.transpose(1, 0, 2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._activate(F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding,
-                                                 dilation=self.dilation))
+        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, dilation=self.dilation,
+                                  activation=self._activate)

@@ -41,7 +41,7 @@ class Dense(Layer):
         return (self.units,)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._activate(F.dense(x, self.weight, self.bias))
+        return F.dense(x, self.weight, self.bias, self._activate)
 
     def config(self) -> dict[str, Any]:
         return {"units": self.units, "activation": self.activation, "init": self.init}
@@ -76,7 +76,7 @@ class TiedDense(Layer):
         return (self.source.input_shape[0],)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._activate(F.dense(x, self.source.weight.T, self.bias))
+        return F.dense(x, self.source.weight.T, self.bias, self._activate)
 
     def config(self) -> dict[str, Any]:
         return {"source": self.source, "activation": self.activation}

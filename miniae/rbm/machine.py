@@ -127,7 +127,7 @@ class Machine(Layer):
     def forward(self, v: Tensor) -> Tensor:
         for log_variance in self.visible_units.parameters():
             v = v * F.exp(-log_variance)
-        return F.get_activation(self.hidden_units.activation)(F.dense(v, self.weight, self.hidden_bias))
+        return F.dense(v, self.weight, self.hidden_bias, F.get_activation(self.hidden_units.activation))
 
     def loss_terms(self, v: Tensor) -> dict[str, Tensor]:
         """The squared error of the one-step reconstruction, whose "gradient" is that of contrastive divergence."""

@@ -60,8 +60,8 @@ def in_arena(step):
 @pytest.mark.parametrize("optimizer", [o for o in optim.OPTIMIZERS.values()
                                        if not issubclass(o, optim.LineSearchOptimizer)])
 def test_replays_equal_eager_steps(optimizer):
-    """2 warm-up steps and 5 replays on the strict backend are 7 steps on NumPy."""
-    eager = DenoisingStep(get("numpy"), optimizer)
+    """2 warm-up steps and 5 replays on the strict backend are 7 steps of the same kernels on NumPy."""
+    eager = DenoisingStep(Backend(np), optimizer)
     for _ in range(7):
         eager()
     recorded = DenoisingStep(strict, optimizer)
@@ -142,7 +142,6 @@ class LayerStep:
     (lambda: [nn.Conv2D(2, 3, stride=2), nn.ConvTranspose2D(1, 3, stride=2)], (1, 7, 7)),
 ], ids=["dropout", "noise", "max pooling", "average pooling", "transposed convolution"])
 def test_layers_can_be_recorded(layers, input_shape):
-    # the strict backend has the reference's kernels; NumPy's own convolutions round differently
     eager, recorded = (LayerStep(be, layers(), input_shape) for be in (Backend(np), strict))
     for _ in range(5):
         eager()

@@ -1,0 +1,110 @@
+"""Training steps on the CPU, beside PyTorch and others: the models people use, at three batch sizes.
+
+    OMP_NUM_THREADS=1 python benchmarks/cpu_training.py     writes benchmarks/results/cpu_training_1_thread.json
+    OMP_NUM_THREADS=2 python benchmarks/cpu_training.py     with 2 threads
+    python benchmarks/cpu_training.py --quick               a few steps, to see it work; writes nothing
+
+The contestants take turns in one process, with the same data (MNIST, or the bundled digits without it), float32, the
+same sizes, losses and batches, shuffled and cut as each does it; a turn is an epoch over as many images as it says
+below. Milliseconds a step: medians over the turns, with the first and third quartile; ratios are of medians. Keras, JAX
+and DeZero take part where they are installed. `bare` is the loop of bare_numpy.py.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+
+import bare_numpy
+import numpy as np
+import peers
+import torch
+from results import write
+
+from miniae.data import load
+from miniae.models import Autoencoder, VariationalAutoencoder
+from miniae.models.convolutional import compressor
+from miniae.optim import Adam
+from miniae.training import Trainer
+
+DENSE = {
+    "784-32-784": [784, 32, 784],
+    "784-128-64-128-784": [784, 128, 64, 128, 784],
+    "784-128-64-32-64-128-784": [784, 128, 64, 32, 64, 128, 784],
+    "784-1000-500-250-30": [784, 1000, 500, 250, 30, 250, 500, 1000, 784],
+}
+MODELS = [*DENSE, "convolutional 16-8-8", "variational 784-400-20"]
+STEPS = {32: 60, 128: 24, 1024: 5}
+TURNS = 11
+
+
+def ours(name, X, batch):
+    """An epoch of the library's own trainer."""
+    if name in DENSE:
+        sizes = DENSE[name]
+        middle = len(sizes) // 2
+        model = Autoencoder(sizes[1:middle], sizes[middle], activation="relu", code_activation="relu",
+                            output_activation="sigmoid", loss="mse", epochs=0)
+    elif name.startswith("convolutional"):
+        encoder, decoder = compressor((1, 28, 28))
+        X = X.reshape(-1, 1, 28, 28)
+        model = Autoencoder(encoder=encoder, decoder=decoder, loss="mse", epochs=0)
+    else:
+        model = VariationalAutoencoder([400], 20, activation="relu", loss="bce", epochs=0)
+    network = model.fit(X).network_
+    trainer = Trainer(network, Adam(network.parameters(), lr=1e-3), batch_size=batch)
+    return lambda: trainer.fit(X, trainer.epoch + 1)
+
+
+def contestants(name, X, batch):
+    """Whoever can train this model: an epoch of each, by name."""
+    found = {"miniae": ours(name, X, batch)}
+    if name in DENSE:
+        found["bare"] = bare_numpy.training(DENSE[name], X, batch)
+    for peer, make in peers.PEERS.items():
+        epoch = make(name, DENSE.get(name), X, batch)
+        if epoch is not None:
+            found[peer] = epoch
+    return found
+
+
+def take_turns(epochs, steps, turns):
+    """Milliseconds a step of each: (first quartile, median, third quartile)."""
+    times = {name: [] for name in epochs}
+    for turn in range(turns + 1):
+        for name, epoch in epochs.items():
+            began = time.perf_counter()
+            epoch()
+            if turn:  # the first warms up
+                times[name].append((time.perf_counter() - began) * 1e3 / steps)
+    return {name: statistics.quantiles(t, n=4) for name, t in times.items()}
+
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--only", help="models whose name holds this")
+parser.add_argument("--batch", type=int, choices=STEPS, help="this batch size only")
+parser.add_argument("--quick", action="store_true", help="two turns of two steps")
+args = parser.parse_args()
+threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+torch.set_num_threads(threads)
+images = load("mnist" if os.environ.get("MINIAE_DATA") else "digits").train
+results = {"threads": threads, "turns": TURNS, "steps_a_turn": {str(b): s for b, s in STEPS.items()}, "models": {}}
+for name in MODELS:
+    if args.only and args.only not in name:
+        continue
+    for batch, steps in STEPS.items():
+        if args.batch not in (None, batch):
+            continue
+        steps = 2 if args.quick else max(steps // 4, 2) if name.startswith("conv") else steps
+        X = np.ascontiguousarray(images[:steps * batch])
+        times = take_turns(contestants(name, X, batch), len(X) // batch, 2 if args.quick else TURNS)
+        results["models"].setdefault(name, {})[str(batch)] = {
+            who: {"ms": q[1], "quartiles": [q[0], q[2]]} for who, q in times.items()}
+        mine = times["miniae"][1]
+        print(f"{name}, batch {batch}: " + ", ".join(f"{who} {q[1]:.2f} ms ({q[1] / mine:.2f})"
+                                                     for who, q in times.items()), flush=True)
+if not (args.quick or args.only or args.batch):
+    write(f"cpu_training_{threads}_thread{'s' * (threads > 1)}", results)
+else:
+    sys.exit(0)
