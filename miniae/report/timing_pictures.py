@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,8 @@ def step_parts(path: str | os.PathLike[str], parts: Sequence[tuple[str, Mapping[
                 axes.barh(np.arange(len(names)), lengths, left=begin, color=colour, height=0.72,
                           label=direction or "around the functions")
             begin += lengths
-        _label_bars(axes, names, totals, labels)
+        _label_ends(axes, np.arange(len(names)), totals, labels)
+        _name_rows(axes, names)
         axes.set_xlabel(f"milliseconds a step (a whole step: {number(totals.sum())} ms)")
         axes.legend(loc="lower right")
         if title:
@@ -54,12 +55,55 @@ def step_parts(path: str | os.PathLike[str], parts: Sequence[tuple[str, Mapping[
     return Path(path)
 
 
-def _label_bars(axes: Axes, names: Sequence[str], ends: np.ndarray, labels: Sequence[str]) -> None:
-    """Names on the left, from the top down, and a text at the end of each bar, with room for it."""
-    for y, (end, label) in enumerate(zip(ends, labels, strict=True)):
+def roofline_shares(path: str | os.PathLike[str], results: Mapping[str, Mapping[str, Any]]) -> Path:
+    """How near kernels and training steps come to the machine's roofline: bars, with a line at the roofline itself.
+
+    `results` are those of `tasks.bench` by backend, each drawn in a colour of its own. At the end of a bar stands the
+    time that was taken.
+    """
+    if not results:
+        raise ValueError("there is nothing to draw: give the results of at least one backend")
+    panels = {"kernels": "kernels", "steps": "training steps, with Adam"}
+    heights = [len(next(iter(results.values()))[kind]) for kind in panels]
+    thickness = 14 + 14 * len(results)  # of a row, in dots
+    with drawing(path, 1500, 300 + thickness * sum(heights)) as figure:
+        figure.set_layout_engine("constrained")
+        below = figure.subplots(len(panels), 1, sharex=True, height_ratios=[height + 1 for height in heights])
+        for axes, (kind, title) in zip(below, panels.items(), strict=True):
+            _shares(axes, {name: result[kind] for name, result in results.items()})
+            axes.set_title(title)
+        below[-1].set_xlabel("share of the roofline (%): the least time for the work, by the fastest matrix product and "
+                             "the fastest copy, over the time taken")
+        roofs = [f"{name}: at most {number(result['roofline']['flops'] / 1e9)} GFLOP/s, "
+                 f"{number(result['roofline']['bytes'] / 1e9)} GB/s ({result['device']})"
+                 for name, result in results.items()]
+        figure.legend(below[0].containers, roofs, loc="outside upper left", ncols=1)
+    return Path(path)
+
+
+def _shares(axes: Axes, timings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Bars of several backends side by side, for the same kernels or steps."""
+    first = next(iter(timings.values()))
+    width = 0.76 / len(timings)
+    for i, (colour, (name, rows)) in enumerate(zip(SERIES, timings.items(), strict=False)):
+        places = np.arange(len(rows)) + (i - (len(timings) - 1) / 2) * width
+        shares = np.array([100 * row["share"] for row in rows])
+        axes.barh(places, shares, color=colour, height=width, label=name)
+        _label_ends(axes, places, shares, [f"{number(row['milliseconds'])} ms" for row in rows])
+    _name_rows(axes, [f"{row['name']} {row['shape']}" for row in first])
+    axes.axvline(100, color=INK, linewidth=0.9, linestyle="--")
+
+
+def _label_ends(axes: Axes, places: np.ndarray, ends: np.ndarray, labels: Sequence[str]) -> None:
+    """A text at the end of each bar, with room for it."""
+    for y, end, label in zip(places, ends, labels, strict=True):
         axes.annotate(label, (end, y), (4, 0), textcoords="offset points", va="center", fontsize=7.5, color=QUIET)
+    axes.set_xlim(0, max(1.2 * float(np.max(ends)), axes.dataLim.x1, 1e-12))
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Names on the left, from the top down."""
     axes.set_yticks(np.arange(len(names)), names, color=INK)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1.2 * max(float(np.max(ends)), 1e-12))
     axes.tick_params(axis="y", length=0)
     axes.grid(True, axis="x")
