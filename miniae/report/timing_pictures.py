@@ -18,6 +18,7 @@ __all__ = ["step_parts"]
 
 _DIRECTIONS = {"forward": SERIES[0], "backward": SERIES[1], "": SERIES[2]}
 _MOST = 25  # parts of a step that are drawn one by one
+_LONGEST = 150  # % of the roofline that are drawn
 
 
 def step_parts(path: str | os.PathLike[str], parts: Sequence[tuple[str, Mapping[str, float]]], *,
@@ -48,6 +49,7 @@ def step_parts(path: str | os.PathLike[str], parts: Sequence[tuple[str, Mapping[
             begin += lengths
         _label_ends(axes, np.arange(len(names)), totals, labels)
         _name_rows(axes, names)
+        axes.set_xlim(0, 1.2 * max(totals))
         axes.set_xlabel(f"milliseconds a step (a whole step: {number(totals.sum())} ms)")
         axes.legend(loc="lower right")
         if title:
@@ -59,21 +61,21 @@ def roofline_shares(path: str | os.PathLike[str], results: Mapping[str, Mapping[
     """How near kernels and training steps come to the machine's roofline: bars, with a line at the roofline itself.
 
     `results` are those of `tasks.bench` by backend, each drawn in a colour of its own. At the end of a bar stands the
-    time that was taken.
+    time that was taken. Bars end at 150 %, where they say how long they would be.
     """
     if not results:
         raise ValueError("there is nothing to draw: give the results of at least one backend")
     panels = {"kernels": "kernels", "steps": "training steps, with Adam"}
     heights = [len(next(iter(results.values()))[kind]) for kind in panels]
-    thickness = 14 + 14 * len(results)  # of a row, in dots
+    thickness = 8 + 21 * len(results)  # of a row, in dots
     with drawing(path, 1500, 300 + thickness * sum(heights)) as figure:
         figure.set_layout_engine("constrained")
-        below = figure.subplots(len(panels), 1, sharex=True, height_ratios=[height + 1 for height in heights])
+        below = figure.subplots(len(panels), 1, sharex=True, height_ratios=[height + 0.2 for height in heights])
         for axes, (kind, title) in zip(below, panels.items(), strict=True):
             _shares(axes, {name: result[kind] for name, result in results.items()})
             axes.set_title(title)
-        below[-1].set_xlabel("share of the roofline (%): the least time for the work, by the fastest matrix product and "
-                             "the fastest copy, over the time taken")
+        below[-1].set_xlabel("share of the roofline (%): the least time for the work, by the fastest matrix product\n"
+                             "and the fastest copy, over the time taken; more than 100 % where caches hold the data")
         roofs = [f"{name}: at most {number(result['roofline']['flops'] / 1e9)} GFLOP/s, "
                  f"{number(result['roofline']['bytes'] / 1e9)} GB/s ({result['device']})"
                  for name, result in results.items()]
@@ -89,16 +91,21 @@ def _shares(axes: Axes, timings: Mapping[str, Sequence[Mapping[str, Any]]]) -> N
         places = np.arange(len(rows)) + (i - (len(timings) - 1) / 2) * width
         shares = np.array([100 * row["share"] for row in rows])
         axes.barh(places, shares, color=colour, height=width, label=name)
-        _label_ends(axes, places, shares, [f"{number(row['milliseconds'])} ms" for row in rows])
+        times = [f"{number(row['milliseconds'])} ms" for row in rows]
+        fits = shares < 0.9 * _LONGEST
+        _label_ends(axes, places[fits], shares[fits], np.array(times)[fits])
+        for y, share, time in zip(places[~fits], shares[~fits], np.array(times)[~fits], strict=True):
+            axes.annotate(f"{time}, {share:.0f} %", (min(share, _LONGEST), y), (-4, 0), textcoords="offset points",
+                          va="center", ha="right", fontsize=7.5, color="white")
     _name_rows(axes, [f"{row['name']} {row['shape']}" for row in first])
+    axes.set_xlim(0, _LONGEST)
     axes.axvline(100, color=INK, linewidth=0.9, linestyle="--")
 
 
 def _label_ends(axes: Axes, places: np.ndarray, ends: np.ndarray, labels: Sequence[str]) -> None:
-    """A text at the end of each bar, with room for it."""
+    """A text at the end of each bar."""
     for y, end, label in zip(places, ends, labels, strict=True):
         axes.annotate(label, (end, y), (4, 0), textcoords="offset points", va="center", fontsize=7.5, color=QUIET)
-    axes.set_xlim(0, max(1.2 * float(np.max(ends)), axes.dataLim.x1, 1e-12))
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
