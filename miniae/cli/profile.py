@@ -1,7 +1,7 @@
 """Show where a training step's time goes: function by function, forward and backward, as a table and a picture.
 
 CONFIG is the config.json of a run, or the folder of one. The model is trained for some steps on the run's data and is
-then forgotten. On a GPU each function is waited for, so that a step takes longer than in training.
+then forgotten. A GPU is waited for after every part, so that a step takes longer than in training.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     profiled = profile(RunConfig(**settings), args.steps)
     print(profiled.title)
     print(profiled.table())
+    if profiled.backend != "numpy":
+        print(f"{profiled.backend} was waited for after every part: in training they overlap, and a step takes less")
     step_parts(args.plot, [(f"{part.name} {part.inputs}".strip(), part.milliseconds) for part in profiled.parts],
                title=profiled.title)
     print(f"written to {args.plot}")

@@ -48,9 +48,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Profile:
-    """The parts of a step, longest first; they add up to `milliseconds`. `title` says what was trained on what."""
+    """The parts of a step, longest first; they add up to `milliseconds`. `title` says what was trained on what.
+
+    `backend` is the name of the one that was waited for after every part.
+    """
 
     title: str
+    backend: str
     parts: list[Part]
 
     @property
@@ -153,4 +157,4 @@ def profile(config: RunConfig, steps: int = 40, warmup: int = 5) -> Profile:
     run.execute()
     title = (f"{config.model} {'-'.join(map(str, run.sizes))}, {config.optimizer}, batch {config.batch_size}, "
              f"{config.dtype}, {run.backend.name}, {run.backend.device_info()['device']}")
-    return Profile(title, profiler.parts())
+    return Profile(title, run.backend.name, profiler.parts())

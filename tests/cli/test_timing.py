@@ -20,6 +20,12 @@ def test_profile_of_a_run(name, trained, miniae, tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_profile_says_that_a_device_is_waited_for(trained, miniae, tmp_path):
+    for backend, said in (("strict", True), ("numpy", False)):
+        code, out, _ = miniae("profile", trained, "--steps", 1, "--backend", backend, "--plot", tmp_path / "p.png")
+        assert code == 0 and (f"{backend} was waited for" in out) == said
+
+
 def test_profile_of_what_is_no_run(miniae, tmp_path):
     code, _, err = miniae("profile", tmp_path)
     assert code == 2 and "config.json does not exist" in err

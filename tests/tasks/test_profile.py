@@ -31,7 +31,7 @@ def test_every_function_and_stage_is_there_and_adds_up(backend):
     assert 4 * profiled.milliseconds / 2 < elapsed  # the middle half of the steps took no longer than all did
     totals = [part.total for part in profiled.parts]
     assert totals == sorted(totals, reverse=True)
-    assert mode.observer is None
+    assert mode.observer is None and profiled.backend == backend.name
 
 
 @pytest.mark.parametrize("settings", [
@@ -65,8 +65,8 @@ def test_the_middle_half_of_the_steps_counts():
 
 
 def test_the_table():
-    table = Profile("", [Part("Tanh", ((2, 3), ()), 2.0, {"forward": 1.0, "backward": 2.0}),
-                         Part("optimizer", (), 0.0, {"": 1.0})]).table().splitlines()
+    table = Profile("", "numpy", [Part("Tanh", ((2, 3), ()), 2.0, {"forward": 1.0, "backward": 2.0}),
+                                  Part("optimizer", (), 0.0, {"": 1.0})]).table().splitlines()
     assert table[1].split() == ["Tanh", "2x3,", "1", "2", "1.000", "2.000", "3.000", "75.0", "%"]
     assert table[2].split() == ["optimizer", "1.000", "25.0", "%"]
     assert table[3].split() == ["a", "step", "4.000", "100.0", "%"]
