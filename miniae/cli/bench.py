@@ -11,7 +11,7 @@ import argparse
 import datetime
 import sys
 
-from miniae.backend import BackendUnavailable, get
+from miniae.backend import Backend, BackendUnavailable, get
 from miniae.data import write_json
 from miniae.report import roofline_shares
 from miniae.tasks import Sizes, bench, machine
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _backends(names: str | None) -> list:
+def _backends(names: str | None) -> list[Backend]:
     """The backends of these names; without names, those that can be used."""
     if names is not None:
         return [get(name) for name in names.split(",")]

@@ -25,7 +25,7 @@ class Sizes:
     elements: tuple[tuple[int, int], ...] = ((128, 784), (4096, 1024))
     """Shapes of what goes element by element: of one that caches hold, and of one that they don't."""
     images: tuple[tuple[int, int, int], ...] = ((1, 16, 28), (16, 8, 14), (16, 1, 28))
-    """(channels, filters, height) of convolutions 3x3 that keep the size."""
+    """(channels, filters, height) of convolutions 3x3 that keep the size; the last one's images are pooled, too."""
     parameters: tuple[int, ...] = (219_000, 2_837_000)
     """How many parameters Adam updates: those of the two dense models below."""
     batch: int = 128
@@ -77,7 +77,7 @@ def kernels(be: Backend, sizes: Sizes) -> Iterator[Kernel]:
         yield _adam(be, parameters)
     for channels, filters, height in sizes.images:
         yield from _convolutions(be, sizes.batch, channels, filters, height)
-    yield from _pooling(be, sizes.batch, *max(sizes.images)[::2])
+    yield from _pooling(be, sizes.batch, channels, height)
 
 
 def _normal(be: Backend, *shape: int) -> Any:
