@@ -11,10 +11,10 @@ Read `function.py`, then `tensor.py`, then `tape.py`: together they are the whol
 from miniae.autodiff.forward import Linearization, jvp
 from miniae.autodiff.function import Function
 from miniae.autodiff.gradcheck import GradcheckResult, gradcheck, gradcheck_jvp
-from miniae.autodiff.mode import no_grad
+from miniae.autodiff.mode import no_grad, observe
 from miniae.autodiff.tensor import Tensor, as_tensor
 
 __all__ = [
     "Function", "GradcheckResult", "Linearization", "Tensor", "as_tensor", "gradcheck", "gradcheck_jvp", "jvp",
-    "no_grad",
+    "no_grad", "observe",
 ]

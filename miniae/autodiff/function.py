@@ -97,7 +97,9 @@ class Function:
         self.needs = tuple(isinstance(t, Tensor) and t.requires_grad for t in self.inputs)
         record = mode.tape and any(self.needs)
         self.order = next(_order)
-        y = Tensor._wrap(self.forward(*arrays), self.be)
+        observer = mode.observer
+        result = self.forward(*arrays) if observer is None else observer(self, self.forward, *arrays)
+        y = Tensor._wrap(result, self.be)
         if record:
             y.requires_grad, y.creator = True, self
             self._watch(y)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from miniae.autodiff.mode import mode
 from miniae.autodiff.tensor import Tensor
 
 
@@ -24,13 +25,14 @@ def backward(loss: Tensor, seed: Any = None, retain_tape: bool = False) -> None:
         loss.accumulate_grad(gradients[id(loss)])
         return
 
+    observer = mode.observer
     for function, output in _reverse_order(loss):
         gy = gradients.pop(output, None)
         if gy is None:
             continue  # every path back to this function was cut by a gradient of None
         function.saved  # noqa: B018  raises when an earlier backward has freed it
         function.check_unchanged()
-        grads = function.backward(gy)
+        grads = function.backward(gy) if observer is None else observer(function, function.backward, gy)
         for t, needed, g in zip(function.inputs, function.needs, grads if isinstance(grads, tuple) else (grads,),
                                 strict=True):
             if not needed or g is None:

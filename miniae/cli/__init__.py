@@ -26,6 +26,8 @@ _COMMANDS = {
     "evaluate": "measure how well a model reconstructs data",
     "gradcheck": "compare gradients with finite differences",
     "info": "describe a model file",
+    "bench": "measure how fast kernels and training steps are here",
+    "profile": "show where a training step's time goes",
     "backends": "list the devices that can be used",
 }
 

@@ -11,11 +11,12 @@ from miniae.report.sparsity import (
     mean_activity,
     population_sparsity,
 )
+from miniae.report.timing_pictures import roofline_shares, step_parts
 from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
     "active_fraction", "bce", "bce_floor", "classifier_test", "dead_units", "filters", "histograms", "images",
     "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold", "mean_activity", "mmd",
-    "monitors", "mse", "population_sparsity", "psnr", "reconstructions", "sample_grid", "squared_error",
-    "squared_errors", "ssim", "traversal",
+    "monitors", "mse", "population_sparsity", "psnr", "reconstructions", "roofline_shares", "sample_grid",
+    "squared_error", "squared_errors", "ssim", "step_parts", "traversal",
 ]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
+from miniae.autodiff.mode import observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
 from miniae.nn.parameter import Parameter
@@ -49,6 +50,8 @@ class Trainer:
 
         trainer = Trainer(model, Adam(model.parameters(), lr=1e-3), callbacks=[ProgressBar()])
         history = trainer.fit(X, epochs=20, validation=X_val)
+
+    `autodiff.observe` is told of the stages of a step: "optimizer", in it "loss and gradient", in that "data feeding".
 
     `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
     terms, `lr`, `seconds`, `samples_per_second`. `trainer.base_lr` is the optimizer's learning rate before any schedule
@@ -191,11 +194,11 @@ class Trainer:
                 first.setdefault(name, term)
             return loss
 
-        self.optimizer.minimize(evaluate)
+        observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
         return first
 
     def _forward(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
-        batch = [Tensor._wrap(self.backend.gather(r, index), self.backend) for r in rows]
+        batch = [Tensor._wrap(observed("data feeding", self.backend.gather, r, index), self.backend) for r in rows]
         return self.model.loss_terms(*batch)
 
     # ---------------------------------------------------------------- the rest
