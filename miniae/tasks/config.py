@@ -47,7 +47,8 @@ class RunConfig:
     `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none elsewhere; for `activation`: sigmoid where
     there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and others
     standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
-    `use_labels` has an adversarial model trained with the data's labels; a conditional one is in any case.
+    `use_labels` has an adversarial model trained with the data's labels, and its prior, unless `settings` say another,
+    be a mixture with a part for each; a conditional one is trained with labels in any case.
     """
 
     data: str = "digits"

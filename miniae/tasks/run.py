@@ -143,7 +143,8 @@ class Run:
         model = None
         try:
             if config.pretrain == "none":
-                model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training)
+                model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training,
+                                   self.labels if config.use_labels else None)
             else:
                 self._pretrain()
                 model = self.stack.unroll(tied=config.tied, **training)

@@ -10,7 +10,7 @@ import pytest
 
 import miniae as library
 from miniae.data import read
-from miniae.models import VARIANTS, get_prior
+from miniae.models import VARIANTS, GaussianMixture, get_prior
 
 LAYERS = {"convolutional": "3-4-2", "vector-quantised": "3-4"}
 
@@ -132,10 +132,9 @@ def test_another_prior(prior, model_of):
 
 
 def test_labels_for_a_model_that_can_do_without(miniae, images, model_of, tmp_path):
-    prior = 'prior={"name": "mixture", "components": 2}'
-    path = model_of("adversarial", "--use-labels", "--set", prior)
+    path = model_of("adversarial", "--use-labels")
     model = library.load(path)
-    assert model.classes_.tolist() == ["left", "right"]
+    assert model.prior == GaussianMixture(2) and model.classes_.tolist() == ["left", "right"]
     code, _, err = miniae("generate", path, "-n", 4, "--label", "right", "-o", tmp_path / "r.npy")
     assert code == 0, err
     np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), model.sample(4, labels=["right"] * 4))
@@ -236,7 +235,8 @@ def test_interpolate(kind, miniae, images, model_of, tmp_path):
     (("--model", "variational", "--use-labels"), "no use for labels: .* conditional or adversarial"),
     (("--loss", "gaussian"), "unknown loss 'gaussian' for the model autoencoder: expected one of auto, mse"),
     (("--model", "conditional", "--loss", "mse"), "unknown loss 'mse' .* expected one of auto, bce, gaussian"),
-    (("--model", "adversarial", "--use-labels"), "2 different labels, the gaussian prior 0 parts"),
+    (("--model", "adversarial", "--use-labels", "--set", "prior=gaussian"),
+     '2 different .* prior has 0 parts .* prior={"name": "mixture", "components": 2} say'),
     (("--model", "adversarial", "--set", 'prior={"name": "mixture", "petals": 2}'), "can't be made of .*petals"),
     (("--model", "adversarial", "--set", "encoder=3"), "no further setting 'encoder'"),
 ])
