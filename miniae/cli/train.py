@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tied", action=argparse.BooleanOptionalAction, default=None,
                         help="the decoder uses the encoder's weights, transposed (default: no)")
     parser.add_argument("--use-labels", action=argparse.BooleanOptionalAction, default=None,
-                        help="train with the data's labels, where the model can do without: adversarial, whose prior then "
-                             "is a mixture with a part for each label unless --set says another (default: no)")
+                        help="train with the data's labels, where the model can do without: adversarial, whose prior "
+                             "then is a mixture with a part for each label, unless --set says another (default: no)")
     option("validation", "the share of the training samples held out to watch", type=float, metavar="SHARE")
     option("backend", "numpy, cupy or auto", metavar="NAME")
     option("dtype", "float32 or float64", metavar="NAME")

@@ -156,6 +156,7 @@ def test_denoise_an_array(miniae, images, model_of, tmp_path):
     code, out, _ = miniae("denoise", path, images, "--disturb", "--seed", 3, "-o", tmp_path / "again.npy")
     assert code == 0 and "with noise" in out
     np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), model.denoise(model.corrupt(X, seed=3)))
+    assert miniae("denoise", path, images, "--disturb", "--seed", 3)[:2] == (0, out.splitlines()[0] + "\n")
 
 
 @pytest.mark.parametrize("colours", [1, 3])
@@ -191,7 +192,7 @@ def test_generate(kind, miniae, model_of, tmp_path):
     assert (tmp_path / "g.png").stat().st_size > 1000
     code, _, err = miniae("generate", path, "-n", 3, "-o", tmp_path / "folder")
     assert code == 0, err
-    assert len(list((tmp_path / "folder").glob("*.png"))) == 3
+    assert len(list((tmp_path / "folder").rglob("*.png"))) == 3
 
 
 def test_generate_one_label(miniae, model_of, tmp_path):
@@ -201,6 +202,42 @@ def test_generate_one_label(miniae, model_of, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "r.npy"), library.load(path).sample(4, labels=["right"] * 4))
     code, _, err = miniae("generate", path, "--label", "up", "-o", tmp_path / "u.npy")
     assert code == 2 and "expected one of left, right" in err and not (tmp_path / "u.npy").exists()
+
+
+@pytest.mark.parametrize("kind", ["conditional", "adversarial"])
+def test_the_labels_of_samples_are_written(kind, miniae, model_of, tmp_path):
+    path = model_of(kind, *(["--use-labels"] if kind == "adversarial" else []))
+    expected = library.load(path).sample(5, labels=["left", "right", "left", "right", "left"])
+    for name in ("g.npz", "g.csv", "g"):
+        code, _, err = miniae("generate", path, "-n", 5, "-o", tmp_path / name)
+        assert code == 0, err
+    for name, column in (("g.npz", None), ("g.csv", "label")):
+        back = read(tmp_path / name, column)
+        np.testing.assert_array_equal(back.X.astype(np.float32), expected)
+        assert back.labels.tolist() == ["left", "right", "left", "right", "left"]
+    back = read(tmp_path / "g")
+    assert back.names == ["left/00000.png", "left/00002.png", "left/00004.png", "right/00001.png", "right/00003.png"]
+    assert back.labels.tolist() == ["left"] * 3 + ["right"] * 2
+    np.testing.assert_allclose(back.X, np.clip(expected[[0, 2, 4, 1, 3]], 0, 1), atol=0.5 / 255 + 1e-6)
+
+
+def test_labels_that_are_numbers_are_read_back(miniae, tmp_path):
+    x = np.random.default_rng(0).random((40, 4, 4), np.float32)
+    np.savez(tmp_path / "x.npz", X=x, y=np.arange(40) % 2)
+    path = train(miniae, tmp_path / "x.npz", tmp_path / "run", "conditional")
+    for name, options in (("g.npz", ()), ("g.csv", ("--label", "label")), ("g", ())):
+        assert miniae("generate", path, "-n", 6, "-o", tmp_path / name)[0] == 0
+        code, _, err = miniae("evaluate", path, tmp_path / name, *options)
+        assert code == 0, err
+
+
+@pytest.mark.parametrize("label", ["../up", "/up", "", ".up", "a//b", "a\\b"])
+def test_labels_that_can_not_be_folders(label, miniae, tmp_path):
+    x = np.random.default_rng(0).random((40, 4, 4), np.float32)
+    np.savez(tmp_path / "x.npz", X=x, y=np.array([label, "other"])[np.arange(40) % 2])
+    path = train(miniae, tmp_path / "x.npz", tmp_path / "run", "conditional")
+    code, _, err = miniae("generate", path, "-n", 6, "-o", tmp_path / "g" / "g")
+    assert code == 2 and "can't be a folder's name" in err and not (tmp_path / "g").exists()
 
 
 @pytest.mark.parametrize("kind", ["variational", "adversarial", "wasserstein"])
@@ -218,6 +255,32 @@ def test_interpolate(kind, miniae, images, model_of, tmp_path):
     expected = library.load(path).interpolate(X[:3], X[3:6], 5)
     np.testing.assert_array_equal(np.load(tmp_path / "i.npy").reshape(expected.shape), expected)
     assert (tmp_path / "i.png").stat().st_size > 1000
+
+
+def test_interpolate_between_samples_of_one_label(miniae, images, model_of, tmp_path):
+    """Those of the file have the labels left, right, left, right, ... in turn."""
+    path, samples = model_of("conditional"), read(images)
+    code, _, err = miniae("interpolate", path, images, "-n", 3, "--steps", 5, "-o", tmp_path / "i.npy", "--picture",
+                          tmp_path / "i.png")
+    assert code == 0, err
+    first, second = [0, 1, 4], [2, 3, 6]
+    expected = library.load(path).interpolate(samples.X[first], samples.X[second], 5, labels=samples.labels[first])
+    np.testing.assert_array_equal(np.load(tmp_path / "i.npy").reshape(expected.shape), expected)
+    assert (tmp_path / "i.png").stat().st_size > 1000
+    np.savez(tmp_path / "two.npz", X=samples.X[:2], y=samples.labels[:2])
+    code, _, err = miniae("interpolate", path, tmp_path / "two.npz", "-n", 1, "-o", tmp_path / "j.npy")
+    assert code == 2 and "only 0 pairs of one label" in err, err
+
+
+@pytest.mark.parametrize("name", ["i.npy", "i.npz", "i.csv"])
+def test_encode_as_integers(name, miniae, images, model_of, tmp_path):
+    path = model_of("vector-quantised")
+    code, out, err = miniae("encode", path, images, "--indices", "-o", tmp_path / name)
+    assert code == 0 and "80 codes of 4 integers" in out, err
+    expected = library.load(path).encode_indices(read(images).X).reshape(80, -1)
+    written = read(tmp_path / name)
+    np.testing.assert_array_equal(written.X, expected)
+    assert written.feature_names == (["index_0", "index_1", "index_2", "index_3"] if name == "i.csv" else None)
 
 
 # ---------------------------------------------------------------- what can't be
@@ -256,7 +319,8 @@ def test_models_that_need_images_or_labels_say_so(miniae, tmp_path):
 
 @pytest.mark.parametrize("command, says", [
     (("denoise", "MODEL", "DATA"), "say where to write"),
-    (("denoise", "MODEL", "DATA", "-o", "x.npy"), "expected a DenoisingAutoencoder"),
+    (("denoise", "MODEL", "DATA", "-o", "x.npy"), "holds a model of class Autoencoder, expected DenoisingAutoencoder"),
+    (("encode", "MODEL", "DATA", "--indices", "-o", "x.npy"), "whose codes are no integers: leave --indices out"),
     (("generate", "MODEL", "--grid", "g.png"), "makes no samples"),
     (("generate", "MODEL"), "say where to draw"),
     (("interpolate", "MODEL", "DATA"), "say where to draw"),
