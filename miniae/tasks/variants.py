@@ -48,11 +48,9 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     kind = VARIANTS[config.model]
     names = kind._parameter_names()
     *hidden, code = config.layers
-    arguments = {**training, "activation": config.activation}
+    arguments = {**training, "activation": config.activation, "tied": config.tied}
     if not issubclass(kind, VariationalAutoencoder):  # whose likelihood decides
         arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
-    if config.tied:
-        arguments["tied"] = True
     if labels is not None and "prior" in names:
         arguments["prior"] = GaussianMixture(len(known_labels(check_labels(labels, len(labels)))))
     if "filters" not in names:

@@ -93,7 +93,43 @@ def test_only_like_is_compared_with_like(miniae, images, tmp_path):
                                 "--out", tmp_path / kind)
         assert code == 0, err
         measures = json.loads((tmp_path / kind / "metrics.json").read_text())
+        assert f"{kind} 6x5-{LAYERS[kind]} on" in out
         assert ("PCA" in out) == compared == ("pca_squared_error" in measures) and "squared error per test" in out
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_what_is_not_said_is_as_the_class_has_it(kind, miniae, images, tmp_path):
+    code, _, err = miniae("train", "--data", images, "--model", kind, "--layers", LAYERS.get(kind, "8-2"), "--epochs",
+                          1, "--pretrain", "none", "--out", tmp_path / "run")
+    assert code == 0, err
+    trained, made = library.load(tmp_path / "run" / "model.safetensors"), VARIANTS[kind]()
+    for name in ("batch_size", "optimizer", "tied", "code_activation"):
+        assert getattr(trained, name) == getattr(made, name), name
+    assert trained.lr == (0.002 if kind == "autoencoder" else made.lr)
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (settings["lr"], settings["batch_size"], settings["tied"]) == (trained.lr, trained.batch_size, trained.tied)
+
+
+def test_what_is_said_is_so(miniae, images, model_of):
+    model = library.load(model_of("contractive", "--no-tied", "--lr", "0.002", "--optimizer", "sgd"))
+    assert (model.tied, model.lr, model.optimizer, model.batch_size) == (False, 0.002, "sgd", 16)
+
+
+def test_help_says_the_defaults_of_each_kind(miniae):
+    out = " ".join(miniae("train", "--help")[1].split())
+    for says in ("(default: 0.001; 0.002 for autoencoder; 0.0005 for adversarial)", "(default: 128; 256 for sparse)",
+                 "(default: no; yes for l1-sparse, k-sparse, contractive)", "16-32-16 for convolutional;",
+                 "shuffling and noise (default: 0)"):
+        assert says in out
+
+
+def test_the_settings_of_a_file_that_names_all(miniae, images, tmp_path):
+    settings = {"data": str(images), "model": "sparse", "layers": [4], "epochs": 1, "batch_size": 128, "lr": 0.002,
+                "optimizer": "adam", "tied": False, "activation": "relu", "pretrain": "none", "settings": {}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    code, _, err = miniae("train", "--config", tmp_path / "config.json", "--out", tmp_path / "run")
+    assert code == 0, err
+    assert json.loads((tmp_path / "run" / "config.json").read_text()).items() >= settings.items()
 
 
 def test_default_layers_fit_the_model(miniae, images, tmp_path):
@@ -295,6 +331,8 @@ def test_encode_as_integers(name, miniae, images, model_of, tmp_path):
     (("--model", "denoising", "--set", "noise=loud"), "unknown noise 'loud'"),
     (("--model", "k-sparse", "--set", "k=500"), "k is 500"),
     (("--model", "convolutional", "--tied"), "of dense layers"),
+    (("--model", "convolutional", "--layers", "12"), "filters and, last, the size .* two or more, 16-12 say; got 12"),
+    (("--lr", "-1"), "lr must be a positive number, got -1.0"),
     (("--model", "variational", "--use-labels"), "no use for labels: .* conditional or adversarial"),
     (("--loss", "gaussian"), "unknown loss 'gaussian' for the model autoencoder: expected one of auto, mse"),
     (("--model", "conditional", "--loss", "mse"), "unknown loss 'mse' .* expected one of auto, bce, gaussian"),
