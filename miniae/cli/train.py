@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=None, metavar="NAME",
                         help=f"what to train: {', '.join(VARIANTS)} (default: {RunConfig.model})")
     option("layers", "sizes of the encoder's layers after the input, the code last; in a convolutional model numbers "
-                     "of filters and the code, in a vector-quantised one filters only", type=_sizes, metavar="512-256-16")
+                     "of filters and the code, in a vector-quantised one filters only",
+           type=_sizes, metavar="512-256-16")
     option("activation", "of the hidden layers", metavar="NAME")
     option("pretrain", "how to pretrain: auto, rbm, autoencoder, denoising, contractive or none", metavar="HOW")
     option("epochs", "epochs of fine-tuning", type=int, metavar="N")
