@@ -2,7 +2,7 @@
 
 Without arguments: the bundled digits, pretrained layer by layer by RBMs, unrolled and fine-tuned by backpropagation.
 --model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
-own settings, as often as needed: --model variational --set beta=4 --set warmup=10. An unknown one lists what there is.
+own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
 --data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
 """
 

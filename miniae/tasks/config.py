@@ -16,7 +16,7 @@ from miniae.models import PRETRAINING, VARIANTS, Autoencoder
 from miniae.optim import OPTIMIZERS
 from miniae.training import check_count
 
-__all__ = ["LAYERS", "RunConfig"]
+__all__ = ["LAYERS", "RunConfig", "further_settings"]
 
 LAYERS = {
     "autoencoder": (512, 256, 16),
@@ -158,13 +158,18 @@ def check_settings(model: str, settings: Any) -> dict[str, Any]:
     """`settings` if they are parameters of that model which a run does not have of its own. Raises `ValueError`."""
     if not isinstance(settings, dict):
         raise ValueError(f"settings are names and values, got {settings!r}")
-    own = {field.name for field in dataclasses.fields(RunConfig)} | {"hidden", "filters", "code", "image_shape"}
-    own |= set(Autoencoder.in_network)  # layers, which JSON can't hold
-    names = [n for n in VARIANTS[model]._parameter_names() if n not in own]
+    names = further_settings(VARIANTS[model])
     for name in settings:
         if name not in names:
             raise ValueError(f"the model {model} has no further setting {name!r}: expected one of {', '.join(names)}")
     return dict(settings)
+
+
+def further_settings(kind: type[Autoencoder]) -> dict[str, Any]:
+    """The parameters of that class which a run does not have of its own, so that `settings` can, and their defaults."""
+    own = {field.name for field in dataclasses.fields(RunConfig)} | {"hidden", "filters", "code", "image_shape"}
+    own |= set(Autoencoder.in_network)  # layers, which JSON can't hold
+    return {name: p.default for name, p in kind._signature().items() if name not in own}
 
 
 def _is_number(value: Any) -> bool:

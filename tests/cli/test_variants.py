@@ -132,6 +132,31 @@ def test_the_settings_of_a_file_that_names_all(miniae, images, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text()).items() >= settings.items()
 
 
+def test_every_kind_is_listed_with_its_settings(miniae):
+    code, out, _ = miniae("models")
+    assert code == 0 and max(map(len, out.splitlines())) <= 120
+    assert [line.split(":")[0] for line in out.splitlines() if line and line[0] != " "][:-1] == list(VARIANTS)
+    for says in ("  noise=gaussian            \"gaussian\" adds", "  discriminator=[256, 256]  sizes of the",
+                 "  k=null                    how many", "  code_activation=sigmoid   of the", "  dropout=0.0   "):
+        assert says in out
+    code, out, _ = miniae("models", "denoising")
+    assert code == 0 and "miniae.DenoisingAutoencoder" in out and "makes them so." in " ".join(out.split())
+    assert out.index("  level=0.3") < out.index("  max_norm=null")
+    code, _, err = miniae("models", "magic")
+    assert code == 2 and "expected one of autoencoder, denoising" in err
+
+
+@pytest.mark.parametrize("kind, options, says", [
+    ("denoising", ("--set", "level=0.4", "--set", "dropout=0.1"),
+     "settings: noise=gaussian, level=0.4, emphasis=null, output_activation=sigmoid, dropout=0.1\n"),
+    ("adversarial", ("--use-labels",), 'prior={"name": "mixture", "components": 2, "distance": 2.0,'),
+    ("autoencoder", ("--pretrain", "none"), "settings: output_activation=sigmoid\n"),
+])
+def test_info_lists_the_kinds_settings(kind, options, says, miniae, model_of):
+    code, out, err = miniae("info", model_of(kind, *options))
+    assert code == 0 and says in out, err
+
+
 def test_default_layers_fit_the_model(miniae, images, tmp_path):
     code, _, err = miniae("train", "--data", images, "--model", "k-sparse", "--epochs", 1, "--out", tmp_path / "k")
     assert code == 0, err
