@@ -1,4 +1,4 @@
-"""A training step of a dense autoencoder as a bare loop over preallocated arrays: the yardstick of what a library costs.
+"""A training step of a dense autoencoder as a bare loop over preallocated arrays: what a library should cost.
 
 The same mathematics as in `miniae`: ReLU layers, a sigmoid, the squared error summed over pixels and averaged over the
 batch, and Adam, with nothing between it and NumPy: no tape, no classes, no choice of anything.

@@ -25,6 +25,7 @@ _COMMANDS = {
     "encode": "turn data into a model's codes",
     "evaluate": "measure how well a model reconstructs data",
     "gradcheck": "compare gradients with finite differences",
+    "models": "list the kinds of autoencoders and their settings",
     "info": "describe a model file",
     "bench": "measure how fast kernels and training steps are here",
     "profile": "show where a training step's time goes",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from miniae.models import Classifier, load
+from miniae.cli.models import as_given, own_settings
+from miniae.models import Autoencoder, Classifier, load
 from miniae.nn.summary import summary_table
+from miniae.tasks import further_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +24,11 @@ def run(args: argparse.Namespace) -> int:
         parts = {"encoder": model.encoder_, "decoder": model.decoder_}
     print(f"{args.model}: {type(model).__name__}, trained on {model.extra_.get('data', 'data not named')}")
     print(f"{described}, scaling {model.scaling or 'none'}, {model.dtype}, seed {model.seed}")
+    if isinstance(model, Autoencoder):
+        own, values = own_settings(type(model)), model.get_params()
+        shown = [as_given(name, values[name]) for name, default in (own | further_settings(type(model))).items()
+                 if name in own or values[name] != default]
+        print(f"settings: {', '.join(shown) or 'the defaults'}")
     for name, part in parts.items():
         print(f"\n{name}\n{summary_table(part)}")
     return 0

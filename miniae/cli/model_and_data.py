@@ -1,14 +1,16 @@
-"""What the commands that apply a model to data share: reading both, and writing an array."""
+"""What the commands that apply a model to data share: reading both, and writing samples."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from miniae.data import DataError, Dataset, Samples, find, write_images, writing
+from miniae.data import DataError, Dataset, Samples, find, write, write_images
 from miniae.models import Autoencoder
 from miniae.models import load as load_model
 
@@ -37,7 +39,17 @@ def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
     if model.needs_labels and samples.labels is None:
         raise DataError(f"{args.model} needs labels with the samples, and {args.data} has none: name the label column "
                         "with --label, or give data with labels")
+    if model.takes_labels and samples.labels is not None:
+        samples = dataclasses.replace(samples, labels=_as_known(samples.labels, model.classes_))
     return model, _in_order(samples, model.extra_.get("feature_names"), args.data)
+
+
+def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Labels that were read as text, of a table or of folders, as the ones that the model knows, where it has them."""
+    known = {str(c): c for c in classes}
+    if np.asarray(labels).dtype.kind != "U" or not known.keys() >= set(labels):
+        return labels
+    return np.array([known[label] for label in labels])
 
 
 def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[int, ...] | None:
@@ -64,36 +76,35 @@ def load_autoencoder(path: str, backend: str) -> Autoencoder:
     """The autoencoder in a model file. Raises `DataError` for a model of another kind."""
     model = load_model(path, backend=backend)
     if not isinstance(model, Autoencoder):
-        raise DataError(f"{path} holds a {type(model).__name__}, this command needs an Autoencoder: in Python, "
-                        "miniae.load reads it")
+        raise DataError(f"{path} holds a model of class {type(model).__name__}, this command needs an Autoencoder: in "
+                        "Python, miniae.load reads it")
     return model
 
 
-def write_samples(path: str, X: np.ndarray, image_shape: tuple[int, ...] | None,
-                  names: list[str] | None = None) -> None:
-    """Write samples to a .npy or .csv file, or where the path has no ending, as PNGs into a new folder."""
+def write_samples(path: str, X: np.ndarray, model: Autoencoder, image_shape: tuple[int, ...] | None,
+                  names: list[str] | None = None, labels: Sequence[Any] | None = None) -> None:
+    """Write samples of the model's kind to a .npy, .npz or .csv file, or where the path has no ending, as PNGs into a
+    new folder: called as in `names`, or where there are `labels`, in a folder for each of them."""
     if Path(path).suffix:
-        write_array(path, X)
+        write(path, X, model.extra_.get("feature_names"), labels)
     elif image_shape is None:
-        raise DataError(f"can't write {path}: these samples are not images, expected a name that ends in .npy or .csv")
+        raise DataError(f"can't write {path}: these samples are not images, expected a name that ends in .npy, .npz or "
+                        ".csv")
     else:
+        if labels is not None:
+            names = [f"{_folder(label)}/{i:05d}.png" for i, label in enumerate(labels)]
         write_images(path, X, image_shape, names)
+
+
+def _folder(label: Any) -> str:
+    """A label as a folder that is read back as this label. Raises `DataError` where it can't be one."""
+    parts = str(label).split("/")
+    if any(not part or part.startswith(".") or set(part) & set("\\:\0") for part in parts):
+        raise DataError(f"the label {str(label)!r} can't be a folder's name: write to a name that ends in .npz or .csv")
+    return "/".join(parts)
 
 
 def check_picture(path: str | None) -> None:
     """Raise `DataError` for a picture's path that is not a PNG's."""
     if path and not path.lower().endswith(".png"):
         raise DataError(f"can't draw {path}: expected a name that ends in .png")
-
-
-def write_array(path: str, array: np.ndarray) -> None:
-    """Write a .npy or .csv file, by its ending; whole or not at all."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".npy", ".csv"):
-        raise DataError(f"can't write {path}: expected a name that ends in .npy or .csv")
-    with writing(path) as temporary:
-        if suffix == ".npy":
-            with temporary.open("wb") as file:
-                np.save(file, array)
-        else:
-            np.savetxt(temporary, array.reshape(len(array), -1), delimiter=",", fmt="%.9g")

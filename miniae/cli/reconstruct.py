@@ -6,7 +6,7 @@ import argparse
 import os
 
 from miniae.cli import model_and_data
-from miniae.data import DataError
+from miniae.data import DataError, write
 from miniae.report import metrics, pictures
 from miniae.tasks import with_labels
 
@@ -15,7 +15,7 @@ _PICTURE = "reconstructions.png"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_and_data.add_arguments(parser)
-    parser.add_argument("-o", "--out", metavar="FILE", help="where to write the reconstructions (.npy or .csv)")
+    parser.add_argument("-o", "--out", metavar="FILE", help="where to write the reconstructions (.npy, .npz or .csv)")
     parser.add_argument("--picture", metavar="FILE", default=None,
                         help="where to draw originals above reconstructions (default: reconstructions.png, "
                              "unless --out is given)")
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"squared error per sample: {metrics.squared_error(samples.X, reconstruction):.6g} "
           f"({len(samples.X):,} samples)")
     if args.out:
-        model_and_data.write_array(args.out, reconstruction)
+        write(args.out, reconstruction, model.extra_.get("feature_names"))
         print(f"written to {args.out}: {reconstruction.shape[0]} x {reconstruction.shape[1]}")
     if args.picture or not args.out:
         picture = args.picture or _PICTURE

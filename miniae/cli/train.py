@@ -2,7 +2,7 @@
 
 Without arguments: the bundled digits, pretrained layer by layer by RBMs, unrolled and fine-tuned by backpropagation.
 --model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
-own settings, as often as needed: --model variational --set beta=4 --set warmup=10. An unknown one lists what there is.
+own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
 --data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
 """
 
@@ -17,26 +17,22 @@ from typing import Any
 
 from miniae.data import DATASETS, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
-from miniae.tasks import LAYERS, Run, RunConfig, new_folder
+from miniae.tasks import Run, RunConfig, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = RunConfig()
-
     def option(name: str, what: str, **settings: Any) -> None:
-        value = getattr(default, name)
-        shown = "-".join(map(str, value)) if isinstance(value, tuple) else value
-        parser.add_argument(f"--{name.replace('_', '-')}", default=None, help=f"{what} (default: {shown})", **settings)
+        parser.add_argument(f"--{name.replace('_', '-')}", default=None, help=f"{what} (default: {_default(name)})",
+                            **settings)
 
     option("data", "what to train on", metavar="NAME_OR_PATH")
     option("label", "the column of a table that holds labels", metavar="COLUMN")
-    option("model", f"what to train: {', '.join(VARIANTS)}", metavar="NAME")
-    parser.add_argument("--layers", default=None, type=_sizes, metavar="512-256-16",
-                        help="sizes of the encoder's layers after the input, the code last; in convolutional models "
-                             "numbers of filters (default: " +
-                             ", ".join(f"{'-'.join(map(str, sizes))} for {name}" for name, sizes in LAYERS.items()) +
-                             f", {'-'.join(map(str, default.layers))} for others)")
+    parser.add_argument("--model", default=None, metavar="NAME",
+                        help=f"what to train: {', '.join(VARIANTS)} (default: {RunConfig.model})")
+    option("layers", "sizes of the encoder's layers after the input, the code last; in a convolutional model numbers "
+                     "of filters and the code, in a vector-quantised one filters only",
+           type=_sizes, metavar="512-256-16")
     option("activation", "of the hidden layers", metavar="NAME")
     option("pretrain", "how to pretrain: auto, rbm, autoencoder, denoising, contractive or none", metavar="HOW")
     option("epochs", "epochs of fine-tuning", type=int, metavar="N")
@@ -47,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("loss", "auto, mse, mae, huber or bce; for variational and conditional ones auto, bce or gaussian",
            metavar="NAME")
     option("scaling", "auto, none, minmax or standard", metavar="NAME")
-    parser.add_argument("--tied", action=argparse.BooleanOptionalAction, default=None,
-                        help="the decoder uses the encoder's weights, transposed (default: no)")
-    parser.add_argument("--use-labels", action=argparse.BooleanOptionalAction, default=None,
-                        help="train with the data's labels, where the model can do without: adversarial (default: no)")
+    option("tied", "the decoder uses the encoder's weights, transposed", action=argparse.BooleanOptionalAction)
+    option("use_labels", "train with the data's labels, where the model can do without: adversarial, whose prior "
+                         "then is a mixture with a part for each label, unless --set says another",
+           action=argparse.BooleanOptionalAction)
     option("validation", "the share of the training samples held out to watch", type=float, metavar="SHARE")
     option("backend", "numpy, cupy or auto", metavar="NAME")
     option("dtype", "float32 or float64", metavar="NAME")
@@ -59,6 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
     parser.add_argument("--out", metavar="DIR", help="a new folder for the results (default: runs/NAME-N)")
+
+
+def _default(name: str) -> str:
+    """The default of a setting in words: "128; 256 for sparse"."""
+    kinds: dict[str, list[str]] = {}
+    for kind in VARIANTS:
+        value = getattr(RunConfig(model=kind), name)
+        if isinstance(value, tuple):
+            value = "-".join(map(str, value))
+        words = {"True": "yes", "False": "no", "None": "none"}
+        kinds.setdefault(words.get(str(value), str(value)), []).append(kind)
+    usual, *others = sorted(kinds, key=lambda value: -len(kinds[value]))
+    return "; ".join([usual, *(f"{value} for {', '.join(kinds[value])}" for value in others)])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
         print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if ended is not None:
-        sizes = "-".join(map(str, [job.sizes[0], *job.layers]))
-        print(f"miniae: training ended early; what had been trained ({sizes}) is saved", file=sys.stderr)
+        print(f"miniae: training ended early; what had been trained ({job.architecture()}) is saved", file=sys.stderr)
         raise ended
     return 0
 

@@ -3,7 +3,7 @@
 from miniae.data.corruption import gaussian_noise, masking, salt_and_pepper
 from miniae.data.datasets import DATASETS, Dataset, find, load
 from miniae.data.errors import DataError
-from miniae.data.files import Samples, read
+from miniae.data.files import Samples, read, write
 from miniae.data.images import write_images
 from miniae.data.scaling import SCALINGS, Scaler, Standard, make_scaler, scaler_from
 from miniae.data.split import split
@@ -12,5 +12,5 @@ from miniae.data.storage import StorageError, check_unused, load_tensors, save_t
 __all__ = [
     "DATASETS", "SCALINGS", "DataError", "Dataset", "Samples", "Scaler", "Standard", "StorageError", "check_unused",
     "find", "gaussian_noise", "load", "load_tensors", "make_scaler", "masking", "read", "salt_and_pepper",
-    "save_tensors", "scaler_from", "split", "write_images", "write_json", "write_text", "writing",
+    "save_tensors", "scaler_from", "split", "write", "write_images", "write_json", "write_text", "writing",
 ]

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 
 from miniae.data.errors import DataError
 from miniae.data.idx import read_idx
+from miniae.data.storage import writing
 
-__all__ = ["Samples", "read"]
+__all__ = ["Samples", "read", "write"]
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _KEYS = ("X", "x", "data", "images", "train")
@@ -66,6 +68,37 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
         return _of_array(read_idx(path), None, path)
     raise DataError(f"{path} has an unknown ending: expected .npy, .npz, .csv, .tsv, an IDX file (.gz, .idx, -ubyte) "
                     "or a folder of images")
+
+
+def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | None = None, labels: Any = None, *,
+          prefix: str = "x") -> None:
+    """Write X (N, ...) to a .npy, .npz or .csv file, by its ending, whole or not at all, so that `read` reads it.
+
+    A table has a header: `names` of its columns, or "`prefix`_0", "`prefix`_1", ... where there are none, or all of
+    them look like numbers. `labels` (N,) become the array `labels` of an .npz file, and a table's last column, `label`;
+    a .npy file has no place for them. Raises `DataError` for other endings.
+    """
+    suffix, rows = Path(path).suffix.lower(), X.reshape(len(X), -1)
+    if suffix not in (".npy", ".npz", ".csv"):
+        raise DataError(f"can't write {os.fspath(path)}: expected a name that ends in .npy, .npz or .csv")
+    with writing(path) as temporary:
+        if suffix != ".csv":
+            with temporary.open("wb") as file:
+                if suffix == ".npy":
+                    np.save(file, X)
+                else:
+                    np.savez(file, X=X, **({} if labels is None else {"labels": np.asarray(labels)}))
+        else:
+            if names is None or len(names) != rows.shape[1] or all(map(_is_number, names)):
+                names = [f"{prefix}_{i}" for i in range(rows.shape[1])]
+            cells = ([f"{v:.9g}" for v in row.tolist()] for row in rows)
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                table = csv.writer(file, lineterminator="\n")
+                if labels is None:
+                    table.writerows([names, *cells])
+                else:
+                    table.writerow([*names, "label" + "_" * ("label" in names)])
+                    table.writerows([*row, label] for row, label in zip(cells, labels, strict=True))
 
 
 def _read_numpy(path: Path, key: str) -> Samples:

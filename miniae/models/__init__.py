@@ -13,6 +13,7 @@ from miniae.models.files import load, save
 from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.jacobian import contraction, jacobian_norm
 from miniae.models.network import AutoencoderNetwork
+from miniae.models.parameters import meanings
 from miniae.models.pca import PCA
 from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, SwissRoll, get_prior
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
@@ -32,5 +33,5 @@ __all__ = [
     "Prior", "Reconstruction", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder",
     "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder",
     "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales",
-    "load", "pretrain", "save",
+    "load", "meanings", "pretrain", "save",
 ]

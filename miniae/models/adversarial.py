@@ -54,9 +54,9 @@ class AdversarialNetwork(MatchedNetwork):
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
         if self.classes and self.classes != self.prior.parts:
-            raise ValueError(f"y has {self.classes} different labels, the {self.prior.name} prior {self.prior.parts} "
-                             "parts for them: choose a prior with a part for each label, GaussianMixture("
-                             f"{self.classes}) say, or leave y out")
+            raise ValueError(f"there are {self.classes} different labels, and the {self.prior.name} prior has "
+                             f"{self.prior.parts} parts for them: choose one with a part for each label, "
+                             f'prior={{"name": "mixture", "components": {self.classes}}} say, or leave the labels out')
         told = self.classes + 1 if self.classes else 0
         self.discriminator.build((self.code_shape[0] + told,), self.place.child("discriminator"))
         self._one_hot = self.place.backend.asarray([[*range(self.classes), UNLABELLED]], "int64")

@@ -60,6 +60,11 @@ class SparseAutoencoder(Autoencoder):
     mean activity of each unit in the batch, summed over units (see `SparseNetwork`). So batches should be large enough
     for a mean: some hundreds. Ng's beta of 3 stands beside half of the squared error; here "mse" is the whole of it.
     All else is as in `Autoencoder`. Ng, "Sparse autoencoder", CS294A lecture notes, 2011, section 3.
+
+    Parameters
+    ----------
+    target : the mean activity that every unit is to have, between 0 and 1.
+    strength : the weight of the divergence from it in the loss, at least 0.
     """
 
     network_class = SparseNetwork
@@ -103,6 +108,10 @@ class L1SparseAutoencoder(Autoencoder):
     larger decoder would be cheaper and no sparser, hold the weights with `max_norm` or `l2`, or tie them, as they are
     by default. All else is as in `Autoencoder`. Lee et al., "Efficient sparse coding algorithms", NeurIPS 2006, for
     the penalty; Ng's notes (see `SparseAutoencoder`) for the autoencoder.
+
+    Parameters
+    ----------
+    strength : the price of a unit of activity, at least 0.
     """
 
     network_class = L1SparseNetwork
@@ -148,6 +157,10 @@ class KSparseAutoencoder(Autoencoder):
     There is no penalty to tune: `k` is how many units are active. The code is linear before the choice, as in the
     paper, and tied as there; `code` is large, some times `k`, which by default is an eighth of it. `encoder_` is the
     part before the choice. All else is as in `Autoencoder`. Makhzani and Frey, "k-sparse autoencoders", ICLR 2014.
+
+    Parameters
+    ----------
+    k : how many units of the code are kept; None is an eighth of them.
     """
 
     network_class = KSparseNetwork

@@ -31,6 +31,8 @@ COLLAPSED = 0.01
 
 # How many samples are looked at to find such units after training.
 _LOOKED_AT = 10_000
+# How many of them are named.
+_NAMED = 5
 
 
 class VariationalNetwork(AutoencoderNetwork):
@@ -186,9 +188,10 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         y = None if y is None else y[:_LOOKED_AT]
         idle = np.flatnonzero(self.unit_kl(X[:_LOOKED_AT], y) < COLLAPSED)
         if len(idle):
+            named = ", ".join(map(str, idle[:_NAMED])) + ", ..." * (len(idle) > _NAMED)
             warnings.warn(f"posterior collapse: {len(idle)} of {self.network_.code} latent units have a KL under "
-                          f"{COLLAPSED} nats: {', '.join(map(str, idle))}. A smaller beta, warmup or free_bits may "
-                          "wake them, if the data have use for them", PosteriorCollapse, stacklevel=3)
+                          f"{COLLAPSED} nats: {named}. A smaller beta, warmup or free_bits may wake them, if the data "
+                          "have use for them", PosteriorCollapse, stacklevel=3)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -58,6 +58,11 @@ class WassersteinAutoencoder(MatchedAutoencoder):
     data is of their rows in the order they have: shuffle them, where neighbours are alike. All else is as in
     `Autoencoder`.
 
+    Parameters
+    ----------
+    prior : "gaussian", "mixture" (of ten Gaussians on a ring), "swiss_roll", or a `models.Prior`.
+    strength : the weight of the discrepancy in the loss, at least 0.
+
     Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein auto-encoders", ICLR 2018, algorithm 2.
 
     >>> import numpy as np

@@ -155,28 +155,38 @@ def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, flo
     """The loss of every epoch, in training and, where it was measured, in validation.
 
     `history` is what `Trainer.fit` returns: one dict an epoch with `loss` and maybe `val_loss`. Where the loss has
-    several terms (reconstruction, KL, penalty), each is drawn as a thin line. `pretraining` holds the histories of
-    pretrained layers, drawn in a panel of their own. A scale is logarithmic when its losses differ by more than ten.
+    several terms (reconstruction, KL, penalty), each is drawn in a panel and on a scale of its own. `pretraining` holds
+    the histories of pretrained layers, drawn in a panel, too. A scale is logarithmic when its losses differ by more
+    than ten.
     """
     curves = {"training": canvas.curve(history, "loss", "history")}
     if any("val_loss" in row for row in history):
         curves["validation"] = canvas.curve(history, "val_loss", "history")
     terms = _terms(history)
     layers = {f"layer {i + 1}": canvas.curve(rows, "loss", f"pretraining[{i}]") for i, rows in enumerate(pretraining)}
-    with drawing(path, 1500 if layers else 1050, 640 if title else 600) as figure:
+    columns = 1 + bool(layers) + bool(terms)
+    width, height = 1050 if columns == 1 else 750 * columns, max(600, 250 * len(terms)) + (40 if title else 0)
+    with drawing(path, width, height) as figure:
         figure.set_layout_engine("constrained")
-        *before, axes = figure.subplots(1, 2 if layers else 1, squeeze=False)[0]
+        grid = figure.add_gridspec(max(len(terms), 1), columns)
         if layers:
             from matplotlib import colormaps
 
+            before = figure.add_subplot(grid[:, 0])
             shades = colormaps["viridis"](np.linspace(0.0, 0.8, len(layers)))
-            canvas.plot_curves(before[0], layers, list(shades), 1.6)
-            canvas.finish_curves(before[0], list(layers.values()), label)
-            before[0].set_title("pretraining, layer by layer")
-            axes.set_title("training the whole")
+            canvas.plot_curves(before, layers, list(shades), 1.6)
+            canvas.finish_curves(before, list(layers.values()), label)
+            before.set_title("pretraining, layer by layer")
+        axes = figure.add_subplot(grid[:, 1 if layers else 0])
+        if layers or terms:
+            axes.set_title("training the whole" if layers else "the whole loss")
         canvas.plot_curves(axes, curves, list(SERIES), 2.0)
-        canvas.plot_curves(axes, terms, [*SERIES[2:], *SERIES[:2]] * len(terms), 0.9)
-        canvas.finish_curves(axes, [*curves.values(), *terms.values()], label)
+        canvas.finish_curves(axes, list(curves.values()), label)
+        for row, (name, term) in enumerate(terms.items()):
+            panel = figure.add_subplot(grid[row, -1], sharex=axes)
+            canvas.plot_curves(panel, term, list(SERIES), 1.6)
+            canvas.finish_curves(panel, list(term.values()), name)
+            panel.set_xlabel("epoch" if row == len(terms) - 1 else "")
         if "validation" in curves:
             epochs, losses = curves["validation"]
             best = int(losses.argmin())
@@ -192,10 +202,14 @@ def loss_curves(path: str | os.PathLike[str], history: Sequence[Mapping[str, flo
 _NOT_TERMS = ("epoch", "loss", "lr", "seconds", "samples_per_second", *MONITORED)
 
 
-def _terms(history: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The curves of the training loss's terms, where there is more than one."""
+def _terms(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """The curves of each of the loss's terms, in training and in validation, where there is more than one term."""
     names = [name for name in history[0] if name not in _NOT_TERMS and not name.startswith("val_")]
-    return {name: canvas.curve(history, name, "history") for name in names} if len(names) > 1 else {}
+    if len(names) < 2:
+        return {}
+    parts = {"training": "", "validation": "val_"}
+    return {name: {part: canvas.curve(history, before + name, "history") for part, before in parts.items()
+                   if any(before + name in row for row in history)} for name in names}
 
 
 # -------------------------------------------------------------------- filters

@@ -16,7 +16,7 @@ from miniae.models import PRETRAINING, VARIANTS, Autoencoder
 from miniae.optim import OPTIMIZERS
 from miniae.training import check_count
 
-__all__ = ["LAYERS", "RunConfig"]
+__all__ = ["LAYERS", "RunConfig", "further_settings"]
 
 LAYERS = {
     "autoencoder": (512, 256, 16),
@@ -26,8 +26,13 @@ LAYERS = {
 }
 """The default layers of each model; of those that are not here, the autoencoder's."""
 
+_TRAINING = ("epochs", "batch_size", "optimizer", "lr", "tied")
+"""The settings that are by default what the model's class has by default."""
+
+_FINE_TUNING = {"lr": 2e-3}
+"""But for a plain autoencoder, which a run pretrains and then fine-tunes."""
+
 _CHOICES = {
-    "model": tuple(VARIANTS),
     "activation": ("auto", *ACTIVATIONS),
     "pretrain": ("auto", *PRETRAINING, "none"),
     "optimizer": tuple(OPTIMIZERS),
@@ -43,11 +48,13 @@ class RunConfig:
 
     `model` is a name from `models.VARIANTS`, and `settings` are further parameters of that class, by name. `layers` are
     the encoder's sizes from the first hidden layer to the code (in a convolutional model how many filters each level
-    has, and the code; in a vector-quantised one only the filters); None is what `LAYERS` has. "auto" is, for
+    has, and the code; in a vector-quantised one only the filters); None is what `LAYERS` has. Where `epochs`,
+    `batch_size`, `optimizer`, `lr` or `tied` is None, it becomes what the model's class has by default. "auto" is, for
     `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none elsewhere; for `activation`: sigmoid where
     there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and others
     standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
-    `use_labels` has an adversarial model trained with the data's labels; a conditional one is in any case.
+    `use_labels` has an adversarial model trained with the data's labels, and its prior, unless `settings` say another,
+    be a mixture with a part for each; a conditional one is trained with labels in any case.
     """
 
     data: str = "digits"
@@ -56,14 +63,14 @@ class RunConfig:
     layers: tuple[int, ...] | None = None
     activation: str = "auto"
     pretrain: str = "auto"
-    epochs: int = 20
+    epochs: int | None = None
     pretrain_epochs: int = 5
-    batch_size: int = 128
-    optimizer: str = "adam"
-    lr: float = 2e-3
+    batch_size: int | None = None
+    optimizer: str | None = None
+    lr: float | None = None
     loss: str = "auto"
     scaling: str = "auto"
-    tied: bool = False
+    tied: bool | None = None
     use_labels: bool = False
     validation: float = 0.1
     backend: str = "auto"
@@ -74,6 +81,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not isinstance(self.label, (str, type(None))):
             raise ValueError(f"data and label are names, got {self.data!r} and {self.label!r}")
+        if self.model not in tuple(VARIANTS):
+            raise ValueError(f"unknown model {self.model!r}: expected one of {', '.join(VARIANTS)}")
+        own = {name: p.default for name, p in VARIANTS[self.model]._signature().items()}
+        own |= _FINE_TUNING if self.model == "autoencoder" else {}
+        for name in _TRAINING:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, own[name])
         for name in ("tied", "use_labels"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is true or false, got {getattr(self, name)!r}")
@@ -93,6 +107,9 @@ class RunConfig:
         if not isinstance(self.layers, (list, tuple)) or not self.layers:
             raise ValueError(f"layers are the sizes of the hidden layers and of the code, got {self.layers!r}")
         object.__setattr__(self, "layers", tuple(check_count("every size in layers", n) for n in self.layers))
+        if self.model == "convolutional" and len(self.layers) < 2:
+            raise ValueError("the layers of a convolutional model are numbers of filters and, last, the size of its "
+                             f"code: give two or more, 16-{self.layers[0]} say; got {self.layers[0]}")
         for name, least in {"epochs": 1, "pretrain_epochs": 1, "batch_size": 1, "seed": 0}.items():
             check_count(name, getattr(self, name), least)
         if self.seed + len(self.layers) > 2**63:  # each layer is pretrained with the next seed
@@ -141,13 +158,18 @@ def check_settings(model: str, settings: Any) -> dict[str, Any]:
     """`settings` if they are parameters of that model which a run does not have of its own. Raises `ValueError`."""
     if not isinstance(settings, dict):
         raise ValueError(f"settings are names and values, got {settings!r}")
-    own = {field.name for field in dataclasses.fields(RunConfig)} | {"hidden", "filters", "code", "image_shape"}
-    own |= set(Autoencoder.in_network)  # layers, which JSON can't hold
-    names = [n for n in VARIANTS[model]._parameter_names() if n not in own]
+    names = further_settings(VARIANTS[model])
     for name in settings:
         if name not in names:
             raise ValueError(f"the model {model} has no further setting {name!r}: expected one of {', '.join(names)}")
     return dict(settings)
+
+
+def further_settings(kind: type[Autoencoder]) -> dict[str, Any]:
+    """The parameters of that class which a run does not have of its own, so that `settings` can, and their defaults."""
+    own = {field.name for field in dataclasses.fields(RunConfig)} | {"hidden", "filters", "code", "image_shape"}
+    own |= set(Autoencoder.in_network)  # layers, which JSON can't hold
+    return {name: p.default for name, p in kind._signature().items() if name not in own}
 
 
 def _is_number(value: Any) -> bool:

@@ -127,6 +127,11 @@ class Run:
         """Units from the input to the code."""
         return [self.train.shape[1], *self.config.layers]
 
+    def architecture(self) -> str:
+        """From the input to the code as far as there are layers: 784-500-30, or 28x28-16-32-30 for filters."""
+        image = self.data.image_shape if "filters" in VARIANTS[self.config.model]._signature() else None
+        return "-".join(["x".join(map(str, image or self.train.shape[1:])), *map(str, self.layers)])
+
     def execute(self) -> Autoencoder:
         """Pretrain and fine-tune; return the model.
 
@@ -134,16 +139,16 @@ class Run:
         then: of the layers that pretraining had come to, if need be. It stays None when no epoch was complete.
         """
         config, began = self.config, time.perf_counter()
-        architecture = "-".join(map(str, self.sizes))
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
-                 f"{config.model} {architecture} on {self.backend.name}")
+                 f"{config.model} {self.architecture()} on {self.backend.name}")
         training = {"epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer,
                     "lr": config.lr, "seed": config.seed, "dtype": config.dtype, "backend": self.backend,
                     "scaling": None if self.scaling == "none" else self.scaling, "loss": self.loss}
         model = None
         try:
             if config.pretrain == "none":
-                model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training)
+                model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training,
+                                   self.labels if config.use_labels else None)
             else:
                 self._pretrain()
                 model = self.stack.unroll(tied=config.tied, **training)

@@ -18,6 +18,7 @@ from miniae.models import (
     Autoencoder,
     ContractiveAutoencoder,
     DenoisingAutoencoder,
+    GaussianMixture,
     GenerativeAutoencoder,
     KSparseAutoencoder,
     L1SparseAutoencoder,
@@ -27,6 +28,8 @@ from miniae.models import (
     WassersteinAutoencoder,
     jacobian_norm,
 )
+from miniae.models.adversarial import known_labels
+from miniae.models.classifier import check_labels
 from miniae.report import metrics
 from miniae.tasks.config import RunConfig
 
@@ -34,8 +37,10 @@ __all__ = ["make_model", "own_measures", "own_pictures", "with_labels"]
 
 
 def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int] | None,
-               training: dict[str, Any]) -> Autoencoder:
+               training: dict[str, Any], labels: np.ndarray | None = None) -> Autoencoder:
     """The model that a run's settings describe, untrained.
+
+    Its prior, where it has one that the settings leave open, has a part for each of the `labels` it is trained with.
 
     Its outputs are sigmoids for data in the unit interval, where the loss does not say what they are.
     `training` are the arguments of all models. Raises `ValueError` for a convolutional model of data without a shape.
@@ -43,11 +48,11 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     kind = VARIANTS[config.model]
     names = kind._parameter_names()
     *hidden, code = config.layers
-    arguments = {**training, "activation": config.activation}
+    arguments = {**training, "activation": config.activation, "tied": config.tied}
     if not issubclass(kind, VariationalAutoencoder):  # whose likelihood decides
         arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
-    if config.tied:
-        arguments["tied"] = True
+    if labels is not None and "prior" in names:
+        arguments["prior"] = GaussianMixture(len(known_labels(check_labels(labels, len(labels)))))
     if "filters" not in names:
         arguments |= {"hidden": hidden, "code": code}
     elif image_shape is None:

@@ -225,7 +225,7 @@ def test_a_model_and_data_that_do_not_fit(miniae, trained, table, tmp_path):
 def test_places_that_can_not_be_written(miniae, trained, table, quick, tmp_path):
     model, label = trained / "model.safetensors", ("--label", "kind")
     expect(miniae("encode", model, table, *label, "-o", tmp_path / "no" / "such" / "codes.npy"), "can't write")
-    expect(miniae("encode", model, table, *label, "-o", tmp_path / "codes.xyz"), "ends in .npy or .csv")
+    expect(miniae("encode", model, table, *label, "-o", tmp_path / "codes.xyz"), "ends in .npy, .npz or .csv")
     expect(miniae("reconstruct", model, table, *label, "--picture", tmp_path / "no" / "p.png"), "p.png")
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

@@ -23,12 +23,20 @@ def test_encode_reconstruct_evaluate(trained, table, miniae, tmp_path, monkeypat
     np.testing.assert_array_equal(np.load("codes.npy"), model.transform(x))
 
     code, _, _ = miniae("encode", path, table, "--label", "kind", "-o", "codes.csv")
-    np.testing.assert_allclose(np.loadtxt("codes.csv", delimiter=","), model.transform(x), rtol=1e-6)
+    codes = read("codes.csv")
+    assert codes.feature_names == ["code_0", "code_1"]
+    np.testing.assert_array_equal(codes.X.astype(np.float32), model.transform(x))
 
     code, out, _ = miniae("reconstruct", path, table, "--label", "kind", "-o", "back.npy", "--picture", "p.png")
     assert code == 0
     np.testing.assert_array_equal(np.load("back.npy"), model.reconstruct(x))
     assert (tmp_path / "p.png").stat().st_size > 1000
+
+    code, _, _ = miniae("reconstruct", path, table, "--label", "kind", "-o", "back.csv")
+    back = read("back.csv")
+    assert code == 0 and back.feature_names == list("abcde")
+    np.testing.assert_array_equal(back.X.astype(np.float32), model.reconstruct(x))
+    assert miniae("evaluate", path, "back.csv")[0] == 0
 
     code, _, _ = miniae("reconstruct", path, table, "--label", "kind")
     assert code == 0 and (tmp_path / "reconstructions.png").exists()
@@ -56,7 +64,7 @@ def test_a_classifiers_file(trained, table, miniae, tmp_path):
         assert piece in out
     for command in (("encode", path, table, "--label", "kind"), ("gradcheck", path)):
         code, _, err = miniae(*command)
-        assert code != 0 and "holds a Classifier, this command needs an Autoencoder" in err
+        assert code != 0 and "holds a model of class Classifier, this command needs an Autoencoder" in err
 
 
 def test_backends(miniae):

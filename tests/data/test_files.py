@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from miniae.data import DataError, read
+from miniae.data import DataError, read, write
 from miniae.data.idx import read_idx
 
 RNG = np.random.default_rng(0)
@@ -239,3 +239,37 @@ def test_hidden_pictures_are_left_out(tmp_path):
         Image.new("L", (3, 2)).save(tmp_path / name)
     samples = read(tmp_path)
     assert samples.X.shape == (1, 6) and samples.labels is None
+
+
+# ---------------------------------------------------------------- writing
+
+@pytest.mark.parametrize("names, header", [
+    (None, ["x_0", "x_1"]), (["a, b", 'c "d"'], ["a, b", 'c "d"']), (["", "height"], ["", "height"]),
+    (["0", "1"], ["x_0", "x_1"]), (["nan", "1e3"], ["x_0", "x_1"]), (["one"], ["x_0", "x_1"]),
+])
+@pytest.mark.parametrize("labels", [None, ["odd", "e,ven", "odd"]])
+def test_a_table_is_read_back(names, header, labels, tmp_path):
+    X = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    write(tmp_path / "t.csv", X, names, labels)
+    back = read(tmp_path / "t.csv", None if labels is None else "label")
+    assert back.feature_names == header
+    np.testing.assert_array_equal(back.X.astype(np.float32), X)
+    assert (None if labels is None else back.labels.tolist()) == labels
+
+
+def test_a_feature_called_label_stays_apart(tmp_path):
+    write(tmp_path / "t.csv", np.eye(2), ["label", "b"], [3, 4])
+    assert read(tmp_path / "t.csv", "label_").labels.tolist() == ["3", "4"]
+
+
+@pytest.mark.parametrize("labels", [None, np.array(["a", "b", "a"]), np.array([2, 0, 1])])
+def test_arrays_are_read_back(labels, tmp_path):
+    X = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    for name in ("t.npz", "t.NPY"):
+        write(tmp_path / name, X, None, labels)
+        back = read(tmp_path / name)
+        np.testing.assert_array_equal(back.X, X)
+        np.testing.assert_array_equal(back.labels, None if name == "t.NPY" else labels)
+    with pytest.raises(DataError, match="ends in .npy, .npz or .csv"):
+        write(tmp_path / "t.txt", X)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.NPY", "t.npz"]

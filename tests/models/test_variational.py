@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -273,10 +275,12 @@ def test_it_learns(blobs):
     assert np.exp(model.network_.reconstruction.log_sigma.item()) < 0.2
 
 
-def test_collapsed_units_are_named():
+@pytest.mark.parametrize("code, named", [(3, "0, 1, 2"), (5, "0, 1, 2, 3, 4"), (7, "0, 1, 2, 3, 4, ...")])
+def test_collapsed_units_are_named(code, named):
     noise = (np.random.default_rng(1).random((400, 5)) < 0.5).astype(float)
-    with pytest.warns(PosteriorCollapse, match="3 of 3 latent units have a KL under 0.01 nats: 0, 1, 2") as caught:
-        VariationalAutoencoder([4], 3, beta=20.0, epochs=30, lr=1e-2).fit(noise)
+    says = re.escape(f"{code} of {code} latent units have a KL under 0.01 nats: {named}. A smaller")
+    with pytest.warns(PosteriorCollapse, match=says) as caught:
+        VariationalAutoencoder([4], code, beta=20.0, epochs=30, lr=1e-2).fit(noise)
     assert len(caught) == 1 and "\n" not in str(caught[0].message)
 
 

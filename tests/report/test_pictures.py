@@ -205,8 +205,18 @@ def test_pretraining_gets_a_panel(figures, tmp_path):
 
 def test_terms_are_drawn_when_there_are_several(figures, tmp_path):
     loss_curves(tmp_path / "a.png", [{**row, "kl": 0.5, "val_kl": 0.5, "samples_per_second": 9.0} for row in HISTORY])
-    assert {"reconstruction", "kl"} < set(lines(figures[0].axes[0]))
-    assert not {"lr", "seconds", "samples_per_second", "val_kl", "epoch"} & set(lines(figures[0].axes[0]))
+    whole, *terms = figures[0].axes
+    assert list(lines(whole)) == ["training", "validation", "lowest, epoch 8"]
+    assert {axes.get_ylabel(): list(lines(axes)) for axes in terms} == {
+        "reconstruction": ["training"], "kl": ["training", "validation"]}
+    np.testing.assert_allclose(lines(terms[1])["training"].get_ydata(), 0.5)
+    assert terms[1].get_ylim()[1] < 1 < whole.get_ylim()[1]  # each on a scale of its own
+
+
+def test_terms_beside_pretraining(figures, tmp_path, pixels):
+    loss_curves(tmp_path / "a.png", [{**row, "kl": 0.5} for row in HISTORY], [HISTORY], title="all")
+    assert [axes.get_ylabel() for axes in figures[0].axes] == ["loss per sample"] * 2 + ["reconstruction", "kl"]
+    assert pixels(tmp_path / "a.png").shape == (640, 2250, 3)
 
 
 def test_one_epoch(tmp_path, pixels):
