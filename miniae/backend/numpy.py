@@ -44,7 +44,8 @@ class NumpyBackend(NumpyImageKernels, Backend):
         NumPy's log is several times as fast as its log1p; a last bit of 1 + e is nothing to the sum of the losses.
         """
         grad, n, total = self.empty_like(z), max(len(z), 1), 0.0
-        z, t = (a if a.strides == grad.strides else self.copy(a, out=self.empty_like(grad)) for a in (z, t))
+        z, t = (a if (a.shape, a.strides) == (grad.shape, grad.strides) else self.copy(a, out=self.empty_like(grad))
+                for a in (z, t))
         buffers = [self.empty((min(z.size, _PIECE),), z.dtype) for _ in range(2)]
         z, t, flat = (_in_memory_order(a) for a in (z, t, grad))
         for start in range(0, z.size, _PIECE):

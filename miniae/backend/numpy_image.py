@@ -17,12 +17,12 @@ import numpy as np
 
 from miniae.backend.image import Array, ImageKernels, Windows
 
-LONG_ROW = 512
-"""So many numbers in a row pay for a few calls of NumPy each."""
+LONG_ROW, LONG_RUN = 512, 16
+"""So many numbers in a row, and in a run, pay for a few calls of NumPy each."""
 
 
 class NumpyImageKernels(ImageKernels):
-    """What dilated windows, and images without an element, need is the reference's."""
+    """What dilated windows, images without an element, and a few strided ones need is the reference's."""
 
     def conv(self, x: Array, w: Array, windows: Windows, out: Array | None = None) -> Array:
         if _unusual(x, w, windows):
@@ -40,6 +40,8 @@ class NumpyImageKernels(ImageKernels):
             return super().conv_input_grad(gy, w, windows, out)
         if windows.stride == (1, 1):
             return self.conv(gy, w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), _turned(windows), out)
+        if len(gy) < LONG_RUN:
+            return super().conv_input_grad(gy, w, windows, out)
         gx = self.empty((windows.image[0], w.shape[1], windows.image[1], len(gy)), gy.dtype)
         self._put_back(self._rows(gy), w, windows, gx)
         return self._image(gx, out)
@@ -61,20 +63,21 @@ class NumpyImageKernels(ImageKernels):
 
     def _shift_before(self, x: Array, w: Array, windows: Windows, y: Array) -> None:
         """y[h] = w (O, kh C kw) @ the windows of row h (kh C kw, ow N)."""
-        w = self.copy(w.transpose(0, 2, 1, 3)).reshape(len(w), -1)
+        w = self._contiguous(w.transpose(0, 2, 1, 3)).reshape(len(w), -1)
         self.matmul(w, self._seen(x, windows), out=_matrices(y))
 
     def _shift_after(self, x: Array, w: Array, windows: Windows, y: Array) -> None:
         """P[j] = w[:, :, :, j] (O, kh C) @ the rows that row h sees (kh C, W N), y[h, o, x] = sum_j P[j, o, x + j]."""
         channels, kw = x.shape[1], windows.kernel[1]
-        w = self.copy(w.transpose(3, 0, 2, 1)).reshape(-1, windows.kernel[0] * channels)
+        w = self._contiguous(w.transpose(3, 0, 2, 1)).reshape(-1, windows.kernel[0] * channels)
         product = self.empty((kw, y.shape[1], *x.shape[2:]), x.dtype)
         x_rows, p_rows = x.reshape(x.shape[0] * channels, -1), product.reshape(len(w), -1)
         # the column that meets most positions is copied to them, the others are added
         (most, pixels, positions), *others = sorted(((j, *windows.met(1, j)) for j in range(kw)), key=_fewest_met)
         for h, row in enumerate(y):
             top = h * windows.stride[0] - windows.padding[0][0]
-            first, last = max(top, 0), max(min(top + windows.kernel[0], len(x)), 0)
+            first = min(max(top, 0), len(x))
+            last = max(min(top + windows.kernel[0], len(x)), first)
             self.matmul(w[:, (first - top) * channels:(last - top) * channels],
                         x_rows[first * channels:last * channels], out=p_rows)
             row[:, :positions.start].fill(0.0)
@@ -87,7 +90,7 @@ class NumpyImageKernels(ImageKernels):
     def _put_back(self, gy: Array, w: Array, windows: Windows, gx: Array) -> None:
         """gx[h s + i] += w[:, :, i] (C kw, O) @ gy[h] (O, ow N), each column where the window had it from."""
         kh, kw = windows.kernel
-        w = self.copy(w.transpose(2, 3, 1, 0)).reshape(-1, w.shape[0])
+        w = self._contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, len(w))
         back = self.empty((kh, kw, gx.shape[1], *gy.shape[2:]), gy.dtype)
         gx.fill(0.0)
         for h in range(len(gy)):
@@ -114,7 +117,7 @@ class NumpyImageKernels(ImageKernels):
         """The windows of every row of positions, as matrices (oh, kh C kw, ow N) that overlap in memory."""
         (height, channels, _, n), (kh, kw), (oh, ow) = x.shape, windows.kernel, windows.output
         copies = self.empty(((oh - 1) * windows.stride[0] + kh, channels, kw, ow, n), x.dtype)
-        top = windows.padding[0][0]
+        top = min(windows.padding[0][0], len(copies))
         inside = slice(top, min(top + height, len(copies)))
         copies[:top].fill(0.0)
         copies[inside.stop:].fill(0.0)
@@ -131,8 +134,11 @@ class NumpyImageKernels(ImageKernels):
 
     def _rows(self, a: Array) -> Array:
         """An image (N, C, H, W) as (H, C, W, N), contiguous: without a copy where it lies so in memory."""
-        rows = a.transpose(2, 1, 3, 0)
-        return rows if rows.flags.c_contiguous else self.copy(rows, self.empty(rows.shape, rows.dtype))
+        return self._contiguous(a.transpose(2, 1, 3, 0))
+
+    def _contiguous(self, a: Array) -> Array:
+        """The array itself, or a copy if its elements do not lie in order."""
+        return a if a.flags.c_contiguous else self.copy(a, self.empty(a.shape, a.dtype))
 
     def _image(self, rows: Array, out: Array | None) -> Array:
         """Rows (H, C, W, N) as an image (N, C, H, W): a view, or a copy into `out`."""

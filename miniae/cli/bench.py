@@ -12,6 +12,7 @@ import datetime
 import sys
 
 from miniae.backend import Backend, BackendUnavailable, get
+from miniae.cli import model_and_data
 from miniae.data import write_json
 from miniae.report import roofline_shares
 from miniae.tasks import Sizes, bench, machine
@@ -25,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    model_and_data.check_folder_of(args.out)
+    model_and_data.check_picture(args.plot)
     sizes, results = Sizes.quick() if args.quick else Sizes(), {}
     for backend in _backends(args.backend):
         results[backend.name] = bench(backend, sizes, print)
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 def _backends(names: str | None) -> list[Backend]:
     """The backends of these names; without names, those that can be used."""
     if names is not None:
-        return [get(name) for name in names.split(",")]
+        return [get(name) for name in names.replace(" ", "").split(",")]
     try:
         return [get("numpy"), get("cupy")]
     except BackendUnavailable as why:

@@ -105,6 +105,15 @@ def _folder(label: Any) -> str:
 
 
 def check_picture(path: str | None) -> None:
-    """Raise `DataError` for a picture's path that is not a PNG's."""
+    """Raise `DataError` for a picture's path that is not a PNG's, or in a folder that isn't there."""
     if path and not path.lower().endswith(".png"):
         raise DataError(f"can't draw {path}: expected a name that ends in .png")
+    if path:
+        check_folder_of(path)
+
+
+def check_folder_of(path: str) -> None:
+    """Raise `DataError` for a file to be written in a folder that isn't there."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise DataError(f"can't write {path}: there is no folder {folder}; make it first")

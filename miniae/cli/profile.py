@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from miniae.cli import model_and_data
 from miniae.report import step_parts
 from miniae.tasks import RunConfig, profile
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    model_and_data.check_picture(args.plot)
     path = Path(args.config)
     settings = RunConfig.read(path / "config.json" if path.is_dir() else path)
     if args.backend:

@@ -97,7 +97,10 @@ def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | No
                 if labels is None:
                     table.writerows([names, *cells])
                 else:
-                    table.writerow([*names, "label" + "_" * ("label" in names)])
+                    label = "label"
+                    while label in names:
+                        label += "_"
+                    table.writerow([*names, label])
                     table.writerows([*row, label] for row, label in zip(cells, labels, strict=True))
 
 

@@ -15,13 +15,13 @@ from miniae.functions.activation import (
     softplus,
     tanh,
 )
+from miniae.functions.affine import dense, matmul
 from miniae.functions.arithmetic import add, divide, multiply, negative, power, subtract
 from miniae.functions.conv import conv2d, conv_transpose2d
 from miniae.functions.dropout import dropout
 from miniae.functions.elementwise import absolute, clip, exp, log, sqrt
 from miniae.functions.kernel import inverse_multiquadratics, mmd, squared_distances
 from miniae.functions.latent import gaussian_code, gaussian_code_kl, gaussian_negative_log_likelihood
-from miniae.functions.linear import dense, matmul
 from miniae.functions.loss import (
     LOSSES,
     absolute_error,

@@ -286,13 +286,12 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
 """The activations by name. Add your own: a function from tensor to tensor."""
 
 
-_BY_VALUE: dict[Any, type[ByValue]] = {sigmoid: Sigmoid, tanh: Tanh, relu: ReLU}
+_BY_VALUE = ((sigmoid, Sigmoid), (tanh, Tanh), (relu, ReLU))
 
 
-def by_value(activation: Callable[[Any], Tensor]) -> ByValue | None:
+def by_value(activation: Callable[[Any], Tensor] | None) -> ByValue | None:
     """The rule of an activation that may be written over its input, or None if it isn't one of those."""
-    rule = _BY_VALUE.get(activation)
-    return None if rule is None else rule()
+    return next((rule() for function, rule in _BY_VALUE if function is activation), None)
 
 
 def get_activation(name: str | Callable[[Any], Tensor] | None) -> Callable[[Any], Tensor]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
 from miniae.backend.image import Pair, Windows, as_pair, same_padding
-from miniae.functions.activation import ByValue, by_value, linear
+from miniae.functions.activation import ByValue, by_value
 from miniae.functions.arithmetic import add
 from miniae.functions.shape import broadcast_to, reshape
 
@@ -98,7 +98,7 @@ class ConvTranspose2D(Convolution):
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, padding: str | int | Pair = 0,
-           dilation: int | Pair = 1, activation: Callable[[Any], Tensor] = linear) -> Tensor:
+           dilation: int | Pair = 1, activation: Callable[[Any], Tensor] | None = None) -> Tensor:
     """Slide `weight` (out, in, kh, kw) over the images x (N, in, H, W): (N, out, oh, ow). `bias` is (out,), or None.
 
     `stride` and `dilation` are one number or (down, across). `padding` is a number of zeros on every side, a pair (top
@@ -116,12 +116,12 @@ def conv2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, paddin
                          f"with padding {padding!r}: make the window smaller or pad more")
     f = by_value(activation)
     y = Conv2D(windows, f)(*operands)
-    return y if f else activation(y)
+    return y if f or activation is None else activation(y)
 
 
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, padding: str | int | Pair = 0,
                      output_padding: int | Pair = 0, dilation: int | Pair = 1,
-                     activation: Callable[[Any], Tensor] = linear) -> Tensor:
+                     activation: Callable[[Any], Tensor] | None = None) -> Tensor:
     """The transpose of `conv2d` with the same weight, here (in, out, kh, kw): (N, in, H, W) to (N, out, oh, ow).
 
     oh = (H - 1) stride - padding + dilation (kh - 1) + 1 + output_padding: of the `stride` sizes that a convolution
@@ -147,7 +147,7 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair =
                          f"{padding!r} is too large, or output_padding {output_padding} not below the stride {stride}")
     f = by_value(activation)
     y = ConvTranspose2D(windows, f)(*operands)
-    return y if f else activation(y)
+    return y if f or activation is None else activation(y)
 
 
 def _operands(name: str, x: Any, weight: Any, bias: Any, in_axis: int, out_axis: int) -> tuple[Tensor, ...]:

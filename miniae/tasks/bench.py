@@ -170,7 +170,8 @@ def step_seconds(model: Autoencoder, seconds: float, steps: int = 8, warmup: int
 
 
 def least_step(network: Layer, batch: int) -> tuple[float, float]:
-    """The least work of a training step: (operations, bytes).
+    """The least work of a training step of a network like those above, of dense layers and convolutions: (operations,
+    bytes). Tied weights and transposed convolutions are not counted for what they are.
 
     Operations are those of the products: every weight once at each of its positions, going forward, for its own
     gradient and for that of its layer's input, which the first layer has no use for. Bytes are the batch, and

@@ -155,6 +155,6 @@ def profile(config: RunConfig, steps: int = 40, warmup: int = 5) -> Profile:
     run.train = run.train[rows]
     run.labels = None if run.labels is None else run.labels[rows]
     run.execute()
-    title = (f"{config.model} {'-'.join(map(str, run.sizes))}, {config.optimizer}, batch {config.batch_size}, "
+    title = (f"{config.model} {run.architecture()}, {config.optimizer}, batch {config.batch_size}, "
              f"{config.dtype}, {run.backend.name}, {run.backend.device_info()['device']}")
     return Profile(title, run.backend.name, profiler.parts())

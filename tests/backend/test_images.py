@@ -19,6 +19,8 @@ WINDOWS = {
     "by two": Windows((7, 8), (3, 3), (2, 2), same_padding((7, 8), (3, 3), (2, 2))),
     "past the window": Windows((9, 8), (2, 2), (3, 5)),
     "padding wider than the window": Windows((3, 4), (2, 2), (1, 1), ((3, 2), (2, 4))),
+    "padding wider than the window, below": Windows((4, 5), (2, 2), (1, 1), ((1, 4), (1, 1))),
+    "padding as high as all that is seen": Windows((3, 2), (3, 2), (7, 2), ((4, 0), (0, 2))),
     "nothing but padding": Windows((1, 1), (2, 2), (2, 2), ((2, 3), (3, 2))),
     "one pixel": Windows((1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
     "dilated": Windows((8, 7), (3, 2), (1, 1), ((2, 2), (1, 0)), (2, 3)),

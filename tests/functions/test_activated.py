@@ -65,3 +65,20 @@ def test_no_samples_and_one(n, backend):
     y = F.conv2d(Tensor(np.zeros((n, 1, 3, 3)), backend=backend), np.ones((2, 1, 3, 3)), np.full(2, -1.0),
                  activation=F.relu)
     assert y.shape == (n, 2, 1, 1) and not y.numpy().any()
+
+
+def test_activations_need_not_be_hashable():
+    class Square:
+        __hash__ = None
+
+        def __call__(self, x):
+            return x * x
+
+    y = F.dense(Tensor([[1.0, 2.0]]), np.ones((2, 1)), np.zeros(1), Square())
+    assert y.numpy().tolist() == [[9.0]]
+
+
+def test_no_activation_is_none_or_linear():
+    x, w, b = (Tensor(a) for a in arrays(CALLS["dense"][1]))
+    for activation in (None, F.linear):
+        np.testing.assert_array_equal(F.dense(x, w, b, activation).numpy(), F.dense(x, w, b).numpy())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
-from miniae.functions.activation import ByValue, by_value, linear
+from miniae.functions.activation import ByValue, by_value
 
 __all__ = ["matmul", "dense"]
 
@@ -76,11 +76,11 @@ def matmul(a: Any, b: Any) -> Tensor:
     return MatMul()(a, b)
 
 
-def dense(x: Any, weight: Any, bias: Any, activation: Callable[[Any], Tensor] = linear) -> Tensor:
-    """activation(x @ weight + bias) for x (n, in), weight (in, out), bias (out,); without an activation when linear."""
+def dense(x: Any, weight: Any, bias: Any, activation: Callable[[Any], Tensor] | None = None) -> Tensor:
+    """activation(x @ weight + bias) for x (n, in), weight (in, out), bias (out,); None stands for no activation."""
     f = by_value(activation)
     y = DenseFunction(f)(x, weight, bias)
-    return y if f else activation(y)
+    return y if f or activation is None else activation(y)
 
 
 Tensor.__matmul__ = matmul
