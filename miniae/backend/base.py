@@ -153,6 +153,10 @@ class Backend(ImageKernels):
     def multiply(self, a: Array, b: Any, out: Array | None = None) -> Array:
         return self.elementwise(self.xp.multiply, a, b, out=out)
 
+    def scaled(self, a: Array, factor: Array) -> Array:
+        """factor a, for a factor without axes; it may be `a` itself where that is known to be 1."""
+        return self.multiply(a, factor)
+
     def divide(self, a: Any, b: Any, out: Array | None = None) -> Array:
         return self.elementwise(self.xp.divide, a, b, out=out)
 

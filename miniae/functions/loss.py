@@ -33,7 +33,7 @@ class SquaredError(Function):
 
     def backward(self, gy):
         (grad,) = self.saved
-        return self.be.multiply(grad, gy), None
+        return self.be.scaled(grad, gy), None
 
     def jvp(self, loss, ty, tt):
         y, t = self.inputs
@@ -119,7 +119,7 @@ class BinaryCrossEntropyWithLogits(Function):
 
     def backward(self, gy):
         (grad,) = self.saved
-        return self.be.multiply(grad, gy), None
+        return self.be.scaled(grad, gy), None
 
     def jvp(self, loss, tz, tt):
         z, t = self.inputs
@@ -143,7 +143,7 @@ class WeightedSquaredError(Function):
 
     def backward(self, gy):
         (grad,) = self.saved
-        return self.be.multiply(grad, gy), None, None
+        return self.be.scaled(grad, gy), None, None
 
     def jvp(self, loss, ty, tt, tw):
         y, t, w = self.inputs
@@ -169,7 +169,7 @@ class WeightedBinaryCrossEntropyWithLogits(Function):
 
     def backward(self, gy):
         (grad,) = self.saved
-        return self.be.multiply(grad, gy), None, None
+        return self.be.scaled(grad, gy), None, None
 
     def jvp(self, loss, tz, tt, tw):
         z, t, w = self.inputs

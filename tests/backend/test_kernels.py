@@ -266,6 +266,7 @@ CALLS = {
     "tanh_grad": lambda be, a, b: be.tanh_grad(a, b),
     "leaky_relu": lambda be, a, b: be.leaky_relu(a, 0.2),
     "leaky_relu_grad": lambda be, a, b: be.leaky_relu_grad(a, b, 0.2),
+    "scaled": lambda be, a, b: tuple(be.scaled(a, be.asarray(factor, a.dtype)) for factor in (2.5, 1.0)),
     "softplus": lambda be, a, b: be.softplus(a),
     "squared_error": lambda be, a, b: be.squared_error(a, b),
     "bce_logits": lambda be, a, b: be.bce_logits(a, b),
