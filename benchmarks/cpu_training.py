@@ -35,8 +35,9 @@ DENSE = {
     "784-1000-500-250-30": [784, 1000, 500, 250, 30, 250, 500, 1000, 784],
 }
 MODELS = [*DENSE, "convolutional 16-8-8", "variational 784-400-20"]
-STEPS = {32: 60, 128: 24, 1024: 5}
-TURNS = 11
+BATCHES = [32, 128, 1024]
+IMAGES = {name: 2 * 1024 if "1000" in name or "conv" in name else 6 * 1024 for name in MODELS}  # a turn
+TURNS = 7
 
 
 def ours(name, X, batch):
@@ -83,21 +84,20 @@ def take_turns(epochs, steps, turns):
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--only", help="models whose name holds this")
-parser.add_argument("--batch", type=int, choices=STEPS, help="this batch size only")
-parser.add_argument("--quick", action="store_true", help="two turns of two steps")
+parser.add_argument("--batch", type=int, choices=BATCHES, help="this batch size only")
+parser.add_argument("--quick", action="store_true", help="two turns of 1024 images")
 args = parser.parse_args()
 threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
 torch.set_num_threads(threads)
 images = load("mnist" if os.environ.get("MINIAE_DATA") else "digits").train
-results = {"threads": threads, "turns": TURNS, "steps_a_turn": {str(b): s for b, s in STEPS.items()}, "models": {}}
+results = {"threads": threads, "turns": TURNS, "images_a_turn": IMAGES, "models": {}}
 for name in MODELS:
     if args.only and args.only not in name:
         continue
-    for batch, steps in STEPS.items():
+    X = np.ascontiguousarray(images[:1024 if args.quick else IMAGES[name]])
+    for batch in BATCHES:
         if args.batch not in (None, batch):
             continue
-        steps = 2 if args.quick else max(steps // 4, 2) if name.startswith("conv") else steps
-        X = np.ascontiguousarray(images[:steps * batch])
         times = take_turns(contestants(name, X, batch), len(X) // batch, 2 if args.quick else TURNS)
         results["models"].setdefault(name, {})[str(batch)] = {
             who: {"ms": q[1], "quartiles": [q[0], q[2]]} for who, q in times.items()}

@@ -17,7 +17,7 @@ def write(name: str, results: dict) -> Path:
     content = {
         "command": "python " + " ".join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "machine": machine(("numpy", "torch", "scikit-learn")),
+        "machine": machine(("numpy", "torch", "scikit-learn", "keras", "tensorflow", "dezero")),
         "results": results,
     }
     FOLDER.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 from layout import ROOT, load, made_by, table
+from speed_tables import cpu_training, kernels
 from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
 
 
@@ -52,31 +53,10 @@ def _rbm_speed(r, name, batch):
 def speed():
     content = load("speed")
     r = content["results"]
-    rows = [
-        ["784-128-64-32-64-128-784, Adam, batch 128: one step", f"{r['dense_step_ms_miniae']:.2f} ms",
-         f"PyTorch {r['dense_step_ms_pytorch']:.2f} ms, with fused Adam {r['dense_step_ms_pytorch_fused']:.2f} ms"],
-        *[row for batch in (10, 100) for row in _rbm_speed(r, f"rbm_{batch}_epoch_ms", batch)],
-    ]
+    rows = [row for batch in (10, 100) for row in _rbm_speed(r, f"rbm_{batch}_epoch_ms", batch)]
     threads = f"{r['threads']} thread{'s' * (r['threads'] > 1)}"
     note = f"float32, {threads}, medians of runs that take turns in one process.\n"
     return table(["on the CPU", "miniae", "beside it"], rows) + "\n\n" + note + made_by(content)
-
-
-def kernels():
-    content = load("kernels")
-    r = content["results"]
-    parts = []
-    for name, result in r["backends"].items():
-        rows = [[t["name"], t["shape"], f"{t['milliseconds']:.3g} ms",
-                 f"{1e-6 * t['flops'] / t['milliseconds']:.1f}" if t["flops"] else "",
-                 f"{1e-6 * t['bytes'] / t['milliseconds']:.1f}", f"{100 * t['share']:.0f} %"]
-                for t in [*result["kernels"], *result["steps"]]]
-        roofline = result["roofline"]
-        parts += [table([f"{name}, float32", "shape", "time", "GFLOP/s", "GB/s", "of the roofline"], rows),
-                  f"At most {roofline['flops'] / 1e9:.1f} GFLOP/s in a matrix product and "
-                  f"{roofline['bytes'] / 1e9:.1f} GB/s in a copy ({result['device']})."]
-    return "\n\n".join(parts) + f" Threads: {r['threads']}. More than 100 % is where caches, not memory, hold the " \
-        "data.\n" + made_by(content)
 
 
 def gradients():
@@ -164,9 +144,9 @@ def likelihood():
         made_by(content)
 
 
-TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors, speed,
-                                  comparison, denoising, sparse, contractive, convolutional, vae, adversarial,
-                                  gradients)}
+TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
+                                  cpu_training, speed, kernels, comparison, denoising, sparse, contractive,
+                                  convolutional, vae, adversarial, gradients)}
 
 
 def filled(text):

@@ -1,0 +1,42 @@
+"""The README's tables of speed, each made from its results file."""
+
+from layout import load, made_by, table
+
+PEERS = {"bare": "bare NumPy", "pytorch": "PyTorch", "pytorch fused": "with fused Adam",
+         "pytorch channels last": "and channels last", "keras": "Keras", "dezero": "DeZero"}
+
+
+def cpu_training():
+    parts = []
+    for threads in (1, 2):
+        content = load(f"cpu_training_{threads}_thread{'s' * (threads > 1)}")
+        r = content["results"]
+        present = [p for p in PEERS if any(p in by for m in r["models"].values() for by in m.values())]
+        rows = []
+        for model, batches in r["models"].items():
+            for batch, by in batches.items():
+                mine = by["miniae"]["ms"]
+                ratios = [f"{by[p]['ms'] / mine:.2f}" if p in by else "" for p in present]
+                low, high = by["miniae"]["quartiles"]
+                rows.append([model, batch, f"{mine:.3g} ms ({low:.3g} to {high:.3g})", *ratios])
+        head = [f"{threads} thread{'s' * (threads > 1)}", "batch", "miniae, a step", *(PEERS[p] for p in present)]
+        parts.append(table(head, rows) + "\n\n" + made_by(content))
+    return "Times of the others in those of miniae: above 1 they take longer. Medians and quartiles of " \
+        f"{r['turns']} turns.\n\n" + "\n\n".join(parts)
+
+
+def kernels():
+    content = load("kernels")
+    r = content["results"]
+    parts = []
+    for name, result in r["backends"].items():
+        rows = [[t["name"], t["shape"], f"{t['milliseconds']:.3g} ms",
+                 f"{1e-6 * t['flops'] / t['milliseconds']:.1f}" if t["flops"] else "",
+                 f"{1e-6 * t['bytes'] / t['milliseconds']:.1f}", f"{100 * t['share']:.0f} %"]
+                for t in [*result["kernels"], *result["steps"]]]
+        roofline = result["roofline"]
+        parts += [table([f"{name}, float32", "shape", "time", "GFLOP/s", "GB/s", "of the roofline"], rows),
+                  f"At most {roofline['flops'] / 1e9:.1f} GFLOP/s in a matrix product and "
+                  f"{roofline['bytes'] / 1e9:.1f} GB/s in a copy ({result['device']})."]
+    return "\n\n".join(parts) + f" Threads: {r['threads']}. More than 100 % is where caches, not memory, hold the " \
+        "data.\n" + made_by(content)
