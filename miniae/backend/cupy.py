@@ -41,9 +41,6 @@ class CupyBackend(Backend):
         super().__init__(cupy)
         self._module = cupy.RawModule(code=cuda_source(), options=("--std=c++17",), name_expressions=kernel_names())
 
-    def upload(self, host: np.ndarray, out: Array) -> None:
-        out.set(host)  # memory that is not pinned has been read when this returns
-
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)
 

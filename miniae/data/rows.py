@@ -14,7 +14,7 @@ __all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
 
 # How much of a mapped file training holds in this process's memory, in bytes; and what a row is taken to bring in: the
 # neighbouring pages that Linux maps with the one that is read.
-_HELD = 1 << 29
+_HELD = 1 << 28
 _NEIGHBOURHOOD = 1 << 16
 
 
