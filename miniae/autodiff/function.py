@@ -135,8 +135,8 @@ class Function:
 
 def _as_inputs(name: str, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """The inputs with arrays made into tensors, and their common backend."""
-    be, dtype = getattr(inputs[0], "backend", None), getattr(inputs[0], "dtype", None)
-    if all([isinstance(t, Tensor) and t.backend is be and t.dtype is dtype for t in inputs]):
+    be, dtype = (inputs[0].backend, inputs[0].dtype) if inputs and isinstance(inputs[0], Tensor) else (None, None)
+    if be is not None and all([isinstance(t, Tensor) and t.backend is be and t.dtype is dtype for t in inputs]):
         return inputs, be  # nothing to do, nearly always
     first = next((t for t in inputs if isinstance(t, Tensor)), None)
     if first is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,8 +44,11 @@ class NumpyBackend(NumpyImageKernels, Backend):
         NumPy's log is several times as fast as its log1p; a last bit of 1 + e is nothing to the sum of the losses.
         """
         grad, n, total = self.empty_like(z), max(len(z), 1), 0.0
+        z, t = (a if a.strides == grad.strides else self.copy(a, out=self.empty_like(grad)) for a in (z, t))
         buffers = [self.empty((min(z.size, _PIECE),), z.dtype) for _ in range(2)]
-        for logits, targets, g in _pieces(z, t, grad):
+        z, t, flat = (_in_memory_order(a) for a in (z, t, grad))
+        for start in range(0, z.size, _PIECE):
+            logits, targets, g = (a[start:start + _PIECE] for a in (z, t, flat))
             e, k = (buffer[:len(logits)] for buffer in buffers)
             np.abs(logits, out=e)
             np.negative(e, out=e)
@@ -84,14 +86,9 @@ class NumpyBackend(NumpyImageKernels, Backend):
         return np.take(rows, index, axis=0, out=out, mode="wrap")  # the mode "raise" would gather into a buffer first
 
 
-def _pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Arrays of one shape, one-dimensional and contiguous, a piece at a time; the last is written to."""
-    if not all(a.flags.c_contiguous for a in arrays):
-        order = sorted(range(arrays[-1].ndim), key=lambda axis: -abs(arrays[-1].strides[axis]))
-        arrays = tuple(a.transpose(order) for a in arrays)
-    flat = [a.reshape(-1) for a in arrays]  # a copy of those that lie otherwise than the last
-    for start in range(0, flat[0].size, _PIECE):
-        yield tuple(a[start:start + _PIECE] for a in flat)
+def _in_memory_order(a: Array) -> Array:
+    """All elements of an array without gaps in memory, in one dimension: a view."""
+    return a.transpose(sorted(range(a.ndim), key=lambda axis: -a.strides[axis])).reshape(-1)
 
 
 def make() -> NumpyBackend:

@@ -56,7 +56,7 @@ class GetItem(Function):
         return x[self.index]
 
     def backward(self, gy):
-        gx = self.be.empty(self.shape, gy.dtype)
+        gx = self.be.empty_like(gy, self.shape) if gy.ndim == len(self.shape) else self.be.empty(self.shape, gy.dtype)
         self.be.fill(gx, 0.0)
         if _names_once(self.index):
             gx[self.index] = gy
@@ -120,7 +120,7 @@ class Pad(Function):
         self.widths, self.value = widths, value
 
     def forward(self, x):
-        y = self.be.empty(tuple(n + a + b for n, (a, b) in zip(x.shape, self.widths, strict=True)), x.dtype)
+        y = self.be.empty_like(x, tuple(n + a + b for n, (a, b) in zip(x.shape, self.widths, strict=True)))
         y.fill(self.value)
         self.inner = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, self.widths, strict=True))
         y[self.inner] = x
