@@ -12,8 +12,8 @@ from miniae.data.scaling import Identity, Scaler, floating
 
 __all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
 
-# How much of a mapped file training holds in this process's memory, in bytes; and what a row is taken to bring in: the
-# neighbouring pages that Linux maps with the one that is read.
+# About how much of a mapped file training holds in this process's memory, in bytes; and what reading a row is taken to
+# bring in, as Linux maps the neighbouring pages too. More of the first means fewer pages that are mapped again.
 _HELD = 1 << 28
 _NEIGHBOURHOOD = 1 << 16
 
@@ -72,8 +72,8 @@ def scaled(X: np.ndarray, scaler: Scaler) -> np.ndarray | Kept:
 class Kept:
     """Samples (N, ...) that stay as they were given, and are scaled where a part of them is asked for.
 
-    It is for samples that take more memory as floats than as they are: bytes, and what lies in a mapped file. A slice
-    of it is an array of scaled samples.
+    It is for samples that take more memory as floats than as they are: integers of one or two bytes, and what lies in a
+    mapped file. A slice of it is an array of scaled samples, all of which `numpy.asarray` gives.
     """
 
     def __init__(self, array: np.ndarray, scaler: Scaler):
