@@ -14,8 +14,8 @@ __all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
 
 # About how much of a mapped file training holds in this process's memory, in bytes; and what reading a row is taken to
 # bring in, as Linux maps the neighbouring pages too. More of the first means fewer pages that are mapped again.
-_HELD = 1 << 28
-_NEIGHBOURHOOD = 1 << 16
+_HELD = 1 << 29
+_NEIGHBOURHOOD = 1 << 17
 
 
 class Order:
