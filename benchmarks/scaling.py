@@ -5,8 +5,9 @@
 
 784-32-784, Adam, batch 128, on noise: as many samples as given, as float32 in memory, as bytes in memory (scaled to
 [0, 1] batch by batch), and both in a mapped file. Then 784-width-32-width-784 on few samples. Every measurement is a
-process of its own with so many threads; the first epoch does not count, the median of the others does. Peak memory is
-that of the whole process with the interpreter, the pages of mapped files included.
+process of its own with so many threads; the first epoch does not count, the median of the others does. Memory is that
+of the whole process with the interpreter: at its peak, the pages of mapped files included, which are the system's to
+take back; and (on Linux) without these, in the middle of training.
 """
 
 import json
@@ -23,6 +24,7 @@ from results import write
 
 from miniae import Autoencoder
 from miniae.data import write_json
+from miniae.training import Callback
 
 FEATURES, BATCH, PIECE = 784, 128, 1_000
 SAMPLES, WIDTHS, WIDE_SAMPLES, LEAST = [1_000, 10_000, 100_000, 1_000_000], [64, 256, 1024, 4096], 2560, 200_000
@@ -48,13 +50,26 @@ def training(data, samples, least, hidden=(), path=None):
     epochs = 1 + max(2, -(-least // samples))
     model = Autoencoder(hidden, 32, epochs=epochs, batch_size=BATCH, scaling="minmax" if dtype == np.uint8 else None)
     began = time.perf_counter()
-    model.fit(X)
+    watch = OwnMemory()
+    model.fit(X, callbacks=[watch])
     elapsed = time.perf_counter() - began
     seconds = [row["seconds"] for row in model.history_]
     return {"microseconds": 1e6 * float(np.median(seconds[1:])) / samples, "epochs": epochs,
             "slowest": 1e6 * max(seconds[1:]) / samples, "fastest": 1e6 * min(seconds[1:]) / samples,
             "preparing_seconds": elapsed - sum(seconds), "data_mb": X.nbytes / 2**20,
-            "peak_mb": peak(), "peak_with_data_mb": with_data, "peak_before_mb": before}
+            "own_mb": watch.most, "peak_mb": peak(), "peak_with_data_mb": with_data, "peak_before_mb": before}
+
+
+class OwnMemory(Callback):
+    """The most memory that belongs to this process alone, after any epoch, in MB; None where it is not known."""
+
+    most = None
+
+    def on_epoch_end(self, trainer, logs):
+        status = Path("/proc/self/status")
+        for line in status.read_text().splitlines() if status.exists() else []:
+            if line.startswith("RssAnon:"):
+                self.most = max(self.most or 0, int(line.split()[1]) / 1024)
 
 
 def peak():
@@ -83,7 +98,8 @@ def measure(threads, **settings):
     result = {"threads": threads, **{k: v for k, v in settings.items() if k != "path"},
               **apart(training, threads, **settings)}
     print(f"{settings['data']:15s} {settings['samples']:8d} samples, hidden {settings.get('hidden', [])}, {threads} "
-          f"threads: {result['microseconds']:7.2f} us a sample, {result['peak_mb']:6.0f} MB", flush=True)
+          f"threads: {result['microseconds']:7.2f} us a sample, {result['own_mb'] or 0:.0f} of "
+          f"{result['peak_mb']:.0f} MB", flush=True)
     return result
 
 

@@ -89,7 +89,8 @@ def scaling():
         """Microseconds a sample on one and on two threads, and the peak memory."""
         one, two = (next(m for m in rows if m["threads"] == threads and what.items() <= m.items())
                     for threads in (1, 2))
-        return f"{one['microseconds']:.1f} / {two['microseconds']:.1f} µs, {one['peak_mb']:.0f} MB"
+        return f"{one['microseconds']:.1f} / {two['microseconds']:.1f} µs, {one['own_mb']:.0f} of " \
+            f"{one['peak_mb']:.0f} MB"
 
     sizes = sorted({m["samples"] for m in r["samples"]})
     data = [[f"784-32-784, {names[kind]}", *(cost(r["samples"], data=kind, samples=n) for n in sizes)]
@@ -98,8 +99,8 @@ def scaling():
               for m in r["widths"] if m["threads"] == 1]
     return table(["training, a sample on 1 / 2 threads", *(f"{n:,} samples" for n in sizes)], data) + "\n\n" + \
         table(["a wider hidden layer", f"{r['widths'][0]['samples']:,} samples"], widths) + \
-        "\n\nfloat32, Adam, batch 128, the median epoch; the peak memory is that of the whole process, interpreter " \
-        "and mapped pages included.\n" + made_by(content)
+        "\n\nfloat32, Adam, batch 128, the median epoch; memory is that of the process without and with the pages of " \
+        "mapped files, which are the system's to take back.\n" + made_by(content)
 
 
 def gradients():

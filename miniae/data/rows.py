@@ -12,11 +12,6 @@ from miniae.data.scaling import Identity, Scaler, floating
 
 __all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
 
-# About how much of a mapped file training holds in this process's memory, in bytes; and what reading a row is taken to
-# bring in, as Linux maps the neighbouring pages too. More of the first means fewer pages that are mapped again.
-_HELD = 1 << 29
-_NEIGHBOURHOOD = 1 << 17
-
 
 class Order:
     """Numbers of rows, on the host and on the device: each source of batches takes those that are where its rows are.
@@ -108,13 +103,14 @@ class MappedRows:
     """Rows of an array in a mapped file: gathered by the host, in the order of the batch.
 
     (Reading them in the order of the file is no faster, neither from memory nor from a disk without moving parts.)
+    Pages that were read stay mapped for the next epoch, as mapping them again takes longer than gathering the batch; the
+    system takes them back where it needs the memory.
     """
 
     def __init__(self, array: np.ndarray, backend: Backend):
         self.array, self.backend = array, backend
         self.dtype = array.dtype.newbyteorder("=")
         self._buffer = np.empty((0, *array.shape[1:]), self.dtype)  # on the way to another device
-        self._touched = 0  # bytes of the file, since its pages were let go
 
     def __len__(self) -> int:
         return len(self.array)
@@ -137,10 +133,6 @@ class MappedRows:
             np.take(array, index, axis=0, out=out, mode="wrap")  # the mode "raise" would gather into a buffer first
         else:
             out[...] = array[index]  # `take` would copy the whole array first
-        self._touched += len(index) * max(_NEIGHBOURHOOD, out[0].nbytes)
-        if self._touched > _HELD and array.nbytes > _HELD:
-            let_go(array)
-            self._touched = 0
 
 
 class ScaledRows:

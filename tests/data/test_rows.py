@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from miniae.backend import get
-from miniae.data import make_scaler, rows
+from miniae.data import make_scaler
 from miniae.data.rows import DeviceRows, Kept, Order, rows_on, scaled
 
 RNG = np.random.default_rng(0)
@@ -98,16 +98,3 @@ def test_a_steady_batch_allocates_nothing(kind, backend, tmp_path):
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert peak < 80_000  # a buffer that NumPy converts through; the batch has 160,000 bytes
-
-
-def test_pages_of_large_files_are_let_go(monkeypatch, backend, tmp_path):
-    x = RNG.random((500, 10)).astype("float32")
-    monkeypatch.setattr(rows, "_HELD", 10_000)
-    monkeypatch.setattr(rows, "_NEIGHBOURHOOD", 100)
-    times = []
-    monkeypatch.setattr(rows, "let_go", lambda array: times.append(array))
-    cut = rows_on(backend, "float32", mapped(x, tmp_path))
-    for start in range(0, 500, 50):
-        np.testing.assert_array_equal(backend.to_host(batch(cut, range(start, start + 50), backend)),
-                                      x[start:start + 50])
-    assert len(times) == 3  # after every third batch of 50 rows, which touch 100 bytes each
