@@ -103,8 +103,8 @@ class MappedRows:
     """Rows of an array in a mapped file: gathered by the host, in the order of the batch.
 
     (Reading them in the order of the file is no faster, neither from memory nor from a disk without moving parts.)
-    Pages that were read stay mapped for the next epoch, as mapping them again takes longer than gathering the batch; the
-    system takes them back where it needs the memory.
+    Pages that were read stay mapped for the next epoch, as mapping them again takes longer than gathering the batch;
+    the system takes them back where it needs the memory.
     """
 
     def __init__(self, array: np.ndarray, backend: Backend):
