@@ -40,3 +40,27 @@ def kernels():
                   f"{roofline['bytes'] / 1e9:.1f} GB/s in a copy ({result['device']})."]
     return "\n\n".join(parts) + f" Threads: {r['threads']}. More than 100 % is where caches, not memory, hold the " \
         "data.\n" + made_by(content)
+
+
+def scaling():
+    content = load("scaling")
+    r = content["results"]
+    names = {"memory_float32": "float32 in memory", "memory_uint8": "bytes in memory",
+             "map_float32": "a memory map of float32", "map_uint8": "a memory map of bytes"}
+
+    def cost(rows, **what):
+        """Microseconds a sample on one and on two threads, and the peak memory."""
+        one, two = (next(m for m in rows if m["threads"] == threads and what.items() <= m.items())
+                    for threads in (1, 2))
+        return f"{one['microseconds']:.1f} / {two['microseconds']:.1f} µs, {one['own_mb']:.0f} of " \
+            f"{one['peak_mb']:.0f} MB"
+
+    sizes = sorted({m["samples"] for m in r["samples"]})
+    data = [[f"784-32-784, {names[kind]}", *(cost(r["samples"], data=kind, samples=n) for n in sizes)]
+            for kind in names]
+    widths = [[f"784-{m['hidden'][0]}-32-{m['hidden'][0]}-784", cost(r["widths"], hidden=m["hidden"])]
+              for m in r["widths"] if m["threads"] == 1]
+    return table(["training, a sample on 1 / 2 threads", *(f"{n:,} samples" for n in sizes)], data) + "\n\n" + \
+        table(["a wider hidden layer", f"{r['widths'][0]['samples']:,} samples"], widths) + \
+        "\n\nfloat32, Adam, batch 128, the median epoch; memory is that of the process without and with the pages of " \
+        "mapped files, which are the system's to take back.\n" + made_by(content)

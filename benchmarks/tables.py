@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from layout import ROOT, load, made_by, table
-from speed_tables import cpu_training, kernels
+from speed_tables import cpu_training, kernels, scaling
 from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
 
 
@@ -145,8 +145,8 @@ def likelihood():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
-                                  cpu_training, speed, kernels, comparison, denoising, sparse, contractive,
-                                  convolutional, vae, adversarial, gradients)}
+                                  cpu_training, speed, kernels, scaling, comparison, denoising, sparse,
+                                  contractive, convolutional, vae, adversarial, gradients)}
 
 
 def filled(text):

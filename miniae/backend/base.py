@@ -52,6 +52,10 @@ class Backend(ImageKernels):
         """Host data (a NumPy array, a list, a number) as an array of this backend; a copy, C-contiguous."""
         return self.xp.array(host, dtype=dtype, order="C")
 
+    def upload(self, host: np.ndarray, out: Array) -> None:
+        """out = host, of the same shape and dtype. The host's array may be written to again afterwards."""
+        self.xp.copyto(out, self.asarray(host))
+
     def to_host(self, a: Array) -> np.ndarray:
         """A NumPy copy of `a`. Waits for the device."""
         return np.array(a)

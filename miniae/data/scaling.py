@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from miniae.data.pieces import pieces
 
 __all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "scaler_from"]
 
@@ -31,7 +34,10 @@ class Scaler:
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Scale: (N, ...) to (N, ...)."""
         X, offset, scale = self._fitted(X)
-        return ((X - offset) / scale).astype(floating(X[:0]).dtype)
+        scaled = np.empty(X.shape, floating(X[:0]).dtype)
+        for rows in pieces(X):
+            scaled[rows] = (X[rows] - offset) / scale
+        return scaled
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
         """Undo the scaling: (N, ...) to (N, ...), in float64."""
@@ -72,7 +78,7 @@ class MinMax(Scaler):
     """Each feature's smallest value becomes 0, its largest 1; a constant one becomes 0."""
 
     def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+        low, high = _bounds(X)
         return low, np.where(high > low, high - low, 1.0)
 
 
@@ -80,13 +86,29 @@ class Standard(Scaler):
     """Each feature gets mean 0 and variance 1; a constant one becomes 0."""
 
     def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+        low, high = _bounds(X)
         # Values that differ by rounding only are constant: scaling must not blow that up, nor let it stand.
         rounding = 4 * np.finfo(X.dtype).eps if X.dtype.kind == "f" else 0.0
         constant = high - low <= rounding * np.maximum(np.abs(low), np.abs(high))
-        mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        mean = _sum(X[rows] for rows in pieces(X)) / len(X)
+        deviation = np.sqrt(_sum(np.square(X[rows] - mean) for rows in pieces(X)) / len(X))
         scale = np.where(constant, np.maximum(np.abs(low), np.abs(high)), deviation)
         return np.where(constant, low, mean), np.where((high == low) | (scale == 0), 1.0, scale)
+
+
+def _bounds(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest value of each feature, in float64."""
+    low, high = zip(*((X[rows].min(axis=0), X[rows].max(axis=0)) for rows in pieces(X)), strict=True)
+    return np.min(low, axis=0).astype(np.float64), np.max(high, axis=0).astype(np.float64)
+
+
+def _sum(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """The sum of the rows of all parts, in float64: the same number whatever the parts, as rows are added in turn."""
+    parts = iter(parts)
+    total = next(parts).sum(axis=0, dtype=np.float64)
+    for part in parts:
+        total = np.concatenate([total[None], part], dtype=np.float64).sum(axis=0)
+    return total
 
 
 SCALINGS: dict[str, type[Scaler]] = {"minmax": MinMax, "standard": Standard}

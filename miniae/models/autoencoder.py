@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from miniae.backend import Backend
+from miniae.data.rows import Kept
 from miniae.data.scaling import Scaler
 from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
@@ -106,9 +107,10 @@ class Autoencoder(NetworkEstimator):
         """Train from the start (from the given weights, where `encoder` and `decoder` are built) for `epochs` epochs.
 
         The same call again gives the same model again; `partial_fit` goes on from where it stands. X: (N, ...), finite
-        numbers. `validation` is data of the same kind, evaluated every epoch. y is used by models that know labels, one
-        for each sample (N,), whose `validation` is then a pair (X, y). Raises `ValueError` for data that can't be used
-        and `TrainingDiverged` when the loss stops being finite.
+        numbers. Bytes, and arrays in mapped files (`np.load(path, mmap_mode="r")`), are not copied: each batch is read,
+        scaled and converted when its turn comes, to the same numbers. `validation` is data of the same kind, evaluated
+        every epoch. y is used by models that know labels, one for each sample (N,), whose `validation` is then a pair
+        (X, y). Raises `ValueError` for data that can't be used and `TrainingDiverged` when the loss stops being finite.
         """
         with self._unless_refused():
             rows = self._beside(self._begin(X, y), y)
@@ -131,11 +133,11 @@ class Autoencoder(NetworkEstimator):
 
     # What a variant has to override that trains with labels.
 
-    def _begin(self, X: Any, y: Any) -> np.ndarray:
+    def _begin(self, X: Any, y: Any) -> np.ndarray | Kept:
         """Make the network and the scaling for these samples and labels; return the scaled samples."""
         return self._prepare(X)
 
-    def _beside(self, scaled: np.ndarray, y: Any) -> Any:
+    def _beside(self, scaled: np.ndarray | Kept, y: Any) -> Any:
         """What the trainer takes: the samples, and what the network is told of their labels."""
         return scaled
 
@@ -327,7 +329,7 @@ class Autoencoder(NetworkEstimator):
         """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
         return self._minus_errors(self._scaled(X))
 
-    def _minus_errors(self, *rows: np.ndarray) -> np.ndarray:
+    def _minus_errors(self, *rows: np.ndarray | Kept) -> np.ndarray:
         """`score_samples` of what the network is given: the scaled samples first."""
         errors = np.empty(len(rows[0]))
         for start in range(0, len(errors), CHUNK):

@@ -9,6 +9,7 @@ import numpy as np
 
 from miniae.autodiff import Tensor
 from miniae.data.corruption import gaussian_noise, masking, salt_and_pepper
+from miniae.data.rows import scaled
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import GaussianNoise, Layer, Masking, SaltAndPepper
@@ -126,8 +127,8 @@ class DenoisingAutoencoder(Autoencoder):
 
         It differs from `reconstruct` in that X may lie outside of [0, 1] where the clean data may not.
         """
-        scaled = self.scaler_.transform(check_samples(X, self._network().input_shape))
-        return self.scaler_.inverse_transform(self._through(self.network_, scaled))
+        rows = scaled(check_samples(X, self._network().input_shape), self.scaler_)
+        return self.scaler_.inverse_transform(self._through(self.network_, rows))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
+from miniae.data.rows import Kept, scaled
 from miniae.data.scaling import Scaler, make_scaler
 from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
@@ -20,6 +21,7 @@ from miniae.training import (
     NotFittedError,
     Trainer,
     check_count,
+    check_finite,
     check_number,
     check_samples,
     check_unit_interval,
@@ -67,20 +69,21 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- training
 
-    def _prepare(self, X: Any, *outputs: int) -> np.ndarray:
+    def _prepare(self, X: Any, *outputs: int) -> np.ndarray | Kept:
         """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
         X = check_samples(X)
-        scaler = make_scaler(self.scaling)
-        scaled = scaler.fit(X).transform(X)
-        network = self._make_network(scaled.shape[1:], *outputs)
-        check_samples(scaled)
+        scaler = make_scaler(self.scaling).fit(X)
+        rows = scaled(X, scaler)
+        network = self._make_network(X.shape[1:], *outputs)
+        if scaler.state():
+            check_finite("X", rows)
         if self._unit_interval(network):
-            check_unit_interval("X", scaled, "this loss and output need values in [0, 1]: scale the data "
+            check_unit_interval("X", rows, "this loss and output need values in [0, 1]: scale the data "
                                 f"(scaling='minmax'), or choose loss={self.loss_of_real_data!r} with a linear output")
-        network.build(scaled.shape[1:], Build("", self.seed, self.dtype, self.backend))
+        network.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
         self._set_fitted(network, scaler)
-        return scaled
+        return rows
 
     def _check_parameters(self) -> None:
         check_count("batch_size", self.batch_size)
@@ -103,7 +106,7 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- use
 
-    def _through(self, function: Callable[..., Tensor], *arrays: np.ndarray) -> np.ndarray:
+    def _through(self, function: Callable[..., Tensor], *arrays: np.ndarray | Kept) -> np.ndarray:
         """`function` of these arrays' rows, some at a time: host arrays in, a host array out."""
         network = self._network()
         network.eval()
@@ -114,13 +117,13 @@ class NetworkEstimator(Estimator):
                 parts.append(function(*rows).numpy())
         return np.concatenate(parts)
 
-    def _scaled(self, X: Any, name: str = "X") -> np.ndarray:
+    def _scaled(self, X: Any, name: str = "X") -> np.ndarray | Kept:
         network = self._network()
-        scaled = self.scaler_.transform(check_samples(X, network.input_shape, name=name))
+        rows = scaled(check_samples(X, network.input_shape, name=name), self.scaler_)
         if self._unit_interval(network) and self.scaling is None:
-            check_unit_interval(name, scaled, "this model was trained on values in [0, 1]: bring it to the same scale "
-                                              "(bytes of images: divide by 255)")
-        return scaled
+            check_unit_interval(name, rows, "this model was trained on values in [0, 1]: bring it to the same scale "
+                                            "(bytes of images: divide by 255)")
+        return rows
 
     def _network(self) -> Any:
         return self.network_

@@ -13,6 +13,7 @@ from miniae.training.estimator import (
     Estimator,
     NotFittedError,
     check_count,
+    check_finite,
     check_number,
     check_samples,
     check_unit_interval,
@@ -21,6 +22,6 @@ from miniae.training.trainer import Trainer, TrainingDiverged
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "MaxNorm", "NotFittedError", "ProgressBar",
-    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_number",
+    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_finite", "check_number",
     "check_samples", "check_unit_interval", "restore",
 ]

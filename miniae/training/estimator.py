@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Estimator", "NotFittedError", "check_count", "check_number", "check_samples", "check_unit_interval"]
+from miniae.data.pieces import pieces
+
+__all__ = [
+    "Estimator", "NotFittedError", "check_count", "check_finite", "check_number", "check_samples",
+    "check_unit_interval",
+]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -113,17 +118,25 @@ def check_samples(x: Any, shape: tuple[int, ...] | None = None, name: str = "X")
         raise ValueError(f"{name} has shape {array.shape}: there is nothing in it")
     if shape is not None and array.shape[1:] != shape:
         raise ValueError(f"{name} has samples of shape {array.shape[1:]}, this model was made for {shape}")
-    if array.dtype.kind == "f":
-        finite = np.isfinite(array)
-        if not finite.all():
-            where = tuple(int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(f"{name} holds {array[where]} at index {where}: fill in or drop missing and infinite "
-                             "values")
+    check_finite(name, array)
     return array
 
 
-def check_unit_interval(name: str, array: np.ndarray, why: str) -> None:
-    """Raise `ValueError`, saying `why`, unless all values lie in [0, 1]."""
-    low, high = array.min(), array.max()
+def check_finite(name: str, x: Any) -> None:
+    """Raise `ValueError` unless all values of x are finite: an array, or what gives arrays for slices of it."""
+    for rows in pieces(x) if x.dtype.kind == "f" else ():
+        finite = np.isfinite(x[rows])
+        if not finite.all():
+            first, *where = (int(i) for i in np.argwhere(~finite)[0])
+            value = x[rows][(first, *where)]
+            raise ValueError(f"{name} holds {value} at index {(rows.start + first, *where)}: fill in or drop missing "
+                             "and infinite values")
+
+
+def check_unit_interval(name: str, x: Any, why: str) -> None:
+    """Raise `ValueError`, saying `why`, unless all values of x lie in [0, 1]: an array, or what gives them for slices.
+    """
+    low, high = zip(*((part.min(), part.max()) for part in (x[rows] for rows in pieces(x))), strict=True)
+    low, high = min(low), max(high)
     if low < 0 or high > 1:
         raise ValueError(f"{name} ranges from {low:g} to {high:g}, but {why}")

@@ -14,6 +14,7 @@ from miniae.autodiff import Tensor, no_grad
 from miniae.autodiff.mode import observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
+from miniae.data.rows import Order, Rows, rows_on
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback
@@ -80,11 +81,12 @@ class Trainer:
         """Train until `epochs` epochs are complete in all; return the history.
 
         `data` is an array (N, ...), or a tuple of arrays of the same N that `loss_terms` takes one batch of each of.
+        Of floats in a mapped file, and of what is `data.rows.Kept`, one batch at a time is read and converted.
         `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss or
         a weight stops being finite. After a `KeyboardInterrupt` the model is usable as it stood.
         """
-        rows = self._on_device(data)
-        held_out = None if validation is None else self._on_device(validation)
+        rows = self._rows(data)
+        held_out = None if validation is None else self._rows(validation)
         self.epochs, self.stop = check_count("epochs", epochs, least=0), False
         self.batches = -(-len(rows[0]) // self.batch_size)
         self._tell("on_train_begin")
@@ -121,10 +123,12 @@ class Trainer:
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """The loss and its terms on `data`, as means over samples, in the model's deterministic behaviour."""
-        rows = self._on_device(data)
+        return self._evaluated(self._rows(data))
+
+    def _evaluated(self, rows: tuple[Rows, ...]) -> dict[str, float]:
         self.model.train(False)
         self._forget_totals()
-        order = self.backend.asarray(np.arange(len(rows[0])), "int64")
+        order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
             for start in range(0, len(rows[0]), self.batch_size):
                 self._add_up(rows, order[start:start + self.batch_size], update=False)
@@ -148,10 +152,10 @@ class Trainer:
 
     # ---------------------------------------------------------------- one epoch, one step
 
-    def _run_epoch(self, rows: tuple[Any, ...], held_out: tuple[Any, ...] | None) -> dict[str, float]:
+    def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
         began = time.perf_counter()
         n = len(rows[0])
-        order = self.backend.asarray(host_generator(self.seed, "shuffle", self.epoch).permutation(n), "int64")
+        order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
         self.model.train(True)
         self._forget_totals()
         for batch, start in enumerate(range(0, n, self.batch_size)):
@@ -160,15 +164,15 @@ class Trainer:
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
         seconds = time.perf_counter() - began
         if held_out is not None:
-            logs |= {f"val_{name}": value for name, value in self.evaluate(held_out).items()}
+            logs |= {f"val_{name}": value for name, value in self._evaluated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
 
-    def _add_up(self, rows: tuple[Any, ...], index: Any, update: bool) -> None:
+    def _add_up(self, rows: tuple[Rows, ...], order: Order, update: bool) -> None:
         """One batch: its loss terms added to the totals and, when training, one update of the parameters."""
-        n = len(index)
+        n = len(order)
         arena = self._arenas.setdefault((n, update), Arena(self.backend.xp.empty))
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
-            terms = self._step(rows, index, arena) if update else self._forward(rows, index)
+            terms = self._step(rows, order, arena) if update else self._forward(rows, order)
             for name, term in terms.items():
                 if name not in self._totals:
                     self._totals[name] = self.backend.zeros((), self.dtype)
@@ -176,14 +180,14 @@ class Trainer:
                 self.backend.add(self._totals[name], weighted, out=self._totals[name])
         self._seen += n
 
-    def _step(self, rows: tuple[Any, ...], index: Any, arena: Arena) -> dict[str, Tensor]:
+    def _step(self, rows: tuple[Rows, ...], order: Order, arena: Arena) -> dict[str, Tensor]:
         """One minibatch for the optimizer to lower the loss of; return every term as it was first evaluated."""
         first: dict[str, Tensor] = {}
 
         def evaluate() -> Tensor:
             arena.rewind(self.optimizer.phase)
             self.optimizer.zero_grad()
-            terms = self._forward(rows, index)
+            terms = self._forward(rows, order)
             loss, *others = terms.values()
             for term in others:
                 loss = loss + term
@@ -197,8 +201,8 @@ class Trainer:
         observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
         return first
 
-    def _forward(self, rows: tuple[Any, ...], index: Any) -> dict[str, Tensor]:
-        batch = [Tensor._wrap(observed("data feeding", self.backend.gather, r, index), self.backend) for r in rows]
+    def _forward(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
+        batch = [Tensor._wrap(observed("data feeding", r.batch, order), self.backend) for r in rows]
         return self.model.loss_terms(*batch)
 
     # ---------------------------------------------------------------- the rest
@@ -210,19 +214,12 @@ class Trainer:
         for callback in self.callbacks:
             getattr(callback, event)(self, *args)
 
-    def _on_device(self, data: Any) -> tuple[Any, ...]:
-        """The arrays of `data` on the model's backend, in its dtype unless they are integers (labels)."""
-        arrays = list(data) if isinstance(data, tuple) else [data]
-        device = []
-        for a in arrays:
-            if isinstance(a, Tensor):
-                a = a._data
-            if not self.backend.is_array(a) or a.dtype != self.dtype and a.dtype.kind == "f":
-                host = np.asarray(a if not self.backend.is_array(a) else self.backend.to_host(a))
-                a = self.backend.asarray(host, host.dtype if host.dtype.kind in "iu" else self.dtype)
-            device.append(a)
-        if len(device[0]) == 0:
+    def _rows(self, data: Any) -> tuple[Rows, ...]:
+        """The arrays of `data` as rows for batches on the model's backend."""
+        arrays = data if isinstance(data, tuple) else (data,)
+        rows = tuple(rows_on(self.backend, self.dtype, a._data if isinstance(a, Tensor) else a) for a in arrays)
+        if len(rows[0]) == 0:
             raise ValueError("there are no samples to work on: the data has length 0")
-        if len({len(a) for a in device}) > 1:
-            raise ValueError(f"the arrays have different numbers of samples: {[len(a) for a in device]}")
-        return tuple(device)
+        if len({len(r) for r in rows}) > 1:
+            raise ValueError(f"the arrays have different numbers of samples: {[len(r) for r in rows]}")
+        return rows

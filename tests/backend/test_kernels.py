@@ -220,6 +220,17 @@ def test_gather_checks_its_indices(name, wrong):
         be.gather(rows, be.asarray([0, wrong]))
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int64", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(0, 3), (4,), (5, 2, 3)])
+def test_upload(any_backend, kind, shape, rng):
+    be = any_backend
+    host = (100 * rng.random(shape)).astype(kind)
+    expected, out = host.copy(), be.zeros(shape, kind)
+    be.upload(host, out)
+    host[...] = 7  # what was uploaded stays as it was
+    np.testing.assert_array_equal(be.to_host(out), expected)
+
+
 def test_copy_fill_increment(any_backend, dtype):
     be = any_backend
     a = be.asarray(np.arange(6.0).reshape(2, 3), dtype)

@@ -1,0 +1,173 @@
+"""Samples as training sees them: a source that batches are cut from, wherever the samples lie."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from miniae.backend import Backend
+from miniae.data.pieces import is_mapped, let_go
+from miniae.data.scaling import Identity, Scaler, floating
+
+__all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
+
+
+class Order:
+    """Numbers of rows, on the host and on the device: each source of batches takes those that are where its rows are.
+
+    A slice of it is an `Order`.
+    """
+
+    def __init__(self, host: np.ndarray, device: Any):
+        self.host, self.device = host, device
+
+    @classmethod
+    def of(cls, numbers: np.ndarray, backend: Backend) -> Order:
+        return cls(numbers, backend.asarray(numbers, "int64"))
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __getitem__(self, part: slice) -> Order:
+        return Order(self.host[part], self.device[part])
+
+
+class Rows(Protocol):
+    """N samples that the trainer asks for batches."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, order: Order) -> Any:
+        """The rows of these numbers, (n, ...): an array of the backend, in the arena while a step runs."""
+
+
+def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
+    """`data` (N, ...) as rows for batches on this backend, in `dtype` unless they are integers (labels).
+
+    What is `Kept`, and floats of a mapped file, are converted batch by batch; all else is moved to the device at once,
+    if it is not there already.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.kind == "f" and is_mapped(data):
+        data = Kept(data, Identity())
+    if isinstance(data, Kept):
+        raw = data.array
+        rows = MappedRows(raw, backend) if is_mapped(raw) else DeviceRows(_moved(raw, raw.dtype, backend), backend)
+        return ScaledRows(rows, data, dtype)
+    data = data if backend.is_array(data) else np.asarray(data)
+    return DeviceRows(_moved(data, data.dtype if data.dtype.kind in "iu" else dtype, backend), backend)
+
+
+def scaled(X: np.ndarray, scaler: Scaler) -> np.ndarray | Kept:
+    """X (N, ...) scaled: as an array, or `Kept` where that takes more memory than X does."""
+    small = X.dtype.kind in "iub" and X.dtype.itemsize < 4
+    return Kept(X, scaler) if small or is_mapped(X) else scaler.transform(X)
+
+
+class Kept:
+    """Samples (N, ...) that stay as they were given, and are scaled where a part of them is asked for.
+
+    It is for samples that take more memory as floats than as they are: integers of one or two bytes, and what lies in a
+    mapped file. A slice of it is an array of scaled samples, all of which `numpy.asarray` gives.
+    """
+
+    def __init__(self, array: np.ndarray, scaler: Scaler):
+        self.array, self.scaler = np.asarray(array), scaler
+        self.shape, self.dtype = array.shape, floating(array[:0]).dtype.newbyteorder("=")
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        let_go(self.array)
+        return self.scaler.transform(self.array[part])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+class DeviceRows:
+    """Rows of an array on the device that need nothing done to them."""
+
+    def __init__(self, array: Any, backend: Backend):
+        self.array, self.backend = array, backend
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def batch(self, order: Order) -> Any:
+        return self.backend.gather(self.array, order.device)
+
+
+class MappedRows:
+    """Rows of an array in a mapped file: gathered by the host, in the order of the batch.
+
+    (Reading them in the order of the file is no faster, neither from memory nor from a disk without moving parts.)
+    Pages that were read stay mapped for the next epoch, as mapping them again takes longer than gathering the batch;
+    the system takes them back where it needs the memory.
+    """
+
+    def __init__(self, array: np.ndarray, backend: Backend):
+        self.array, self.backend = array, backend
+        self.dtype = array.dtype.newbyteorder("=")
+        self._buffer = np.empty((0, *array.shape[1:]), self.dtype)  # on the way to another device
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def batch(self, order: Order) -> Any:
+        out = self.backend.empty((len(order), *self.array.shape[1:]), self.dtype)
+        if isinstance(out, np.ndarray):
+            self._gather(order.host, out)
+        else:
+            if len(self._buffer) < len(order):
+                self._buffer = np.empty(out.shape, self.dtype)
+            host = self._buffer[:len(order)]
+            self._gather(order.host, host)
+            self.backend.upload(host, out)
+        return out
+
+    def _gather(self, index: np.ndarray, out: np.ndarray) -> None:
+        array = self.array
+        if _is_plain(array):
+            np.take(array, index, axis=0, out=out, mode="wrap")  # the mode "raise" would gather into a buffer first
+        else:
+            out[...] = array[index]  # `take` would copy the whole array first
+
+
+class ScaledRows:
+    """What is `Kept`, scaled and converted on the device, batch by batch, to the same numbers as all at once."""
+
+    def __init__(self, rows: Rows, kept: Kept, dtype: Any):
+        self.rows, self.backend = rows, rows.backend
+        self.dtypes = kept.dtype, np.dtype(dtype)  # first that of scaled samples, then that of the model
+        self.scaling = {name: self.backend.asarray(a, "float64") for name, a in kept.scaler.state().items()}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, order: Order) -> Any:
+        x = self.rows.batch(order)
+        if self.scaling:
+            x = self._as(x, np.dtype("float64"))
+            self.backend.subtract(x, self.scaling["offset"], out=x)
+            self.backend.divide(x, self.scaling["scale"], out=x)
+        for dtype in self.dtypes:
+            x = self._as(x, dtype)
+        return x
+
+    def _as(self, x: Any, dtype: Any) -> Any:
+        return x if x.dtype == dtype else self.backend.copy(x, out=self.backend.empty(x.shape, dtype))
+
+
+def _moved(array: Any, dtype: Any, backend: Backend) -> Any:
+    """`array` on the device, in C order and in native bytes; itself, where it is that."""
+    if backend.is_array(array) and array.dtype == dtype and _is_plain(array):
+        return array
+    host = array if isinstance(array, np.ndarray) else backend.to_host(array)
+    return backend.asarray(host, np.dtype(dtype).newbyteorder("="))
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether rows of the array can be gathered from where they lie."""
+    return array.flags.c_contiguous and array.dtype.isnative and getattr(array.flags, "aligned", True)
