@@ -182,7 +182,7 @@ def test_loss_of_extreme_logits(any_backend, dtype):
     close(be, grad, [[0, 0, 1]], dtype)
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000])
+@pytest.mark.parametrize("size", [0, 1, 1000, 300_000])
 def test_adam(any_backend, dtype, rng, size):
     be = any_backend
     p, g, m = (rng.standard_normal(size).astype(dtype) for _ in range(3))
