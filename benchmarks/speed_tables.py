@@ -25,23 +25,6 @@ def cpu_training():
         f"{r['turns']} turns.\n\n" + "\n\n".join(parts)
 
 
-def kernels():
-    content = load("kernels")
-    r = content["results"]
-    parts = []
-    for name, result in r["backends"].items():
-        rows = [[t["name"], t["shape"], f"{t['milliseconds']:.3g} ms",
-                 f"{1e-6 * t['flops'] / t['milliseconds']:.1f}" if t["flops"] else "",
-                 f"{1e-6 * t['bytes'] / t['milliseconds']:.1f}", f"{100 * t['share']:.0f} %"]
-                for t in [*result["kernels"], *result["steps"]]]
-        roofline = result["roofline"]
-        parts += [table([f"{name}, float32", "shape", "time", "GFLOP/s", "GB/s", "of the roofline"], rows),
-                  f"At most {roofline['flops'] / 1e9:.1f} GFLOP/s in a matrix product and "
-                  f"{roofline['bytes'] / 1e9:.1f} GB/s in a copy ({result['device']})."]
-    return "\n\n".join(parts) + f" Threads: {r['threads']}. More than 100 % is where caches, not memory, hold the " \
-        "data.\n" + made_by(content)
-
-
 def scaling():
     content = load("scaling")
     r = content["results"]

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from layout import ROOT, load, made_by, table
-from speed_tables import cpu_training, kernels
+from speed_tables import cpu_training
 from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
 
 
@@ -145,7 +145,7 @@ def likelihood():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
-                                  cpu_training, speed, kernels, comparison, denoising, sparse,
+                                  cpu_training, speed, comparison, denoising, sparse,
                                   contractive, convolutional, vae, adversarial, gradients)}
 
 
