@@ -9,8 +9,8 @@ from typing import Any
 from miniae.autodiff import Function, Tensor, as_tensor
 
 __all__ = [
-    "ACTIVATIONS", "ByValue", "activation", "by_value", "elu", "gelu", "get_activation", "leaky_relu", "linear", "relu",
-    "selu", "sigmoid", "silu", "softplus", "tanh",
+    "ACTIVATIONS", "Activated", "ByValue", "activation", "by_value", "elu", "gelu", "get_activation", "leaky_relu",
+    "linear", "relu", "selu", "sigmoid", "silu", "softplus", "tanh",
 ]
 
 
@@ -36,6 +36,27 @@ class ByValue(Function):
     def backward(self, gy):
         (y,) = self.saved
         return self.gradient(self.be, gy, y)
+
+
+class Activated(Function):
+    """A function of x, w, ... that ends in an activation: y = f(z), where f acts by its value or is the identity."""
+
+    def __init__(self, f: ByValue | None = None):
+        self.f = f
+
+    def end(self, z, x, w):
+        """y = f(z), in place; keeps what `begin` needs."""
+        if self.f is None:
+            self.save(x, w)
+        else:
+            self.f.value(self.be, z, out=z)
+            self.save(x, w, z)
+        return z
+
+    def begin(self, gy):
+        """x, w, and dL/dz."""
+        x, w, *y = self.saved
+        return x, w, self.f.gradient(self.be, gy, *y) if self.f else gy
 
 
 class Sigmoid(ByValue):

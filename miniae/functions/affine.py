@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
-from miniae.functions.activation import ByValue, by_value
+from miniae.functions.activation import Activated, by_value
 
 __all__ = ["matmul", "dense"]
 
@@ -31,27 +31,17 @@ class MatMul(Function):
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
-class DenseFunction(Function):
+class DenseFunction(Activated):
     """Y = f(X W + b), rows of X being samples: (n, in) (in, out) + (out,); f is the identity, or acts by its value.
 
     With G = dL/dY f',   dL/dX = G W',  dL/dW = X' G,  dL/db = the column sums of G.
     """
 
-    def __init__(self, f: ByValue | None = None):
-        self.f = f
-
     def forward(self, x, w, b):
-        y = self.be.affine(x, w, b)
-        if self.f is None:
-            self.save(x, w)
-        else:
-            self.f.value(self.be, y, out=y)
-            self.save(x, w, y)
-        return y
+        return self.end(self.be.affine(x, w, b), x, w)
 
     def backward(self, gy):
-        x, w, *y = self.saved
-        g = self.f.gradient(self.be, gy, *y) if self.f else gy
+        x, w, g = self.begin(gy)
         gx = self.be.matmul(g, w.T, out=self.buffer_for(0)) if self.needs[0] else None
         gw = self.be.matmul(x.T, g, out=self.buffer_for(1)) if self.needs[1] else None
         gb = self.be.sum(g, axis=0, out=self.buffer_for(2)) if self.needs[2] else None

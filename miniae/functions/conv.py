@@ -18,39 +18,27 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from miniae.autodiff import Function, Tensor, as_tensor
+from miniae.autodiff import Tensor, as_tensor
 from miniae.backend.image import Pair, Windows, as_pair, same_padding
-from miniae.functions.activation import ByValue, by_value
+from miniae.functions.activation import Activated, ByValue, by_value
 from miniae.functions.arithmetic import add
 from miniae.functions.shape import broadcast_to, reshape
 
 __all__ = ["conv2d", "conv_transpose2d"]
 
 
-class Convolution(Function):
+class Convolution(Activated):
     """y = f(z), z = a bilinear function of x and w, + b for each channel; or without b, when applied to x and w only.
 
     f is the identity, or acts by its value. The tangent of z is z(tx, w) + z(x, tw) + tb.
     """
 
     def __init__(self, windows: Windows, f: ByValue | None = None):
-        self.windows, self.f = windows, f
+        super().__init__(f)
+        self.windows = windows
 
-    def end(self, x, w, y, b=None):
-        """y = f(y + b), in place; keeps what backward needs."""
-        if b is not None:
-            self.be.add(y, b.reshape(-1, 1, 1), out=y)
-        if self.f is None:
-            self.save(x, w)
-        else:
-            self.f.value(self.be, y, out=y)
-            self.save(x, w, y)
-        return y
-
-    def begin(self, gy):
-        """x, w, and dL/dz."""
-        x, w, *y = self.saved
-        return x, w, self.f.gradient(self.be, gy, *y) if self.f else gy
+    def add_bias(self, z, b=None):
+        return z if b is None else self.be.add(z, b.reshape(-1, 1, 1), out=z)
 
     def bias_gradient(self, gy):
         """dL/db, or nothing when there is no b."""
@@ -72,7 +60,7 @@ class Conv2D(Convolution):
     """
 
     def forward(self, x, w, *b):
-        return self.end(x, w, self.be.conv(x, w, self.windows), *b)
+        return self.end(self.add_bias(self.be.conv(x, w, self.windows), *b), x, w)
 
     def backward(self, gy):
         x, w, gy = self.begin(gy)
@@ -88,7 +76,7 @@ class ConvTranspose2D(Convolution):
     """
 
     def forward(self, x, w, *b):
-        return self.end(x, w, self.be.conv_input_grad(x, w, self.windows), *b)
+        return self.end(self.add_bias(self.be.conv_input_grad(x, w, self.windows), *b), x, w)
 
     def backward(self, gy):
         x, w, gy = self.begin(gy)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from miniae.autodiff import Tensor
-from miniae.backend import get
 from miniae.models import Autoencoder, ContractiveAutoencoder, load
 from miniae.nn import Activation, BatchNorm, Conv2D, ConvTranspose2D, Dense, Dropout, Sequential
-from miniae.optim import Adam
 from miniae.training import MaxNorm
 
 X = np.random.default_rng(0).random((60, 8), dtype=np.float32)
@@ -110,24 +107,11 @@ def test_a_bound_is_a_positive_number(limit):
         MaxNorm(limit)
 
 
-def test_a_step_with_batch_norm_can_be_recorded():
+def test_a_step_with_batch_norm_can_be_recorded(eager_and_replayed):
     """On the strict backend, which refuses to record what allocates; weights and running means are those on NumPy."""
-    def made(be):
-        network = Autoencoder([6], 2, batch_norm=True, dropout=0.2, epochs=0, backend=be).fit(X).network_.train()
-        optimizer, x = Adam(network.parameters(), lr=0.01), Tensor(X[:20], backend=be)
+    def make(be):
+        return Autoencoder([6], 2, batch_norm=True, dropout=0.2, epochs=0, backend=be).fit(X).network_.train()
 
-        def step():
-            optimizer.zero_grad()
-            network.loss_terms(x)["reconstruction"].backward()
-            optimizer.step()
-
-        return network, step
-
-    (eager, step), (recorded, to_record) = made(get("numpy")), made(get("strict"))
-    for _ in range(5):
-        step()
-    replay = get("strict").capture(to_record, warmup=2)
-    for _ in range(3):
-        replay()
+    eager, recorded = eager_and_replayed(make, X[:20])
     for name, a in eager.state_dict().items():
         np.testing.assert_array_equal(recorded.state_dict()[name], a)

@@ -8,10 +8,8 @@ import pytest
 from miniae import functions as F
 from miniae import nn
 from miniae.autodiff import Tensor, gradcheck
-from miniae.backend import get
 from miniae.models import Autoencoder, KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder, load
 from miniae.nn import Sequential
-from miniae.optim import Adam
 from miniae.report import active_fraction, mean_activity
 
 MODELS = [lambda **s: SparseAutoencoder(code=16, target=0.1, **s),
@@ -162,25 +160,8 @@ def test_what_only_reshapes_or_drops_is_looked_through(make, blobs, backend):
 
 
 @pytest.mark.parametrize("make", MODELS)
-def test_a_recorded_step_replays(make, blobs):
+def test_a_recorded_step_replays(make, blobs, eager_and_replayed):
     """On the strict backend, which refuses to record what allocates, it is the step on NumPy."""
-    def made(be):
-        network = make(epochs=0, backend=be).fit(blobs).network_.train()
-        optimizer, x = Adam(network.parameters(), lr=0.01), Tensor(blobs[:20], backend=be)
-
-        def step():
-            optimizer.zero_grad()
-            first, *others = network.loss_terms(x).values()
-            sum(others, first).backward()
-            optimizer.step()
-
-        return network, step
-
-    (eager, step), (recorded, to_record) = made(get("numpy")), made(get("strict"))
-    for _ in range(5):
-        step()
-    replay = get("strict").capture(to_record, warmup=2)
-    for _ in range(3):
-        replay()
+    eager, recorded = eager_and_replayed(lambda be: make(epochs=0, backend=be).fit(blobs).network_.train(), blobs[:20])
     for mine, theirs in zip(recorded.parameters(), eager.parameters(), strict=True):
         np.testing.assert_array_equal(mine.numpy(), theirs.numpy())

@@ -12,7 +12,6 @@ from miniae.backend.philox import Generator
 from miniae.models import Autoencoder, Gaussian, GaussianMixture, SwissRoll, WassersteinAutoencoder, kernel_scales, load
 from miniae.models import WassersteinNetwork as Network
 from miniae.nn import Build, Dense, Sequential
-from miniae.optim import Adam
 from miniae.training import Callback, Checkpoint
 
 X = np.random.default_rng(0).random((53, 6))
@@ -47,25 +46,8 @@ def test_its_gradient(backend):
     assert gradcheck(lambda *p: net.loss_terms(Tensor(X[:9]))["mmd"], net.encoder.parameters()).error < 1e-7
 
 
-def test_a_recorded_step_replays():
-    def make(be):
-        net = network("float32", be).train()
-        optimizer, x = Adam(net.parameters(), lr=0.01), Tensor(X[:20], dtype="float32", backend=be)
-
-        def step():
-            optimizer.zero_grad()
-            one, other = net.loss_terms(x).values()
-            (one + other).backward()
-            optimizer.step()
-
-        return net, step
-
-    (eager, step), (recorded, to_record) = make(get("numpy")), make(get("strict"))
-    for _ in range(5):
-        step()
-    replay = get("strict").capture(to_record, warmup=2)
-    for _ in range(3):
-        replay()
+def test_a_recorded_step_replays(eager_and_replayed):
+    eager, recorded = eager_and_replayed(lambda be: network("float32", be).train(), X[:20])
     for mine, theirs in zip(recorded.parameters(), eager.parameters(), strict=True):
         np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
 
