@@ -61,19 +61,16 @@ def training(sizes, X, batch, lr=1e-3, seed=0):
 
     def adam():
         steps[0] += 1
-        rate, root = lr / (1 - 0.9 ** steps[0]), 1 / np.sqrt(1 - 0.999 ** steps[0])
-        np.subtract(g, m, out=scratch)
-        np.multiply(scratch, 0.1, out=scratch)
-        np.add(m, scratch, out=m)
+        w1, root = (1 - 0.9 ** steps[0]) / 0.1, np.sqrt((1 - 0.999 ** steps[0]) / 0.001)
+        np.multiply(m, 0.9, out=m)
+        np.add(m, g, out=m)
         np.multiply(g, g, out=scratch)
-        np.subtract(scratch, v, out=scratch)
-        np.multiply(scratch, 0.001, out=scratch)
+        np.multiply(v, 0.999, out=v)
         np.add(v, scratch, out=v)
         np.sqrt(v, out=scratch)
-        np.multiply(scratch, root, out=scratch)
-        np.add(scratch, 1e-8, out=scratch)
+        np.add(scratch, 1e-8 * root, out=scratch)
         np.divide(m, scratch, out=scratch)
-        np.multiply(scratch, rate, out=scratch)
+        np.multiply(scratch, lr * root / w1, out=scratch)
         np.subtract(p, scratch, out=p)
 
     def epoch():

@@ -58,6 +58,8 @@ def _seed(loss: Tensor, seed: Any) -> Any:
         if loss.size != 1:
             raise RuntimeError(f"backward from a tensor of shape {loss.shape} needs a seed: an array of that shape, "
                                "dL/d(this tensor). Without one, reduce to a single number first, with .sum() say")
+        if loss.ndim == 0:
+            return be.one(loss.dtype)
         ones = be.empty_like(loss._data)
         be.fill(ones, 1.0)
         return ones

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,12 @@ class BackendUnavailable(RuntimeError):
     """The package or the device behind a backend is missing; the message says which and what to do."""
 
 
+class _Thread(threading.local):
+    """What differs from thread to thread: the arena of the step that it is at, if any."""
+
+    arena: Arena | None = None
+
+
 class Backend(ImageKernels):
     """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
 
@@ -34,7 +41,8 @@ class Backend(ImageKernels):
 
     def __init__(self, xp: Any = np):
         self.xp = xp
-        self._arena: Arena | None = None
+        self._thread = _Thread()
+        self._ones: dict[Any, Array] = {}
 
     def __repr__(self) -> str:
         return f"<miniae backend {self.name}>"
@@ -69,8 +77,9 @@ class Backend(ImageKernels):
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         """An array with undefined contents: the arena's next buffer while a step runs, else a new one."""
-        if self._arena is not None:
-            return self._arena.empty(shape, dtype)
+        arena = self._thread.arena
+        if arena is not None:
+            return arena.empty(shape, dtype)
         return self.xp.empty(shape, dtype)
 
     def empty_like(self, a: Array, shape: Shape | None = None, dtype: Any = None) -> Array:
@@ -84,6 +93,12 @@ class Backend(ImageKernels):
     def zeros(self, shape: Shape, dtype: Any) -> Array:
         """A new array of zeros, outside any arena: for what lives longer than a step."""
         return self.xp.zeros(shape, dtype)
+
+    def one(self, dtype: Any) -> Array:
+        """The number 1 without axes: always the same array, which is not to be written to."""
+        if dtype not in self._ones:
+            self._ones[dtype] = self.asarray(1.0, dtype)
+        return self._ones[dtype]
 
     def fill(self, a: Array, value: float) -> None:
         a.fill(value)
@@ -104,12 +119,12 @@ class Backend(ImageKernels):
     def arena(self, arena: Arena | None = None) -> Iterator[Arena]:
         """Within this block, `empty` hands out the arena's buffers, from its first slot on."""
         arena = Arena(self.xp.empty) if arena is None else arena
-        before, self._arena = self._arena, arena
+        before, self._thread.arena = self._thread.arena, arena
         arena.rewind()
         try:
             yield arena
         finally:
-            self._arena = before
+            self._thread.arena = before
 
     def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
         """A callable that repeats `step`, which runs in an arena of its own.
@@ -121,6 +136,15 @@ class Backend(ImageKernels):
         for _ in range(warmup):
             run()
         return run
+
+    def rewind(self, part: str = "") -> None:
+        """Begin a part of the step anew, at its first buffer (see `Arena`). Does nothing outside of an arena."""
+        if self._thread.arena is not None:
+            self._thread.arena.rewind(part)
+
+    def as_kernel(self, function: Callable[..., Any], *args: Any) -> Any:
+        """function(*args), which a `Recording` holds as one call, whatever happens within."""
+        return function(*args)
 
     def _in_arena(self, step: Callable[[], None]) -> Callable[[], None]:
         arena = Arena(self.xp.empty)
@@ -136,7 +160,7 @@ class Backend(ImageKernels):
     def elementwise(self, ufunc: Callable[..., Array], *operands: Any, out: Array | None = None) -> Array:
         """out = ufunc(*operands), broadcast, in the dtype of the first array operand."""
         if out is None:
-            if self._arena is None:
+            if self._thread.arena is None:
                 result = ufunc(*operands)
                 return result if self.is_array(result) else self.xp.asarray(result)  # NumPy makes numbers of 0-d arrays
             arrays = [a for a in operands if hasattr(a, "shape")]
@@ -158,8 +182,8 @@ class Backend(ImageKernels):
         return self.elementwise(self.xp.multiply, a, b, out=out)
 
     def scaled(self, a: Array, factor: Array) -> Array:
-        """factor a, for a factor without axes; it may be `a` itself where that is known to be 1."""
-        return self.multiply(a, factor)
+        """factor a, for a factor without axes; `a` itself where that is the array `one`."""
+        return a if factor is self._ones.get(factor.dtype) else self.multiply(a, factor)
 
     def divide(self, a: Any, b: Any, out: Array | None = None) -> Array:
         return self.elementwise(self.xp.divide, a, b, out=out)
@@ -181,6 +205,10 @@ class Backend(ImageKernels):
         """out = x @ w + b."""
         out = self.matmul(x, w, out=out)
         return self.xp.add(out, b, out=out)
+
+    def reshape(self, a: Array, shape: Shape) -> Array:
+        """The elements of `a`, in C order, in another shape: a view where they lie so in memory, else a copy."""
+        return (a if a.flags.c_contiguous else self.copy(a, out=self.empty(a.shape, a.dtype))).reshape(shape)
 
     def sum(self, a: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False,
             out: Array | None = None) -> Array:
@@ -316,24 +344,17 @@ class Backend(ImageKernels):
         out = self.empty((len(index), *rows.shape[1:]), rows.dtype) if out is None else out
         return self.xp.take(rows, index, axis=0, out=out)
 
-    def adam(self, p: Array, g: Array, m: Array, v: Array, rate: Array, scratch: Array, beta1: float, beta2: float,
-             epsilon: float) -> None:
-        """m += (1 - b1)(g - m);  v += (1 - b2)(g^2 - v);  p -= rate[0] m / (sqrt(v) * rate[1] + epsilon).
-
-        `rate` holds the learning rate over 1 - b1^t, and 1 / sqrt(1 - b2^t): the bias corrections, on the device.
-        Kingma and Ba, "Adam", ICLR 2015, algorithm 1.
-        """
+    def adam(self, p: Array, g: Array, m: Array, v: Array, rates: Array, scratch: Array, beta1: float, beta2: float
+             ) -> None:
+        """m = b1 m + g;  v = b2 v + g^2;  p -= rates[0] m / (sqrt(v) + rates[1]): see `optim.Adam`."""
         xp = self.xp
-        xp.subtract(g, m, out=scratch)
-        xp.multiply(scratch, 1.0 - beta1, out=scratch)
-        xp.add(m, scratch, out=m)
+        xp.multiply(m, beta1, out=m)
+        xp.add(m, g, out=m)
         xp.multiply(g, g, out=scratch)
-        xp.subtract(scratch, v, out=scratch)
-        xp.multiply(scratch, 1.0 - beta2, out=scratch)
+        xp.multiply(v, beta2, out=v)
         xp.add(v, scratch, out=v)
         xp.sqrt(v, out=scratch)
-        xp.multiply(scratch, rate[1:2], out=scratch)
-        xp.add(scratch, epsilon, out=scratch)
+        xp.add(scratch, rates[1:2], out=scratch)
         xp.divide(m, scratch, out=scratch)
-        xp.multiply(scratch, rate[0:1], out=scratch)
+        xp.multiply(scratch, rates[0:1], out=scratch)
         xp.subtract(p, scratch, out=p)

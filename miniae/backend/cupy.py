@@ -106,12 +106,11 @@ class CupyBackend(Backend):
     def bce_logits(self, z: Array, t: Array) -> tuple[Array, Array]:
         return self._loss("bce_logits", z, t) if self._fits(z, t) else super().bce_logits(z, t)
 
-    def adam(self, p: Array, g: Array, m: Array, v: Array, rate: Array, scratch: Array, beta1: float, beta2: float,
-             epsilon: float) -> None:
-        if not self._fits(p, g, m, v) or rate.dtype != p.dtype:
-            return super().adam(p, g, m, v, rate, scratch, beta1, beta2, epsilon)
-        numbers = [p.dtype.type(c) for c in (1.0 - beta1, 1.0 - beta2, epsilon)]
-        self._launch("adam", p.size, p.dtype, p, g, m, v, rate, *numbers)
+    def adam(self, p: Array, g: Array, m: Array, v: Array, rates: Array, scratch: Array, beta1: float, beta2: float
+             ) -> None:
+        if not self._fits(p, g, m, v) or rates.dtype != p.dtype:
+            return super().adam(p, g, m, v, rates, scratch, beta1, beta2)
+        self._launch("adam", p.size, p.dtype, p, g, m, v, rates, p.dtype.type(beta1), p.dtype.type(beta2))
 
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
         if str(out.dtype) not in _TYPES:

@@ -62,15 +62,15 @@ __global__ void bce_logits(const T* z, const T* t, T* terms, T* gz, T scale, lon
 
 // ---------------------------------------------------------------- the Adam update
 
-// m += c1 (g - m);  v += c2 (g^2 - v);  p -= rate[0] m / (sqrt(v) rate[1] + epsilon), where c1 = 1 - b1, c2 = 1 - b2
+// m = b1 m + g;  v = b2 v + g^2;  p -= rates[0] m / (sqrt(v) + rates[1])
 template <typename T>
-__global__ void adam(T* p, const T* g, T* m, T* v, const T* rate, T c1, T c2, T epsilon, long long n) {
+__global__ void adam(T* p, const T* g, T* m, T* v, const T* rates, T b1, T b2, long long n) {
     FOR_EACH(i, n) {
-        T mi = m[i] + c1 * (g[i] - m[i]);
-        T vi = v[i] + c2 * (g[i] * g[i] - v[i]);
+        T mi = b1 * m[i] + g[i];
+        T vi = b2 * v[i] + g[i] * g[i];
         m[i] = mi;
         v[i] = vi;
-        p[i] -= rate[0] * (mi / (sqrt(vi) * rate[1] + epsilon));
+        p[i] -= rates[0] * (mi / (sqrt(vi) + rates[1]));
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from miniae.backend.base import Array, Backend, Shape
 from miniae.backend.numpy_image import NumpyImageKernels
 
-# Elements of a piece: a handful of them in float32 stay in a cache of half a megabyte.
-_PIECE = 16_384
-# Elements of a stretch: a handful of them stay in the caches that cores share.
+# What goes over arrays several times does so by stretches of this many elements: a handful of them stay in the caches
+# that cores share. (Shorter ones, for the cache of one core, lose more to NumPy's calls than they gain.)
 _STRETCH = 131_072
 
 
@@ -39,8 +39,12 @@ class NumpyBackend(NumpyImageKernels, Backend):
         order = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
         return self.empty(tuple(shape[axis] for axis in order), dtype).transpose(np.argsort(order))
 
-    def scaled(self, a: Array, factor: Array) -> Array:
-        return a if factor == 1.0 else self.multiply(a, factor)
+    def sum(self, a: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False,
+            out: Array | None = None) -> Array:
+        """Sums of columns as a matrix product with ones, which NumPy leaves to BLAS."""
+        if axis != 0 or keepdims or a.ndim != 2 or a.dtype.kind != "f" or not a.flags.c_contiguous or a.size == 0:
+            return super().sum(a, axis, keepdims, out)
+        return np.dot(_ones(len(a), a.dtype), a, out=self.empty(a.shape[1:], a.dtype) if out is None else out)
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
         """As the reference, but x is not held: exp(-x) may overflow to infinity, whose y is 0."""
@@ -51,41 +55,35 @@ class NumpyBackend(NumpyImageKernels, Backend):
         return np.divide(1.0, out, out=out)
 
     def leaky_relu(self, x: Array, slope: float, out: Array | None = None) -> Array:
-        """The ReLU as the larger of x and an array of zeros, of a piece: NumPy's maximum of two arrays is several times
-        as fast as that of an array and a number."""
+        """The ReLU as the larger of x and an array of zeros: NumPy's maximum of two arrays is several times as fast as
+        that of an array and a number."""
         out = self.empty_like(x) if out is None else out
         flat = _flat(x, out)
         if slope or flat is None:
             return super().leaky_relu(x, slope, out)
-        zeros = _zeros(x.dtype)
-        for start in range(0, x.size, _PIECE):
-            piece, y = (a[start:start + _PIECE] for a in flat)
-            np.maximum(piece, zeros[:len(y)], out=y)
+        for x_i, y in _stretches(flat):
+            np.maximum(x_i, _zeros(x.dtype)[:len(y)], out=y)
         return out
 
     def squared_error(self, y: Array, t: Array) -> tuple[Array, Array]:
-        """The sum of squares as scalar products of pieces with themselves, added in double precision."""
-        n, total = max(len(y), 1), 0.0
-        difference = self.subtract(y, t)
-        (flat,) = _flat(difference)
-        for start in range(0, flat.size, _PIECE):
-            piece = flat[start:start + _PIECE]
-            total += float(np.dot(piece, piece))
-        return self._number(total / n, difference.dtype), np.multiply(difference, 2.0 / n, out=difference)
+        """The sum of squares as scalar products of stretches with themselves, added in double precision."""
+        grad, n, total = self.empty_like(y), max(len(y), 1), 0.0
+        for y_i, t_i, g in _stretches(self._lying_like(grad, y, t)):
+            np.subtract(y_i, t_i, out=g)
+            total += float(np.dot(g, g))
+            np.multiply(g, 2.0 / n, out=g)
+        return self._number(total / n, grad.dtype), grad
 
     def bce_logits(self, z: Array, t: Array) -> tuple[Array, Array]:
-        """L and dL/dz at once, in pieces that the cache holds: with e = exp(-|z|) and k = 1 where z > 0, else 0,
+        """L and dL/dz at once: with e = exp(-|z|) and k = 1 where z > 0, else 0,
 
         softplus(z) - t z = log(1 + e) + (k - t) z   and   sigmoid(z) = max(e, k) / (1 + e).
 
         NumPy's log is several times as fast as its log1p; a last bit of 1 + e is nothing to the sum of the losses.
         """
         grad, n, total = self.empty_like(z), max(len(z), 1), 0.0
-        z, t = (a if _flat(a, grad) else self.copy(a, out=self.empty_like(grad)) for a in (z, t))
-        buffers = [self.empty((min(z.size, _PIECE),), z.dtype) for _ in range(2)]
-        flat = _flat(z, t, grad)
-        for start in range(0, z.size, _PIECE):
-            logits, targets, g = (a[start:start + _PIECE] for a in flat)
+        buffers = [self.empty((min(z.size, _STRETCH),), z.dtype) for _ in range(2)]
+        for logits, targets, g in _stretches(self._lying_like(grad, z, t)):
             e, k = (buffer[:len(logits)] for buffer in buffers)
             np.abs(logits, out=e)
             np.negative(e, out=e)
@@ -102,12 +100,14 @@ class NumpyBackend(NumpyImageKernels, Backend):
             np.multiply(g, 1.0 / n, out=g)
         return self._number(total / n, grad.dtype), grad
 
-    def adam(self, p: Array, g: Array, m: Array, v: Array, rate: Array, scratch: Array, beta1: float, beta2: float,
-             epsilon: float) -> None:
-        """A stretch of all arrays after another, so that its 13 passes do not go to memory 13 times."""
-        for start in range(0, len(p), _STRETCH):
-            part = slice(start, start + _STRETCH)
-            super().adam(p[part], g[part], m[part], v[part], rate, scratch[:len(p[part])], beta1, beta2, epsilon)
+    def _lying_like(self, out: Array, *operands: Array) -> list[Array]:
+        """The operands and `out`, one-dimensional, the elements of all in the order of `out` in memory."""
+        return _flat(*[a if _flat(a, out) else self.copy(a, out=self.empty_like(out)) for a in operands], out)
+
+    def adam(self, p: Array, g: Array, m: Array, v: Array, rates: Array, scratch: Array, beta1: float, beta2: float
+             ) -> None:
+        for p_i, g_i, m_i, v_i, scratch_i in _stretches([p, g, m, v, scratch]):
+            super().adam(p_i, g_i, m_i, v_i, rates, scratch_i, beta1, beta2)
 
     def _number(self, value: float, dtype: Any) -> Array:
         number = self.empty((), dtype)
@@ -141,10 +141,26 @@ def _flat(*arrays: Array) -> list[Array] | None:
     return [a.reshape(-1) for a in arrays] if arrays[0].flags.c_contiguous else None
 
 
+def _stretches(flat: list[Array]) -> Iterator[list[Array]]:
+    """One-dimensional arrays, a stretch of them after another."""
+    n = len(flat[0])
+    if n <= _STRETCH:
+        yield flat
+        return
+    for start in range(0, n, _STRETCH):
+        yield [a[start:start + _STRETCH] for a in flat]
+
+
 @functools.cache
 def _zeros(dtype: np.dtype) -> Array:
-    """A piece of zeros."""
-    return np.zeros(_PIECE, dtype)
+    """A stretch of zeros."""
+    return np.zeros(_STRETCH, dtype)
+
+
+@functools.lru_cache(maxsize=16)
+def _ones(n: int, dtype: np.dtype) -> Array:
+    """So many ones."""
+    return np.ones(n, dtype)
 
 
 def make() -> NumpyBackend:

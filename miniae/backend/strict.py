@@ -155,6 +155,7 @@ class StrictArray:
     itemsize = property(lambda self: self._a.itemsize)
     strides = property(lambda self: self._a.strides)
     flags = property(lambda self: self._a.flags)
+    base = property(lambda self: self._source)
     T = property(lambda self: self.transpose())
 
     def __len__(self) -> int:

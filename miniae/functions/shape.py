@@ -20,10 +20,10 @@ class Reshape(Function):
 
     def forward(self, x):
         self.old_shape = x.shape
-        return x.reshape(self.shape)
+        return self.be.reshape(x, self.shape)
 
     def backward(self, gy):
-        return gy.reshape(self.old_shape)
+        return self.be.reshape(gy, self.old_shape)
 
     def jvp(self, y, tx):
         return reshape(tx, y.shape)
@@ -59,7 +59,7 @@ class GetItem(Function):
         gx = self.be.empty_like(gy, self.shape) if gy.ndim == len(self.shape) else self.be.empty(self.shape, gy.dtype)
         self.be.fill(gx, 0.0)
         if _names_once(self.index):
-            gx[self.index] = gy
+            self.be.copy(gy, out=gx[_as_view(self.index)])
         else:
             self.be.xp.add.at(gx, self.index, gy)
         return gx
@@ -121,9 +121,9 @@ class Pad(Function):
 
     def forward(self, x):
         y = self.be.empty_like(x, tuple(n + a + b for n, (a, b) in zip(x.shape, self.widths, strict=True)))
-        y.fill(self.value)
+        self.be.fill(y, self.value)
         self.inner = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, self.widths, strict=True))
-        y[self.inner] = x
+        self.be.copy(x, out=y[_as_view(self.inner)])
         return y
 
     def backward(self, gy):
@@ -179,6 +179,12 @@ def _names_once(index: Any) -> bool:
     """Whether an index names no element twice: anything but arrays of integers."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
+
+
+def _as_view(index: Any) -> tuple[Any, ...]:
+    """An index of integers and slices such that NumPy gives a view for it, and no number."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
 
 
 Tensor.reshape = reshape

@@ -89,13 +89,14 @@ class VectorQuantiser(Layer):
 
     def _rows(self, x: Tensor) -> Array:
         """(N, groups * dim, ...) as (N * groups * positions, dim)."""
-        split = x._data.reshape(len(x), self.groups, self.dim, math.prod(self.positions)).transpose(0, 1, 3, 2)
-        return x.backend.copy(split).reshape(-1, self.dim)
+        be = x.backend
+        split = be.reshape(x._data, (len(x), self.groups, self.dim, math.prod(self.positions))).transpose(0, 1, 3, 2)
+        return be.reshape(split, (-1, self.dim))
 
     def _features(self, rows: Array, n: int) -> Array:
         """What `_rows` has undone: (n * groups * positions, dim) as (n, groups * dim, ...)."""
         split = rows.reshape(n, self.groups, math.prod(self.positions), self.dim).transpose(0, 1, 3, 2)
-        return self.codebook.backend.copy(split).reshape(n, self.groups * self.dim, *self.positions)
+        return self.codebook.backend.reshape(split, (n, self.groups * self.dim, *self.positions))
 
     def _nearest(self, rows: Array) -> Array:
         """argmin_k |x - e_k|^2 = argmin_k |e_k|^2 - 2 x e_k, for each row; the first among equals."""

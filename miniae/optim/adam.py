@@ -10,13 +10,20 @@ from miniae.optim.optimizer import Optimizer, check_fraction
 
 
 class Adam(Optimizer):
-    """m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,   at step t
-    p -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon).
+    """The gradients and their squares are added up, older ones with less weight,
 
-    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+        m = b1 m + g,   v = b2 v + g^2,
+
+    and divided by the sum of the weights at step t, W1 = 1 + b1 + ... + b1^(t-1) and W2 likewise, give their means:
+
+        p -= lr (m / W1) / (sqrt(v / W2) + epsilon)  =  p - (lr sqrt(W2) / W1) m / (sqrt(v) + epsilon sqrt(W2)).
+
+    With W1 = (1 - b1^t) / (1 - b1) these are the means, corrected for their start at zero, of Kingma and Ba, "Adam: a
+    method for stochastic optimization", ICLR 2015, algorithm 1; the right-hand form (there in section 2) takes three
+    passes over the parameters less.
     """
 
-    state = ("mean", "square")
+    state = ("sum", "square_sum")
 
     def __init__(self, parameters: Iterable[Parameter], lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999,
                  epsilon: float = 1e-8):
@@ -24,22 +31,26 @@ class Adam(Optimizer):
         self.beta1, self.beta2 = check_fraction("beta1", beta1), check_fraction("beta2", beta2)
         self.epsilon = float(epsilon)
         self._betas = self.backend.asarray([self.beta1, self.beta2], "float64")
-        self._correction = self.backend.zeros((2,), "float64")
+        self._last = self.backend.asarray([1.0 - self.beta1, 1.0 - self.beta2], "float64")
+        self._weights = self.backend.zeros((2,), "float64")
         self._rates = self.backend.zeros((2,), self.pack.dtype)
 
     def update(self, p: Any, g: Any) -> None:
-        self.correct_bias()
-        self.backend.adam(p, g, self.buffers["mean"], self.buffers["square"], self._rates, self.scratch,
-                          self.beta1, self.beta2, self.epsilon)
+        self.work_out_rates()
+        self.backend.adam(p, g, self.buffers["sum"], self.buffers["square_sum"], self._rates, self.scratch, self.beta1,
+                          self.beta2)
 
-    def correct_bias(self) -> None:
-        """rates = [lr / (1 - b1^t), 1 / sqrt(1 - b2^t)], worked out in float64 on the device."""
-        xp, c, rates = self.backend.xp, self._correction, self._rates
-        xp.power(self._betas, self.count, out=c)
-        xp.subtract(1.0, c, out=c)
-        xp.sqrt(c[1:2], out=c[1:2])
-        xp.divide(1.0, c, out=c)
-        self.backend.copy(c, out=rates)
+    def work_out_rates(self) -> None:
+        """rates = [lr sqrt(W2) / W1, epsilon sqrt(W2)], in float64 on the device until the last."""
+        xp, w, rates = self.backend.xp, self._weights, self._rates
+        xp.power(self._betas, self.count, out=w)
+        xp.subtract(1.0, w, out=w)
+        xp.divide(w, self._last, out=w)
+        w1, root = w[0:1], w[1:2]
+        xp.sqrt(root, out=root)
+        xp.divide(root, w1, out=w1)
+        xp.multiply(root, self.epsilon, out=root)
+        self.backend.copy(w, out=rates)
         xp.multiply(rates[0:1], self.rate, out=rates[0:1])
 
 

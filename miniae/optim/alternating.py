@@ -58,9 +58,17 @@ class Alternating(Optimizer):
         """That of the phase's optimizer."""
         return self._active.scratch
 
+    @property
+    def repeatable(self) -> bool:
+        return self.repeats and all(optimizer.repeatable for optimizer in self.phases.values())
+
     def gradient(self) -> Any:
         """The flat gradient of the parameters of the phase."""
         return self._active.gradient()
+
+    def written(self) -> None:
+        for optimizer in self.phases.values():
+            optimizer.written()
 
     def step(self) -> None:
         raise TypeError("Alternating evaluates one loss after the other: call minimize(evaluate), not step()")

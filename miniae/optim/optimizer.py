@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from miniae.autodiff import Tensor
+from miniae.backend.recording import is_own
 from miniae.nn.parameter import Parameter, ParameterPack
 
 
@@ -30,6 +31,13 @@ class Optimizer:
     """Names of the buffers the rule keeps from step to step."""
     phase: str = ""
     """Which loss of several `minimize` is at; rules of one loss have no need of it."""
+    repeats: ClassVar[bool] = True
+    """Whether the rule may be replayed from a recording (see `Layer.repeats`)."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "repeats" not in cls.__dict__ and not is_own(cls):
+            cls.repeats = False
 
     def __init__(self, parameters: Iterable[Parameter], lr: float):
         self.pack = ParameterPack(list(parameters))
@@ -54,6 +62,11 @@ class Optimizer:
         xp.subtract(value, mean, out=self.scratch)
         xp.multiply(self.scratch, 1.0 - decay, out=self.scratch)
         xp.add(mean, self.scratch, out=mean)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a training step with this optimizer may be replayed."""
+        return self.repeats
 
     def new_buffer(self) -> Any:
         """A buffer of zeros laid out like the parameters."""
@@ -93,6 +106,10 @@ class Optimizer:
         g = self.gradient()
         self.backend.increment(self.count)
         self.update(self.pack.data, g)
+        self.written()
+
+    def written(self) -> None:
+        """Tell the tape that the parameters have changed."""
         self.pack.written()
 
     def minimize(self, evaluate: Callable[[], Tensor]) -> Tensor:

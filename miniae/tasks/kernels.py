@@ -125,13 +125,13 @@ def _random(be: Backend, shape: tuple[int, int]) -> Iterator[Kernel]:
 
 def _adam(be: Backend, parameters: int) -> Kernel:
     p, g, m, scratch = (_normal(be, parameters) for _ in range(4))
-    v, rate = be.multiply(m, m), be.asarray([1e-3, 1.0], "float32")
+    v, rates = be.multiply(m, m), be.asarray([1e-3, 1e-8], "float32")
 
     def run() -> Any:
-        be.adam(p, g, m, v, rate, scratch, 0.9, 0.999, 1e-8)
+        be.adam(p, g, m, v, rates, scratch, 0.9, 0.999)
         return p, m, v
 
-    return Kernel("adam", f"{parameters}", run, (p, g, m, v), 13 * parameters)
+    return Kernel("adam", f"{parameters}", run, (p, g, m, v), 10 * parameters)
 
 
 def _image(be: Backend, n: int, channels: int, height: int) -> Any:

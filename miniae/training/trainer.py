@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
-from miniae.autodiff.mode import observed
+from miniae.autodiff.mode import mode, observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
 from miniae.data.rows import Order, Rows, rows_on
@@ -19,7 +20,11 @@ from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback
 from miniae.training.estimator import check_count
+from miniae.training.replay import RepeatedStep
 from miniae.training.snapshot import Snapshot
+
+# Of so many whole batches in an epoch, the few that a recording costs are made up for by the others.
+WORTH_RECORDING = 16
 
 
 class TrainingDiverged(ArithmeticError):
@@ -37,6 +42,8 @@ class Trainable(Protocol):
     def train(self, mode: bool = True) -> Any: ...
 
     def state_dict(self) -> dict[str, np.ndarray]: ...
+
+    # `repeatable`, if it is there and true, allows steps to be replayed from a recording: see `Layer.repeats`
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None: ...
 
@@ -72,6 +79,8 @@ class Trainer:
         self.epochs = 0  # how many there will be
         self.batches = 0  # how many batches an epoch has
         self.stop = False  # a callback sets this to end training after the epoch
+        self.replay, self.replayed = True, 0  # whether steps may be (see RepeatedStep), and how many were
+        self._proven = False
         self._arenas: dict[tuple[int, bool], Arena] = {}
         self._totals: dict[str, Any] = {}
         self._seen = 0
@@ -128,10 +137,10 @@ class Trainer:
     def _evaluated(self, rows: tuple[Rows, ...]) -> dict[str, float]:
         self.model.train(False)
         self._forget_totals()
-        order = Order.of(np.arange(len(rows[0])), self.backend)
+        order, compute = Order.of(np.arange(len(rows[0])), self.backend), functools.partial(self._loss, rows)
         with no_grad():
             for start in range(0, len(rows[0]), self.batch_size):
-                self._add_up(rows, order[start:start + self.batch_size], update=False)
+                self._add_up(compute, order[start:start + self.batch_size], update=False)
         return self.running_losses()
 
     def running_losses(self) -> dict[str, float]:
@@ -158,36 +167,48 @@ class Trainer:
         order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
         self.model.train(True)
         self._forget_totals()
+        compute = functools.partial(self._step, rows)
+        repeated = self._repeated(compute, n)
         for batch, start in enumerate(range(0, n, self.batch_size)):
-            self._add_up(rows, order[start:start + self.batch_size], update=True)
+            part = order[start:start + self.batch_size]
+            replayable = repeated and len(part) == self.batch_size and mode.observer is None
+            self._add_up(repeated if replayable else compute, part, update=True)
             self._tell("on_batch_end", batch)
+        if repeated:
+            self.replayed, self._proven = self.replayed + repeated.replays, repeated.proven
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
         seconds = time.perf_counter() - began
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in self._evaluated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
 
-    def _add_up(self, rows: tuple[Rows, ...], order: Order, update: bool) -> None:
-        """One batch: its loss terms added to the totals and, when training, one update of the parameters."""
+    def _repeated(self, compute: Callable[[Order], dict[str, Any]], n: int) -> RepeatedStep | None:
+        """The steps of an epoch over n samples as such that may be replayed, if that is allowed and worth it."""
+        allowed = self.replay and getattr(self.model, "repeatable", False) and self.optimizer.repeatable
+        if not allowed or n // self.batch_size < WORTH_RECORDING:
+            return None
+        return RepeatedStep(self.backend, self.batch_size, compute, self.optimizer.written, self._proven)
+
+    def _add_up(self, compute: Callable[[Order], dict[str, Any]], order: Order, update: bool) -> None:
+        """One batch: its loss terms, as `compute` finds them, added to the totals."""
         n = len(order)
         arena = self._arenas.setdefault((n, update), Arena(self.backend.xp.empty))
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
-            terms = self._step(rows, order, arena) if update else self._forward(rows, order)
-            for name, term in terms.items():
+            for name, term in compute(order).items():
                 if name not in self._totals:
                     self._totals[name] = self.backend.zeros((), self.dtype)
-                weighted = self.backend.multiply(term._data, float(n))
+                weighted = self.backend.multiply(term, float(n))
                 self.backend.add(self._totals[name], weighted, out=self._totals[name])
         self._seen += n
 
-    def _step(self, rows: tuple[Rows, ...], order: Order, arena: Arena) -> dict[str, Tensor]:
+    def _step(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Any]:
         """One minibatch for the optimizer to lower the loss of; return every term as it was first evaluated."""
-        first: dict[str, Tensor] = {}
+        first: dict[str, Any] = {}
 
         def evaluate() -> Tensor:
-            arena.rewind(self.optimizer.phase)
+            self.backend.rewind(self.optimizer.phase)
             self.optimizer.zero_grad()
-            terms = self._forward(rows, order)
+            terms = self._terms(rows, order)
             loss, *others = terms.values()
             for term in others:
                 loss = loss + term
@@ -195,14 +216,18 @@ class Trainer:
             if self.clip is not None:
                 self.clip(self.optimizer)
             for name, term in terms.items():
-                first.setdefault(name, term)
+                first.setdefault(name, term._data)
             return loss
 
         observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
         return first
 
-    def _forward(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
-        batch = [Tensor._wrap(observed("data feeding", r.batch, order), self.backend) for r in rows]
+    def _loss(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Any]:
+        return {name: term._data for name, term in self._terms(rows, order).items()}
+
+    def _terms(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
+        be = self.backend
+        batch = [Tensor._wrap(observed("data feeding", be.as_kernel, r.batch, order), be) for r in rows]
         return self.model.loss_terms(*batch)
 
     # ---------------------------------------------------------------- the rest
