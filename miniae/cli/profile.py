@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     profiled = profile(RunConfig(**settings), args.steps)
     print(profiled.title)
     print(profiled.table())
+    if profiled.replayed is not None:
+        print(f"in training most steps are not computed like this but replayed from a recording: "
+              f"{profiled.replayed:.3f} ms a step")
     if profiled.backend != "numpy":
         print(f"{profiled.backend} was waited for after every part: in training they overlap, and a step takes less")
     step_parts(args.plot, [(f"{part.name} {part.inputs}".strip(), part.milliseconds) for part in profiled.parts],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -50,12 +51,14 @@ class Part:
 class Profile:
     """The parts of a step, longest first; they add up to `milliseconds`. `title` says what was trained on what.
 
-    `backend` is the name of the one that was waited for after every part.
+    `backend` is the name of the one that was waited for after every part. `replayed` is how many milliseconds a step
+    takes when it is replayed from a recording, as most are in training; None if these steps can't be.
     """
 
     title: str
     backend: str
     parts: list[Part]
+    replayed: float | None = None
 
     @property
     def milliseconds(self) -> float:
@@ -79,12 +82,14 @@ class Profile:
 class Profiler(Callback):
     """Takes the time of every part of the training steps after the first `warmup` ones of an epoch, to its last.
 
-    It waits for the device before each look at the clock. What it costs itself is in no part.
+    It waits for the device before each look at the clock. What it costs itself is in no part. The steps of a second
+    epoch are not taken apart.
     """
 
     def __init__(self, warmup: int = 5):
         self.warmup = check_count("warmup", warmup)
         self.steps: list[Counter[tuple[Any, ...]]] = []  # for each the seconds of (name, shapes, direction)
+        self.whole: list[float] = []  # the seconds of each step of the second epoch
         self._calls: Counter[tuple[Any, ...]] = Counter()
         self._observing = contextlib.ExitStack()
 
@@ -105,10 +110,12 @@ class Profiler(Callback):
 
     def on_batch_end(self, trainer: Trainer, batch: int) -> None:
         now = self._now()
-        if batch >= self.warmup:
+        if trainer.epoch > 0:
+            self.whole.append(now - self._began)
+        elif batch >= self.warmup:
             self._spent[_REST] += now - self._began - self._inside
             self.steps.append(self._spent)
-        if batch == self.warmup - 1:
+        if trainer.epoch == 0 and batch == self.warmup - 1:
             self._observing.enter_context(observe(self._timed))
         if batch == trainer.batches - 1:
             self._observing.close()
@@ -116,6 +123,11 @@ class Profiler(Callback):
 
     def on_train_end(self, trainer: Trainer) -> None:
         self._observing.close()
+        self.replayed = trainer.replayed
+
+    def milliseconds_replayed(self) -> float | None:
+        """Of a step, the median over those of the second epoch; None if they were computed."""
+        return 1e3 * statistics.median(self.whole) if self.replayed > len(self.whole) / 2 else None
 
     def _timed(self, what: Any, compute: Callable[..., Any], *arguments: Any) -> Any:
         """compute(*arguments); its time, without that of the parts in it, is added to its own."""
@@ -145,11 +157,11 @@ def _key(what: Any, compute: Callable[..., Any]) -> tuple[Any, ...]:
 def profile(config: RunConfig, steps: int = 40, warmup: int = 5) -> Profile:
     """Train the model of a run for so many steps, on its data and from random weights, and take their times apart.
 
-    There is no pretraining: fine-tuning takes the same steps from other weights. A backend that replays recorded steps
-    computes these one by one: each function is waited for, and a replayed step takes less than their sum.
+    There is no pretraining: fine-tuning takes the same steps from other weights. Steps that are taken apart are
+    computed, function by function; afterwards as many are replayed from a recording, as in training.
     """
     profiler = Profiler(warmup)
-    config = dataclasses.replace(config, pretrain="none", epochs=1)
+    config = dataclasses.replace(config, pretrain="none", epochs=2)
     run = Run(config, progress=lambda title: [profiler])
     rows = np.arange((check_count("steps", steps) + warmup) * config.batch_size) % len(run.train)
     run.train = run.train[rows]
@@ -157,4 +169,4 @@ def profile(config: RunConfig, steps: int = 40, warmup: int = 5) -> Profile:
     run.execute()
     title = (f"{config.model} {run.architecture()}, {config.optimizer}, batch {config.batch_size}, "
              f"{config.dtype}, {run.backend.name}, {run.backend.device_info()['device']}")
-    return Profile(title, run.backend.name, profiler.parts())
+    return Profile(title, run.backend.name, profiler.parts(), profiler.milliseconds_replayed())

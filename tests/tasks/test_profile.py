@@ -45,6 +45,14 @@ def test_all_kinds_of_training(settings):
     assert {"DenseFunction", "optimizer", "data feeding", "the rest"} <= names
 
 
+def test_the_same_steps_are_replayed_where_that_can_be(monkeypatch):
+    assert profile(small(), steps=4, warmup=2).replayed is None  # too few
+    assert profile(small(optimizer="lbfgs"), steps=14, warmup=2).replayed is None
+    profiled = profile(small(), steps=14, warmup=2)
+    assert 0 < profiled.replayed < 10 * profiled.milliseconds
+    assert len([part for part in profiled.parts if part.name == "DenseFunction"]) == 4  # each of them observed
+
+
 def test_more_steps_than_there_are_samples(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n" + "0.1,0.2\n0.4,0.3\n0.5,0.9\n" * 4)
     profiled = profile(RunConfig(data=str(tmp_path / "t.csv"), layers=(2, 1), pretrain="none", batch_size=64,
