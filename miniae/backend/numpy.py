@@ -41,10 +41,10 @@ class NumpyBackend(NumpyImageKernels, Backend):
 
     def sum(self, a: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False,
             out: Array | None = None) -> Array:
-        """Sums of columns as a matrix product with ones, which NumPy leaves to BLAS."""
-        if axis != 0 or keepdims or a.ndim != 2 or a.dtype.kind != "f" or not a.flags.c_contiguous or a.size == 0:
+        """Sums of columns without what `numpy.sum` does before it comes to the point."""
+        if axis != 0 or keepdims:
             return super().sum(a, axis, keepdims, out)
-        return np.dot(_ones(len(a), a.dtype), a, out=self.empty(a.shape[1:], a.dtype) if out is None else out)
+        return np.add.reduce(a, 0, out=self.empty(a.shape[1:], a.dtype) if out is None else out)
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
         """As the reference, but x is not held: exp(-x) may overflow to infinity, whose y is 0."""
@@ -133,12 +133,18 @@ class NumpyBackend(NumpyImageKernels, Backend):
 def _flat(*arrays: Array) -> list[Array] | None:
     """One-dimensional views of arrays that lie alike in memory and without gaps; None for others."""
     first = arrays[0]
-    if any(a.shape != first.shape or a.strides != first.strides for a in arrays[1:]):
-        return None
+    for a in arrays[1:]:
+        if a.shape != first.shape or a.strides != first.strides and _steps(a) != _steps(first):
+            return None
     if not first.flags.c_contiguous:
         order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
         arrays = tuple(a.transpose(order) for a in arrays)
     return [a.reshape(-1) for a in arrays] if arrays[0].flags.c_contiguous else None
+
+
+def _steps(a: Array) -> list[int]:
+    """The strides of the axes along which there is a step to make."""
+    return [stride for n, stride in zip(a.shape, a.strides, strict=True) if n > 1]
 
 
 def _stretches(flat: list[Array]) -> Iterator[list[Array]]:
@@ -155,12 +161,6 @@ def _stretches(flat: list[Array]) -> Iterator[list[Array]]:
 def _zeros(dtype: np.dtype) -> Array:
     """A stretch of zeros."""
     return np.zeros(_STRETCH, dtype)
-
-
-@functools.lru_cache(maxsize=16)
-def _ones(n: int, dtype: np.dtype) -> Array:
-    """So many ones."""
-    return np.ones(n, dtype)
 
 
 def make() -> NumpyBackend:
