@@ -4,6 +4,7 @@ Each function makes an epoch over X, or None where that library or model is not 
 """
 
 import importlib.util
+import shutil
 
 import numpy as np
 import torch
@@ -56,6 +57,8 @@ class Variational(nn.Module):
 def _pytorch(memory_format=torch.contiguous_format, compiled=False, **adam):
     def make(name, sizes, X, batch):
         convolutional = name.startswith("convolutional")
+        if compiled and shutil.which("g++") is None:
+            return None
         if memory_format is torch.channels_last and not convolutional:
             return None
         model = _dense(sizes) if sizes else _convolutional() if convolutional else Variational()
@@ -139,6 +142,7 @@ PEERS = {
     "pytorch": _pytorch(),
     "pytorch fused": _pytorch(fused=True),
     "pytorch channels last": _pytorch(torch.channels_last, fused=True),
+    "pytorch compiled": _pytorch(compiled=True, fused=True),
     "keras": _keras,
     "dezero": _dezero,
 }
