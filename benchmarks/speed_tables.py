@@ -3,7 +3,8 @@
 from layout import load, made_by, table
 
 PEERS = {"bare": "bare NumPy", "pytorch": "PyTorch", "pytorch fused": "with fused Adam",
-         "pytorch channels last": "and channels last", "pytorch compiled": "compiled", "keras": "Keras", "dezero": "DeZero"}
+         "pytorch channels last": "and channels last", "pytorch compiled": "compiled", "keras": "Keras",
+         "dezero": "DeZero"}
 
 
 def cpu_training():
