@@ -17,7 +17,8 @@ class Arena:
     buffers of its own.
 
     A buffer that somebody still holds (a tensor, or a view of it) is never handed out again: the slot gets a fresh
-    one instead. So an array that a user kept is never overwritten.
+    one instead. So an array that a user kept is never overwritten (except by replays of a recorded step, which write
+    where the step has written: see `Recording`).
     """
 
     def __init__(self, allocate: Callable[..., Any]):

@@ -41,6 +41,7 @@ class Backend(ImageKernels):
 
     def __init__(self, xp: Any = np):
         self.xp = xp
+        self.allocate = xp.empty  # a new array of that shape and dtype
         self._thread = _Thread()
         self._ones: dict[Any, Array] = {}
 
@@ -95,9 +96,12 @@ class Backend(ImageKernels):
         return self.xp.zeros(shape, dtype)
 
     def one(self, dtype: Any) -> Array:
-        """The number 1 without axes: always the same array, which is not to be written to."""
+        """The number 1 without axes: always the same array, which is not to be written to (nor, on the CPU, can be)."""
         if dtype not in self._ones:
-            self._ones[dtype] = self.asarray(1.0, dtype)
+            one = self.asarray(1.0, dtype)
+            if isinstance(one, np.ndarray):
+                one.flags.writeable = False
+            self._ones[dtype] = one
         return self._ones[dtype]
 
     def fill(self, a: Array, value: float) -> None:
@@ -118,7 +122,7 @@ class Backend(ImageKernels):
     @contextlib.contextmanager
     def arena(self, arena: Arena | None = None) -> Iterator[Arena]:
         """Within this block, `empty` hands out the arena's buffers, from its first slot on."""
-        arena = Arena(self.xp.empty) if arena is None else arena
+        arena = Arena(self.allocate) if arena is None else arena
         before, self._thread.arena = self._thread.arena, arena
         arena.rewind()
         try:
@@ -147,7 +151,7 @@ class Backend(ImageKernels):
         return function(*args)
 
     def _in_arena(self, step: Callable[[], None]) -> Callable[[], None]:
-        arena = Arena(self.xp.empty)
+        arena = Arena(self.allocate)
 
         def run() -> None:
             with self.arena(arena):

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miniae.backend.base import Array, Backend
 
-__all__ = ["Recording", "is_own"]
+__all__ = ["Recording"]
 
-# Of a backend's methods these are no kernels: they make arrays, or go between the host and the device.
-_NO_KERNELS = {"arena", "asarray", "capture", "device_info", "empty", "empty_like", "is_array", "one", "record",
-               "rewind", "silent", "synchronize", "to_host", "upload", "zeros"}
-_WAITING = {"synchronize", "to_host", "upload"}
+# Of a backend's methods these are no kernels.
+_NO_KERNELS = {"arena", "capture", "device_info", "empty", "empty_like", "is_array", "one", "rewind", "silent"}
+# And these a recording can't hold.
+_TROUBLE = {"synchronize": "waits for the device", "to_host": "waits for the device", "upload": "copies from the host",
+            "asarray": "makes an array", "zeros": "makes an array"}
 # These functions of the array namespace write into their first argument.
 _WRITING = {"add.at", "copyto"}
 # Held while a step is recorded: one at a time.
@@ -35,7 +36,8 @@ _MOST_BYTES = 2**26
 class Recording:
     """The calls of one run of `step`, which returns arrays by name: those it has worked out, `result`.
 
-    `trouble` says what the step did that a recording can't hold, or is empty. The step runs in an arena.
+    `trouble` says why the recording is of no use, or is empty. The step runs in an arena, whose buffers the recording
+    goes on using.
     """
 
     def __init__(self, backend: Backend, step: Callable[[], dict[str, Array]]):
@@ -51,7 +53,7 @@ class Recording:
             finally:
                 _recording.release()
         else:
-            self.trouble, self.result = "another step is being recorded", step()
+            self.trouble, self.result = "another step was being recorded", step()
 
     def replay(self) -> None:
         """Make the calls again, on the same arrays: `result` holds what they have worked out."""
@@ -60,20 +62,29 @@ class Recording:
             for function, args, kwargs, first_buffer in self.calls:
                 buffers.next = first_buffer
                 function(*args, **kwargs)
+        if buffers.differs:
+            raise RuntimeError("a replayed step asked for other arrays than the recorded one: it depends on something "
+                               "that changes. Train with trainer.replay = False")
 
     def repeats(self, step: Callable[[], dict[str, Array]]) -> bool:
-        """Run `step` once more; return whether a replay in its place would have done the same, bit for bit.
+        """Run `step` once more; return whether a replay in its place would have done the same: the same calls, with the
+        same numbers on the same arrays, and the same bits left behind.
 
         Whatever is returned, the step has been made once then, and `result` is its result.
         """
-        lasting, buffers = self._lasting(), self._again()
-        if self.trouble or sum(a.nbytes for a in lasting) > _MOST_BYTES:
+        lasting, buffers, recorded = self._lasting(), self._again(), self.result
+        if not self.trouble and sum(a.nbytes for a in lasting) > _MOST_BYTES:
+            self.trouble = "too much memory is involved to try it"
+        if self.trouble:
             self.result = step()
             return False
-        before, recorded = self._copies(lasting), self.result
+        before = self._copies(lasting)
         with self.backend.arena(buffers):
-            self.result = step()
-        if buffers.differs or self.result.keys() != recorded.keys():
+            again = Recording(self.backend, step)
+        self.result = again.result
+        if again.trouble or buffers.differs or not _alike(self.calls, again.calls) \
+                or self.result.keys() != recorded.keys():
+            self.trouble = again.trouble or "one step makes other calls than the next"
             return False
         right = [*lasting, *self.result.values()]
         after, same = self._copies(right), False
@@ -84,10 +95,11 @@ class Recording:
         finally:
             if not same:
                 self._put(after, right)
+        self.trouble = "" if same else "it does something beside calling kernels"
         return same
 
     def _again(self) -> _Again:
-        return _Again(self._buffers.taken, self.backend.xp.empty)
+        return _Again(self._buffers.taken, self.backend.allocate)
 
     # ---------------------------------------------------------------- noting
 
@@ -98,8 +110,8 @@ class Recording:
         names = [name for name in dir(type(be)) if not name.startswith("_") and callable(getattr(type(be), name))]
         try:
             for name in names:
-                if name in _WAITING:
-                    setattr(be, name, self._troubled(getattr(be, name), f"{name} waits for the device"))
+                if name in _TROUBLE:
+                    setattr(be, name, self._troubled(getattr(be, name), f"{name} {_TROUBLE[name]}"))
                 elif name not in _NO_KERNELS:
                     setattr(be, name, self._noted(getattr(be, name)))
             be.xp = _Namespace(xp, self)
@@ -109,13 +121,13 @@ class Recording:
             for name in names:
                 be.__dict__.pop(name, None)
 
-    def passes(self) -> bool:
-        """Whether a call is none to note: one that a kernel makes, or another thread."""
+    def is_unnoted(self) -> bool:
+        """Whether a call that is made now is none to note: a kernel makes it, or another thread."""
         return self._inside or threading.get_ident() != self._thread
 
     def _noted(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if self.passes():
+            if self.is_unnoted():
                 return function(*args, **kwargs)
             args = tuple([a.function if isinstance(a, _NotedFunction) else a for a in args])  # that `elementwise` calls
             self._inside, first_buffer = True, len(self._buffers.taken)
@@ -130,7 +142,7 @@ class Recording:
 
     def _troubled(self, function: Callable[..., Any], why: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            self.trouble = self.trouble or ("" if self.passes() else why)
+            self.trouble = self.trouble or ("" if self.is_unnoted() else why)
             return function(*args, **kwargs)
 
         return call
@@ -175,7 +187,7 @@ class _NotedFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         recording = self._recording
-        if recording.passes():
+        if recording.is_unnoted():
             return self.function(*args, **kwargs)
         if kwargs.get("out") is not None or self._name in _WRITING:
             return self._noted(*args, **kwargs)
@@ -241,6 +253,13 @@ def _owner(a: Any) -> Any:
     return a
 
 
-def is_own(kind: type) -> bool:
-    """Whether a class is one of the library's: of those it is known that their steps can be recorded."""
-    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two arguments of calls are the same: arrays as parts of the same memory, all else by its value."""
+    if hasattr(a, "strides"):
+        return hasattr(b, "strides") and _owner(a) is _owner(b) and (a.shape, a.strides, a.dtype) == (
+            b.shape, b.strides, b.dtype)
+    if isinstance(a, (tuple, list)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    return a is b or bool(a == b)

@@ -33,7 +33,9 @@ class Order:
         return Order(self.host[part], self.device[part])
 
     def become(self, other: Order, backend: Backend) -> None:
-        """Hold the numbers of another order of this length, in the arrays that are there."""
+        """Hold the numbers of another order of this very length, in the arrays that are there."""
+        if len(other) != len(self):
+            raise ValueError(f"an order of {len(self)} rows can't become one of {len(other)}")
         self.host[...] = other.host
         backend.copy(other.device, out=self.device)
 

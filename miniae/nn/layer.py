@@ -12,7 +12,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor, as_tensor
 from miniae.backend import Backend, get
 from miniae.backend.philox import Generator
-from miniae.backend.recording import is_own
+from miniae.backend.repeats import may_repeat
 from miniae.nn.init import INITIALIZERS
 from miniae.nn.parameter import Parameter
 
@@ -57,10 +57,6 @@ class Layer:
 
     unit_axis: ClassVar[int | None] = None
     """The axis of `weight` that counts this layer's units, in layers that have such a weight of their own."""
-    repeats: ClassVar[bool] = True
-    """Whether this layer's part of a training step may be replayed from a recording (see `training.replay`): whether
-    its Python does the same in every step of an epoch, with no number or host array of its own that changes. A class
-    from outside the library has to say so itself."""
 
     def __init__(self) -> None:
         self.training = False
@@ -72,8 +68,6 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "repeats" not in cls.__dict__ and not is_own(cls):
-            cls.repeats = False
         if cls.forward is not Layer.forward:  # a class without one is only a base for others
             LAYERS[cls.__name__] = cls
 
@@ -175,8 +169,8 @@ class Layer:
 
     @property
     def repeatable(self) -> bool:
-        """Whether a training step may be replayed: all layers say so."""
-        return all(layer.repeats for _, layer in self.named_layers())
+        """Whether a training step may be replayed from a recording, as far as layers and their functions go."""
+        return all(may_repeat(layer) and may_repeat(vars(layer)) for _, layer in self.named_layers())
 
     def eval(self) -> Layer:
         """Switch to the deterministic behaviour; this is the initial one."""

@@ -45,6 +45,10 @@ class Parameter(Tensor):
         """Forget the gradient. Nothing is written: the next backward overwrites it."""
         self._lent = self._has_grad = False
 
+    def hold_grad(self) -> None:
+        """The gradient's buffer holds a gradient: a replayed step has written it there."""
+        self._has_grad = True
+
     def grad_buffer(self) -> Any:
         """The gradient's own buffer, when nothing is in it: a kernel may write there instead of into a temporary."""
         if self._has_grad or self._lent:

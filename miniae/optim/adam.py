@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from miniae.nn.parameter import Parameter
 from miniae.optim.optimizer import Optimizer, check_fraction
 
@@ -20,7 +22,8 @@ class Adam(Optimizer):
 
     With W1 = (1 - b1^t) / (1 - b1) these are the means, corrected for their start at zero, of Kingma and Ba, "Adam: a
     method for stochastic optimization", ICLR 2015, algorithm 1; the right-hand form (there in section 2) takes three
-    passes over the parameters less.
+    passes over the parameters less. In float32 v overflows, and a parameter stands still, for gradients beyond 1e18 or
+    so: clip them.
     """
 
     state = ("sum", "square_sum")
@@ -39,6 +42,14 @@ class Adam(Optimizer):
         self.work_out_rates()
         self.backend.adam(p, g, self.buffers["sum"], self.buffers["square_sum"], self._rates, self.scratch, self.beta1,
                           self.beta2)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As any optimizer's. Of a state with the means themselves, as older versions saved, it makes the sums."""
+        if {"mean", "square"} <= state.keys():
+            state = dict(state)
+            state["sum"] = np.asarray(state.pop("mean")) / (1.0 - self.beta1)
+            state["square_sum"] = np.asarray(state.pop("square")) / (1.0 - self.beta2)
+        super().load_state_dict(state)
 
     def work_out_rates(self) -> None:
         """rates = [lr sqrt(W2) / W1, epsilon sqrt(W2)], in float64 on the device until the last."""
@@ -77,7 +88,7 @@ class AdamW(Adam):
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum: m and v as in Adam, and with the momentum schedule
+    """Adam with Nesterov's momentum: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, and with the momentum schedule
     u_t = b1 (1 - 0.96^(t momentum_decay) / 2) and its running product U_t = u_1 ... u_t,
     p -= lr ((1 - u_t) / (1 - U_t) g + u_(t+1) / (1 - U_(t+1)) m) / (sqrt(v / (1 - b2^t)) + epsilon).
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from miniae.autodiff import Tensor
-from miniae.nn.parameter import Parameter
+from miniae.backend.repeats import may_repeat
+from miniae.nn.parameter import Parameter, ParameterPack
 from miniae.optim.optimizer import Optimizer
 
 
@@ -60,7 +61,11 @@ class Alternating(Optimizer):
 
     @property
     def repeatable(self) -> bool:
-        return self.repeats and all(optimizer.repeatable for optimizer in self.phases.values())
+        return may_repeat([self, self.begin]) and all(optimizer.repeatable for optimizer in self.phases.values())
+
+    @property
+    def packs(self) -> list[ParameterPack]:
+        return [pack for optimizer in self.phases.values() for pack in optimizer.packs]
 
     def gradient(self) -> Any:
         """The flat gradient of the parameters of the phase."""

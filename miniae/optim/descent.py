@@ -30,6 +30,8 @@ class LineSearchOptimizer(Optimizer):
     it and can't be recorded.
     """
 
+    repeats = False  # how often it evaluates the loss is found out on the host
+
     def __init__(self, parameters: Iterable[Parameter], lr: float, searches: int, evaluations: int, c1: float,
                  c2: float):
         if not lr > 0:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from miniae.autodiff import Tensor
-from miniae.backend.recording import is_own
+from miniae.backend.repeats import may_repeat
 from miniae.nn.parameter import Parameter, ParameterPack
 
 
@@ -31,13 +31,6 @@ class Optimizer:
     """Names of the buffers the rule keeps from step to step."""
     phase: str = ""
     """Which loss of several `minimize` is at; rules of one loss have no need of it."""
-    repeats: ClassVar[bool] = True
-    """Whether the rule may be replayed from a recording (see `Layer.repeats`)."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "repeats" not in cls.__dict__ and not is_own(cls):
-            cls.repeats = False
 
     def __init__(self, parameters: Iterable[Parameter], lr: float):
         self.pack = ParameterPack(list(parameters))
@@ -65,8 +58,13 @@ class Optimizer:
 
     @property
     def repeatable(self) -> bool:
-        """Whether a training step with this optimizer may be replayed."""
-        return self.repeats
+        """Whether a training step with this optimizer may be replayed from a recording."""
+        return may_repeat(self)
+
+    @property
+    def packs(self) -> list[ParameterPack]:
+        """The packs of parameters that `step` works on."""
+        return [self.pack]
 
     def new_buffer(self) -> Any:
         """A buffer of zeros laid out like the parameters."""

@@ -43,7 +43,7 @@ def exact_log_partition(machine: Machine) -> float:
     if n > _MOST_UNITS:
         raise ValueError(f"the smaller side has {n} units, so 2^{n} states: go through them for at most {_MOST_UNITS}, "
                          "and estimate Z of larger machines by annealed_importance_sampling")
-    log_z, arena = -math.inf, Arena(be.xp.empty)
+    log_z, arena = -math.inf, Arena(be.allocate)
     for start in range(0, 2**n, _CHUNK):
         number = np.arange(start, min(start + _CHUNK, 2**n))
         states = be.asarray(number[:, None] >> np.arange(n) & 1, "float64")
@@ -124,7 +124,7 @@ def annealed_importance_sampling(machine: Machine, betas: Any = None, chains: in
 
     start = be.sigmoid(be.asarray(np.broadcast_to(base, v.shape), dtype))
     be.less(rng.uniform(v.shape, dtype), start, out=v)
-    arena = Arena(be.xp.empty)
+    arena = Arena(be.allocate)
 
     def step(before: float, beta: float) -> None:
         be.affine(v, w, b, out=x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,38 +15,51 @@ __all__ = ["RepeatedStep"]
 
 
 class RepeatedStep:
-    """The steps of an epoch, on batches of one size: worked out in Python at first, then replayed from a recording.
+    """The steps of an epoch on batches of `size`: the first is computed, so that everything is there that is made only
+    once; the second is recorded; the third puts the recording to the test; all others are replays of it.
 
-    `compute(order)` makes a step with the rows of these numbers, and returns arrays by name; it runs in an arena.
-    `written` is called after a replay. `proven` says whether a recording of such steps has passed its test, here or in
-    an epoch before; `replays` counts the replays. Between two epochs anything may change, so the next one needs a
-    `RepeatedStep` of its own.
+    `compute(order)` makes a step with the rows of these numbers, and returns arrays by name; it runs in an arena. Asked
+    after the step that is recorded, `writing()` gives what is to be called after every replay of it. `trouble` says why
+    steps are computed after all, or is empty; `failed` whether that is the recording's fault; `replays` counts the
+    replays.
     """
 
     def __init__(self, backend: Backend, size: int, compute: Callable[[Order], dict[str, Any]],
-                 written: Callable[[], None], proven: bool = False):
-        self.backend, self.proven, self.replays = backend, proven, 0
+                 writing: Callable[[], Callable[[], None]]):
+        self.backend, self.size, self._compute, self._writing = backend, size, compute, writing
+        self.steps, self.replays, self.trouble, self.failed = 0, 0, "", False
         self._order = Order.of(np.zeros(size, "int64"), backend)  # what a recording refers to
-        self._steps = self._made(lambda: compute(self._order), written)
+        self._recording: Recording | None = None
 
     def __call__(self, order: Order) -> dict[str, Any]:
         """The next step, with the rows of these numbers."""
         self._order.become(order, self.backend)
-        return next(self._steps)
+        self.steps += 1
+        if self.steps == 1 or self.trouble:
+            return self._once()
+        if self.steps == 2:
+            self._recording = Recording(self.backend, self._once)
+            self._written = self._writing()
+        elif self.steps == 3:
+            self._recording.repeats(self._once)
+        else:
+            self._replay()
+        result = self._recording.result
+        if self._recording.trouble:
+            self.failed = True
+            self.stop(self._recording.trouble)
+        return result
 
-    def _made(self, compute: Callable[[], dict[str, Any]], written: Callable[[], None]) -> Iterator[dict[str, Any]]:
-        """One step after another."""
-        if not self.proven:
-            yield compute()  # what is made only once is made here
-        recording = Recording(self.backend, compute)
-        yield recording.result
-        if not self.proven:
-            self.proven = recording.repeats(compute)
-            yield recording.result
-        while recording.trouble or not self.proven:
-            yield compute()
-        while True:
-            recording.replay()
-            written()
-            self.replays += 1
-            yield recording.result
+    def stop(self, why: str) -> None:
+        """Compute all further steps; the recording and its buffers are let go."""
+        self.trouble, self._recording = why, None
+
+    def _once(self) -> dict[str, Any]:
+        return self._compute(self._order)
+
+    def _replay(self) -> None:
+        try:
+            self._recording.replay()
+        finally:
+            self._written()
+        self.replays += 1

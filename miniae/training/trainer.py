@@ -15,6 +15,7 @@ from miniae.autodiff import Tensor, no_grad
 from miniae.autodiff.mode import mode, observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
+from miniae.backend.repeats import may_repeat
 from miniae.data.rows import Order, Rows, rows_on
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
@@ -32,7 +33,7 @@ class TrainingDiverged(ArithmeticError):
 
 
 class Trainable(Protocol):
-    """What the trainer needs of a model."""
+    """What the trainer needs of a model. With an attribute `repeatable` that is true, steps may be replayed."""
 
     def loss_terms(self, *batch: Tensor) -> dict[str, Tensor]:
         """The terms of the loss on one batch, by name. Training minimises their sum."""
@@ -42,8 +43,6 @@ class Trainable(Protocol):
     def train(self, mode: bool = True) -> Any: ...
 
     def state_dict(self) -> dict[str, np.ndarray]: ...
-
-    # `repeatable`, if it is there and true, allows steps to be replayed from a recording: see `Layer.repeats`
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None: ...
 
@@ -79,8 +78,10 @@ class Trainer:
         self.epochs = 0  # how many there will be
         self.batches = 0  # how many batches an epoch has
         self.stop = False  # a callback sets this to end training after the epoch
-        self.replay, self.replayed = True, 0  # whether steps may be (see RepeatedStep), and how many were
-        self._proven = False
+        self.replay = True  # whether steps may be replayed: see RepeatedStep
+        self.replayed, self.not_replayed = 0, ""  # how many steps were; why those of the last epoch were not
+        self._wait = self._next_try = 0  # epochs
+        self._parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
         self._totals: dict[str, Any] = {}
         self._seen = 0
@@ -131,8 +132,16 @@ class Trainer:
         return snapshot
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """The loss and its terms on `data`, as means over samples, in the model's deterministic behaviour."""
-        return self._evaluated(self._rows(data))
+        """The loss and its terms on `data`, as means over samples, in the model's deterministic behaviour.
+
+        In the middle of an epoch, from a callback, it leaves the epoch as it is.
+        """
+        training, totals, seen = getattr(self.model, "training", False), self._totals, self._seen
+        try:
+            return self._evaluated(self._rows(data))
+        finally:
+            self.model.train(training)
+            self._totals, self._seen = totals, seen
 
     def _evaluated(self, rows: tuple[Rows, ...]) -> dict[str, float]:
         self.model.train(False)
@@ -168,14 +177,18 @@ class Trainer:
         self.model.train(True)
         self._forget_totals()
         compute = functools.partial(self._step, rows)
-        repeated = self._repeated(compute, n)
-        for batch, start in enumerate(range(0, n, self.batch_size)):
-            part = order[start:start + self.batch_size]
-            replayable = repeated and len(part) == self.batch_size and mode.observer is None
-            self._add_up(repeated if replayable else compute, part, update=True)
-            self._tell("on_batch_end", batch)
-        if repeated:
-            self.replayed, self._proven = self.replayed + repeated.replays, repeated.proven
+        repeated, circumstances = self._repeated(compute, n), self._circumstances()
+        try:
+            for batch, start in enumerate(range(0, n, self.batch_size)):
+                part = order[start:start + self.batch_size]
+                if repeated and self._circumstances() != circumstances:
+                    repeated.stop("a callback has changed something in the middle of an epoch")
+                whole = repeated and len(part) == repeated.size
+                self._add_up(repeated if whole else compute, part, update=True)
+                self._tell("on_batch_end", batch)
+        finally:
+            if repeated:
+                self._take_account(repeated)
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
         seconds = time.perf_counter() - began
         if held_out is not None:
@@ -184,15 +197,44 @@ class Trainer:
 
     def _repeated(self, compute: Callable[[Order], dict[str, Any]], n: int) -> RepeatedStep | None:
         """The steps of an epoch over n samples as such that may be replayed, if that is allowed and worth it."""
-        allowed = self.replay and getattr(self.model, "repeatable", False) and self.optimizer.repeatable
-        if not allowed or n // self.batch_size < WORTH_RECORDING:
-            return None
-        return RepeatedStep(self.backend, self.batch_size, compute, self.optimizer.written, self._proven)
+        if not self.replay or mode.observer is not None:
+            self.not_replayed = "it is switched off" if not self.replay else "the steps are observed"
+        elif not getattr(self.model, "repeatable", False) or not self.optimizer.repeatable or not may_repeat(self.clip):
+            self.not_replayed = "there is code in it that does not say that it repeats itself"
+        elif n // self.batch_size < WORTH_RECORDING:
+            self.not_replayed = f"an epoch has fewer than {WORTH_RECORDING} whole batches"
+        elif self.epoch >= self._next_try:
+            return RepeatedStep(self.backend, self.batch_size, compute, self._writing)
+        return None
+
+    def _circumstances(self) -> list[Any]:
+        """What a step depends on and Python holds: while it is the same, a recording is good."""
+        packs = self.optimizer.packs
+        return [self.replay and mode.observer is None, self.batch_size, self.optimizer, self.clip, *packs,
+                *[pack.holds_all() for pack in packs], *[p.requires_grad for p in self._parameters]]
+
+    def _writing(self) -> Callable[[], None]:
+        """A function to call after a replay of the step that was just made: weights and gradients have been written."""
+        with_gradient = [p for p in self._parameters if p.grad is not None]
+
+        def written() -> None:
+            self.optimizer.written()
+            for p in with_gradient:
+                p.hold_grad()
+
+        return written
+
+    def _take_account(self, repeated: RepeatedStep) -> None:
+        """Count the replays of an epoch; after a recording that was of no use, wait twice as long before the next."""
+        self.replayed, self.not_replayed = self.replayed + repeated.replays, repeated.trouble
+        self._wait = 2 * self._wait + 1 if repeated.failed else 0
+        self._next_try = self.epoch + 1 + self._wait
+        repeated.stop(repeated.trouble)  # its buffers are not wanted any more
 
     def _add_up(self, compute: Callable[[Order], dict[str, Any]], order: Order, update: bool) -> None:
         """One batch: its loss terms, as `compute` finds them, added to the totals."""
         n = len(order)
-        arena = self._arenas.setdefault((n, update), Arena(self.backend.xp.empty))
+        arena = self._arenas.setdefault((n, update), Arena(self.backend.allocate))
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
             for name, term in compute(order).items():
                 if name not in self._totals:

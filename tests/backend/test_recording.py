@@ -12,9 +12,10 @@ from miniae.autodiff import Tensor
 from miniae.backend import get
 from miniae.backend.arena import Arena
 from miniae.backend.philox import Generator
-from miniae.backend.recording import Recording, is_own
+from miniae.backend.recording import Recording
+from miniae.backend.repeats import may_repeat
 from miniae.nn.parameter import Parameter
-from miniae.optim import Adam, Optimizer
+from miniae.optim import Adam
 
 
 class Step:
@@ -90,7 +91,7 @@ class AnotherShape(Step):
 def both(kind, be):
     """The recording of a second step after a first, and a twin that has made the two by computing."""
     eager, step = kind(be), kind(be)
-    arena = Arena(be.xp.empty)
+    arena = Arena(be.allocate)
     with be.arena(arena):
         step()
         recording = Recording(be, step)
@@ -144,8 +145,45 @@ def test_what_a_recording_can_not_hold_is_found_out(kind, backend):
     assert step.python == eager.python and len(step.list) == len(eager.list)
     for name, a in recording.result.items():
         np.testing.assert_array_equal(backend.to_host(a), backend.to_host(expected[name]))
-    trouble = {MakesAnArray: "sqrt makes an array", Waits: "to_host waits for the device"}
-    assert recording.trouble == trouble.get(kind, "")
+    trouble = {MakesAnArray: "sqrt makes an array", Waits: "to_host waits for the device",
+               NumpyWrites: "beside calling kernels"}
+    assert trouble.get(kind, "other calls than the next") in recording.trouble
+
+
+class StaleMask(Step):
+    """Works with an array of NumPy's own that happens to be the same in two steps."""
+
+    def loss(self, y):
+        self.list.append(self.be.asarray(np.ones((6, 3), np.float32)))
+        return super().loss(y * Tensor._wrap(self.list[-1], self.be))
+
+
+class FromNumpy(Step):
+    def loss(self, y):
+        ones = np.ones((6, 3), np.float32)
+        return super().loss(y * (Tensor._wrap(ones, self.be) if self.be.is_array(ones) else 1.0))
+
+
+def test_constants_that_are_made_anew_are_not_taken_for_lasting():
+    """Their values are the same in the steps that are compared, and need not be in the next."""
+    for kind, trouble in ((StaleMask, "asarray makes an array"), (FromNumpy, "other calls than the next")):
+        _, step, recording, arena = both(kind, get("numpy"))
+        with get("numpy").arena(arena):
+            assert not recording.repeats(step)
+        assert trouble in recording.trouble
+
+
+def test_a_replay_that_asks_for_another_array_is_an_error():
+    be, sizes = get("numpy"), [4]
+
+    def step():
+        return {"y": be.as_kernel(lambda: be.add(be.one("float32"), np.zeros(sizes[-1], "float32")))}
+
+    with be.arena():
+        recording = Recording(be, step)
+        sizes.append(5)
+        with pytest.raises(RuntimeError, match="depends on something that changes"):
+            recording.replay()
 
 
 def test_after_recording_the_backend_is_as_before(backend):
@@ -155,7 +193,7 @@ def test_after_recording_the_backend_is_as_before(backend):
         def loss(self, y):
             raise KeyboardInterrupt
 
-    with backend.arena(Arena(backend.xp.empty)):
+    with backend.arena(Arena(backend.allocate)):
         with pytest.raises(KeyboardInterrupt):
             Recording(backend, Breaks(backend))
         Recording(backend, Step(backend))
@@ -203,11 +241,27 @@ def test_other_threads_are_not_recorded():
     assert len(recording.calls) == len(alone.calls) and not recording.trouble
 
 
-def test_is_own():
-    class Rule(Optimizer):
+def elsewhere(x):
+    return x
+
+
+class FromElsewhere:
+    repeats = True
+
+
+def test_who_may_repeat():
+    class Rule(Adam):
         pass
 
-    assert is_own(Adam) and not is_own(Rule) and Adam.repeats and not Rule.repeats
+    class Declared(Rule):
+        repeats = True
+
+    p = [Parameter(np.zeros(2), backend=get("numpy"))]
+    for part in (Adam(p), Declared(p), F.tanh, 0.5, "tanh", np.zeros(3), None, [F.relu, {"a": Adam(p)}],
+                 FromElsewhere(), Adam(p).step):
+        assert may_repeat(part), part
+    for part in (Rule(p), elsewhere, lambda x: x, [F.relu, elsewhere], {"a": (elsewhere,)}):
+        assert not may_repeat(part), part
 
 
 def test_one_recording_at_a_time():
@@ -221,5 +275,5 @@ def test_one_recording_at_a_time():
 
     with be.arena():
         Recording(be, Nested(be))
-    assert inner[0].trouble == "another step is being recorded" and not inner[0].calls
+    assert inner[0].trouble == "another step was being recorded" and not inner[0].calls
     assert inner[0].result.keys() == {"loss", "y"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from functools import partial
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from miniae import RBM
 from miniae import functions as F
 from miniae.autodiff import Tensor, observe
+from miniae.backend.recording import Recording
 from miniae.data import Standard
 from miniae.data.rows import Kept
 from miniae.models import VARIANTS, Autoencoder, AutoencoderNetwork
@@ -23,7 +26,7 @@ RNG = np.random.default_rng(0)
 X = RNG.random((70, 1, 6, 6)).astype(np.float32)  # 8 batches of 8 and one of 6
 Y = np.arange(70) % 3
 EPOCHS = 3
-REPLAYS = (8 - 3) + 2 * (8 - 1)  # of the first epoch all but three steps, of others all but one; never the last batch
+REPLAYS = EPOCHS * (8 - 3)  # of an epoch all but three steps and the last batch
 
 
 class Last(Callback):
@@ -67,9 +70,6 @@ def test_every_kind_of_autoencoder_can_be_replayed(kind, backend, monkeypatch):
     {"corruption": [Masking(0.3)], "activation": "tanh"},
 ], ids=lambda s: next(iter(s)))
 def test_settings_can_be_replayed(settings, backend, monkeypatch):
-    known = Autoencoder._parameter_names()
-    settings = {k: v for k, v in settings.items() if k in known}
-    assert settings
     make = partial(Autoencoder, (12,), 3, epochs=EPOCHS, batch_size=8, backend=backend, **settings)
     check(lambda callbacks: make().fit(X, callbacks=callbacks), monkeypatch, REPLAYS)
 
@@ -191,16 +191,141 @@ def test_a_step_that_is_observed_is_computed(monkeypatch):
     assert last.trainer.replayed == 0 and seen.count("optimizer") == 9 * EPOCHS
 
 
-def test_replays_can_be_switched_off(monkeypatch):
+class At(Callback):
+    """Does something after one of the batches of the second epoch, of which 5 are replayed if nothing happens."""
+
+    def __init__(self, batch, what):
+        self.batch, self.what = batch, what
+
+    def on_batch_end(self, trainer, batch):
+        if (trainer.epoch, batch) == (1, self.batch):
+            self.what(trainer)
+
+
+def switch_off(trainer):
+    trainer.replay = False
+
+
+def freeze(trainer):
+    trainer.model.parameters()[0].requires_grad = False
+
+
+def pack_anew(trainer):
+    SGD([trainer.model.parameters()[0], trainer.model.parameters()[2]], lr=0.1)
+
+
+def another_clip(trainer):
+    trainer.clip = ClipByNorm(0.01)
+
+
+def other_batches(trainer):
+    trainer.batch_size = 1
+
+
+def evaluate(trainer):
+    trainer.evaluate(X.reshape(70, 36)[:5])
+
+
+def forget_gradients(trainer):
+    trainer.optimizer.zero_grad()
+
+
+@pytest.mark.parametrize(("what", "replays"), [
+    (switch_off, 5 + 2), (freeze, 5 + 2 + 5), (pack_anew, 5 + 2 + 5), (another_clip, 5 + 2 + 5),
+    (other_batches, 5 + 2 + 0), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
+def test_what_happens_in_the_middle_of_an_epoch(what, replays, backend, monkeypatch):
+    """After the fifth batch of the second epoch, when two have been replayed."""
+    if what is other_batches:  # smaller ones from the third epoch on: what is left of the second one is cut as before
+        replays += 70 - 3
+    check(fitting(backend=backend, callback=lambda: At(4, what)), monkeypatch, replays)
+
+
+class Pieces(Callback):
+    """Puts another function into the model between two epochs."""
+
+    def on_epoch_begin(self, trainer):
+        if trainer.epoch == 1:
+            trainer.model.encoder.layers[0]._activate = F.silu
+
+
+def test_another_function_from_the_second_epoch_on(backend, monkeypatch):
+    """One whose formulas make arrays: no recording can hold it."""
+    check(fitting(backend=backend, callback=Pieces), monkeypatch, 5)
+
+
+def own_tanh(x):
+    return F.tanh(x)
+
+
+def repeated_tanh(x):
+    return F.tanh(x)
+
+
+repeated_tanh.repeats = True
+
+
+@pytest.mark.parametrize(("activation", "replays"), [(own_tanh, 0), (lambda x: F.tanh(x), 0), (repeated_tanh, REPLAYS)])
+def test_functions_from_elsewhere(activation, replays, monkeypatch):
+    check(fitting(layer=lambda size, name: Dense(size, activation)), monkeypatch, replays)
+
+
+def test_gradients_are_there_after_a_replay(monkeypatch):
+    """Also where a callback forgets them every time."""
     monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    seen = []
 
-    class Off(Callback):
-        def on_train_begin(self, trainer):
-            trainer.replay = False
+    class Forgets(Callback):
+        def on_batch_end(self, trainer, batch):
+            seen.extend(p.grad is not None for p in trainer.model.parameters())
+            trainer.optimizer.zero_grad()
 
-    last = Last()
-    fitting(callback=Off)([last])
-    assert last.trainer.replayed == 0
+    fitting(callback=Forgets)([])
+    assert all(seen) and len(seen) == 4 * 9 * EPOCHS
+
+
+def test_a_recording_is_gone_after_its_epoch(monkeypatch):
+    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    made = []
+    before = Recording.__init__
+
+    def init(self, *args):
+        before(self, *args)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(Recording, "__init__", init)
+    gc.disable()
+    try:
+        fitting()([])
+        assert len(made) == 2 * EPOCHS and all(ref() is None for ref in made)
+    finally:
+        gc.enable()
+
+
+def test_attempts_that_come_to_nothing_become_rarer(monkeypatch):
+    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    tried = []
+
+    class Tries(Callback):
+        def on_epoch_end(self, trainer, logs):
+            tried.append(trainer._next_try == trainer.epoch + 1 + trainer._wait and trainer.not_replayed)
+
+    net = network(lambda size, name: Dense(size, "silu"))
+    trainer = Trainer(net, SGD(net.parameters(), lr=0.01), batch_size=8, callbacks=[Tries()])
+    attempts = []
+    before = Recording.__init__
+    monkeypatch.setattr(Recording, "__init__", lambda self, *a: (attempts.append(trainer.epoch), before(self, *a))[1])
+    trainer.fit(X.reshape(70, 36), 12)
+    assert trainer.replayed == 0 and trainer.not_replayed
+    assert sorted(set(attempts)) == [0, 2, 6]
+
+
+def test_the_same_model_goes_on_with_validation_and_partial_fit(backend, monkeypatch):
+    def fit(callbacks):
+        model = Autoencoder((12,), 3, corruption=[Masking(0.3)], epochs=2, batch_size=8, backend=backend)
+        model.fit(X, validation=X[:9], callbacks=callbacks)
+        model.partial_fit(X, callbacks=callbacks)
+
+    check(fit, monkeypatch, REPLAYS)
 
 
 def test_a_short_epoch_is_not_worth_a_recording():
