@@ -18,6 +18,7 @@ from miniae.models import Autoencoder, VariationalAutoencoder, compressor
 from miniae.nn import Layer
 from miniae.tasks.kernels import Sizes, kernels
 from miniae.training import Callback, Trainer
+from miniae.training.trainer import WORTH_RECORDING
 
 __all__ = ["HEADER", "Roofline", "Timing", "bench"]
 
@@ -159,8 +160,12 @@ class _Clock(Callback):
             self.seconds.append((time.perf_counter() - self._began) / (trainer.batches - self.warmup))
 
 
-def step_seconds(model: Autoencoder, seconds: float, steps: int = 8, warmup: int = 4, least: int = 3) -> float:
-    """The median time of a training step, of epochs that are repeated for so long and at least so often."""
+def step_seconds(model: Autoencoder, seconds: float, steps: int = WORTH_RECORDING - 4, warmup: int = 4,
+                 least: int = 3) -> float:
+    """The median time of a training step, of epochs that are repeated for so long and at least so often.
+
+    By itself it takes enough steps for most to be replayed, as in training.
+    """
     X = host_generator(0, "bench").random(((warmup + steps) * model.batch_size, 784), np.float32)
     clock = _Clock(warmup)
     end = time.perf_counter() + seconds
@@ -175,7 +180,7 @@ def least_step(network: Layer, batch: int) -> tuple[float, float]:
 
     Operations are those of the products: every weight once at each of its positions, going forward, for its own
     gradient and for that of its layer's input, which the first layer has no use for. Bytes are the batch, and
-    parameters and Adam's two means, read and written.
+    parameters and Adam's two sums, read and written.
     """
     layers = [layer for _, layer in network.named_layers() if layer.unit_axis is not None]
     products = [layer.weight.size * math.prod(layer.output_shape(layer.input_shape)[1:]) for layer in layers]
