@@ -4,8 +4,8 @@ Every step of training calls the same kernels on the same buffers: functions, ta
 after step, which. A `Recording` notes the calls of one step, and `replay` makes them again.
 
 Nothing says of a step that it may be recorded: it might write into an array with NumPy itself, or use a number that
-Python keeps. So a recording is put to the test. `repeats` computes the next step both ways, and only a recording that
-leaves the same bits behind, in every array that outlives the step, is worth replaying.
+Python keeps. So a recording is compared with the calls of the next step (`repeats`), and before the first is replayed
+that step is made both ways, and has to leave the same bits behind in every array that outlives it (`stands_test`).
 """
 
 from __future__ import annotations
@@ -67,24 +67,32 @@ class Recording:
                                "that changes. Train with trainer.replay = False")
 
     def repeats(self, step: Callable[[], dict[str, Array]]) -> bool:
-        """Run `step` once more; return whether a replay in its place would have done the same: the same calls, with the
-        same numbers on the same arrays, and the same bits left behind.
+        """Run `step` once more; return whether it makes the same calls, with the same numbers and on the same arrays.
 
-        Whatever is returned, the step has been made once then, and `result` is its result.
+        `result` is then what this step has worked out. (If `trouble` is known, the step is just run.)
         """
-        lasting, buffers, recorded = self._lasting(), self._again(), self.result
-        if not self.trouble and sum(a.nbytes for a in lasting) > _MOST_BYTES:
-            self.trouble = "too much memory is involved to try it"
         if self.trouble:
             self.result = step()
             return False
-        before = self._copies(lasting)
+        buffers, recorded = self._again(), self.result
         with self.backend.arena(buffers):
             again = Recording(self.backend, step)
         self.result = again.result
-        if again.trouble or buffers.differs or not _alike(self.calls, again.calls) \
-                or self.result.keys() != recorded.keys():
-            self.trouble = again.trouble or "one step makes other calls than the next"
+        same = not buffers.differs and _alike(self.calls, again.calls) and self.result.keys() == recorded.keys()
+        self.trouble = again.trouble or ("" if same else "one step makes other calls than the next")
+        return not self.trouble
+
+    def stands_test(self, step: Callable[[], dict[str, Array]]) -> bool:
+        """Run `step` once more; return whether a replay in its place would have done the same: the same calls, and the
+        same bits left behind in every array that was there before the step.
+
+        Whatever is returned, the step has been made once then, and `result` is what it has worked out.
+        """
+        lasting, recorded = self._lasting(), self.result
+        if sum(a.nbytes for a in lasting) > _MOST_BYTES:
+            self.trouble = self.trouble or "too much memory is involved to try it"
+        before = [] if self.trouble else self._copies(lasting)
+        if not self.repeats(step):
             return False
         right = [*lasting, *self.result.values()]
         after, same = self._copies(right), False
@@ -95,7 +103,7 @@ class Recording:
         finally:
             if not same:
                 self._put(after, right)
-        self.trouble = "" if same else "it does something beside calling kernels"
+                self.trouble = "it does something beside calling kernels"
         return same
 
     def _again(self) -> _Again:

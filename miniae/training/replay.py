@@ -16,7 +16,8 @@ __all__ = ["RepeatedStep"]
 
 class RepeatedStep:
     """The steps of an epoch on batches of `size`: the first is computed, so that everything is there that is made only
-    once; the second is recorded; the third puts the recording to the test; all others are replays of it.
+    once; the second is recorded; the third has to make the same calls; all others are replays. Unless a recording of
+    steps in the same circumstances is `proven`, the third step is also made both ways, bit for bit.
 
     `compute(order)` makes a step with the rows of these numbers, and returns arrays by name; it runs in an arena. Asked
     after the step that is recorded, `writing()` gives what is to be called after every replay of it. `trouble` says why
@@ -25,9 +26,9 @@ class RepeatedStep:
     """
 
     def __init__(self, backend: Backend, size: int, compute: Callable[[Order], dict[str, Any]],
-                 writing: Callable[[], Callable[[], None]]):
+                 writing: Callable[[], Callable[[], None]], proven: bool = False):
         self.backend, self.size, self._compute, self._writing = backend, size, compute, writing
-        self.steps, self.replays, self.trouble, self.failed = 0, 0, "", False
+        self.steps, self.replays, self.trouble, self.failed, self.proven = 0, 0, "", False, proven
         self._order = Order.of(np.zeros(size, "int64"), backend)  # what a recording refers to
         self._recording: Recording | None = None
 
@@ -40,8 +41,10 @@ class RepeatedStep:
         if self.steps == 2:
             self._recording = Recording(self.backend, self._once)
             self._written = self._writing()
-        elif self.steps == 3:
+        elif self.steps == 3 and self.proven:
             self._recording.repeats(self._once)
+        elif self.steps == 3:
+            self.proven = self._recording.stands_test(self._once)
         else:
             self._replay()
         result = self._recording.result

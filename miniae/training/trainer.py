@@ -81,6 +81,7 @@ class Trainer:
         self.replay = True  # whether steps may be replayed: see RepeatedStep
         self.replayed, self.not_replayed = 0, ""  # how many steps were; why those of the last epoch were not
         self._wait = self._next_try = 0  # epochs
+        self._proven: list[Any] | None = None  # the circumstances in which a recording has stood its test
         self._parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
         self._totals: dict[str, Any] = {}
@@ -177,7 +178,8 @@ class Trainer:
         self.model.train(True)
         self._forget_totals()
         compute = functools.partial(self._step, rows)
-        repeated, circumstances = self._repeated(compute, n), self._circumstances()
+        circumstances = self._circumstances()
+        repeated = self._repeated(compute, n, circumstances == self._proven)
         try:
             for batch, start in enumerate(range(0, n, self.batch_size)):
                 part = order[start:start + self.batch_size]
@@ -189,13 +191,14 @@ class Trainer:
         finally:
             if repeated:
                 self._take_account(repeated)
+                self._proven = circumstances if repeated.proven else None
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
         seconds = time.perf_counter() - began
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in self._evaluated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
 
-    def _repeated(self, compute: Callable[[Order], dict[str, Any]], n: int) -> RepeatedStep | None:
+    def _repeated(self, compute: Callable[[Order], dict[str, Any]], n: int, proven: bool) -> RepeatedStep | None:
         """The steps of an epoch over n samples as such that may be replayed, if that is allowed and worth it."""
         if not self.replay or mode.observer is not None:
             self.not_replayed = "it is switched off" if not self.replay else "the steps are observed"
@@ -204,7 +207,7 @@ class Trainer:
         elif n // self.batch_size < WORTH_RECORDING:
             self.not_replayed = f"an epoch has fewer than {WORTH_RECORDING} whole batches"
         elif self.epoch >= self._next_try:
-            return RepeatedStep(self.backend, self.batch_size, compute, self._writing)
+            return RepeatedStep(self.backend, self.batch_size, compute, self._writing, proven)
         return None
 
     def _circumstances(self) -> list[Any]:

@@ -110,7 +110,7 @@ def test_replays_are_steps(backend):
     assert not recording.trouble
     same(step.state(), eager.state())
     with backend.arena(arena):
-        assert recording.repeats(step)
+        assert recording.stands_test(step)
         eager()
         same(step.state(), eager.state())
         for _ in range(4):
@@ -121,6 +121,16 @@ def test_replays_are_steps(backend):
     for name, a in recording.result.items():
         np.testing.assert_array_equal(backend.to_host(a), backend.to_host(expected[name]))
     assert step.noise.step == 7
+
+
+def test_the_calls_of_two_steps_are_compared(backend):
+    """Without a replay: what a step does beside calling kernels is not found out."""
+    for kind, alike in ((Step, True), (NumpyWrites, True), (PythonNumber, False), (NewArray, False), (Waits, False)):
+        eager, step, recording, arena = both(kind, backend)
+        with backend.arena(arena):
+            assert recording.repeats(step) is alike and bool(recording.trouble) is not alike
+        eager()
+        same(step.state(), eager.state())
 
 
 def test_a_replay_takes_what_changes_on_the_device(backend):
@@ -139,7 +149,7 @@ def test_what_a_recording_can_not_hold_is_found_out(kind, backend):
     """And the step has then been made once, with the right result."""
     eager, step, recording, arena = both(kind, backend)
     with backend.arena(arena):
-        assert not recording.repeats(step)
+        assert not recording.stands_test(step)
     expected = eager()
     same(step.state(), eager.state())
     assert step.python == eager.python and len(step.list) == len(eager.list)
@@ -169,7 +179,7 @@ def test_constants_that_are_made_anew_are_not_taken_for_lasting():
     for kind, trouble in ((StaleMask, "asarray makes an array"), (FromNumpy, "other calls than the next")):
         _, step, recording, arena = both(kind, get("numpy"))
         with get("numpy").arena(arena):
-            assert not recording.repeats(step)
+            assert not recording.stands_test(step)
         assert trouble in recording.trouble
 
 
@@ -210,7 +220,7 @@ def test_a_test_that_is_broken_off_leaves_the_computed_step(backend, monkeypatch
 
     monkeypatch.setattr(recording, "replay", broken)
     with backend.arena(arena), pytest.raises(KeyboardInterrupt):
-        recording.repeats(step)
+        recording.stands_test(step)
     eager()
     same(step.state(), eager.state())
 
@@ -219,7 +229,7 @@ def test_what_is_large_is_not_copied_for_a_test(monkeypatch):
     monkeypatch.setattr("miniae.backend.recording._MOST_BYTES", 100)
     eager, step, recording, arena = both(Step, get("numpy"))
     with get("numpy").arena(arena):
-        assert not recording.repeats(step)
+        assert not recording.stands_test(step)
     eager()
     same(step.state(), eager.state())
 

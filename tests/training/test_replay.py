@@ -240,6 +240,24 @@ def test_what_happens_in_the_middle_of_an_epoch(what, replays, backend, monkeypa
     check(fitting(backend=backend, callback=lambda: At(4, what)), monkeypatch, replays)
 
 
+class Halving(Callback):
+    """Bounds the gradient from the second epoch on, with NumPy, and says falsely that this can be repeated."""
+
+    repeats = True
+
+    def on_epoch_begin(self, trainer):
+        trainer.clip = self if trainer.epoch else None
+
+    def __call__(self, optimizer):
+        g = optimizer.gradient()
+        g *= 0.5
+
+
+def test_another_clip_from_the_second_epoch_on(monkeypatch):
+    """What is new is put to the test again."""
+    check(fitting(callback=Halving), monkeypatch, 5)
+
+
 class Pieces(Callback):
     """Puts another function into the model between two epochs."""
 
