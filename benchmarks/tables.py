@@ -145,7 +145,7 @@ def likelihood():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
-                                  cpu_training, speed, comparison, denoising, sparse,
+                                  cpu_training, speed, scaling, comparison, denoising, sparse,
                                   contractive, convolutional, vae, adversarial, gradients)}
 
 

@@ -266,3 +266,21 @@ def test_gradcheck_of_part_of_a_large_tensor():
     x = Tensor(np.random.default_rng(0).standard_normal((60, 60)))
     result = gradcheck(F.tanh, [x], entries=20)
     assert result and len(result.errors) == 1 and result.error == result.errors[0]
+
+
+@pytest.mark.parametrize("name", ["numpy", "strict"])
+def test_a_function_that_writes_into_the_gradient_it_is_given(name):
+    """What every backward begins with is one and the same array, which can't be spoilt."""
+    class Spoils(Function):
+        def forward(self, x):
+            return self.be.multiply(x, 1.0)
+
+        def backward(self, gy):
+            gy *= 2.0
+            return gy
+
+    x = Tensor(np.array(3.0), requires_grad=True, backend=name)
+    with pytest.raises(ValueError, match="read-only"):
+        Spoils()(x).backward()
+    (x * 1.0).backward()
+    assert x.backend.to_host(x.grad) == 1.0

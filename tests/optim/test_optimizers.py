@@ -236,3 +236,24 @@ def test_refuses_a_foreign_state(backend, problem):
     other = optim.Adam([Parameter(np.zeros(1000), backend=backend)])
     with pytest.raises(ValueError, match="another model"):
         adam.load_state_dict(other.state_dict())
+
+
+def test_a_state_of_adam_with_means_becomes_one_with_sums(backend):
+    """As versions saved it that kept m = b1 m + (1 - b1) g: the steps after it are the same."""
+    def descend(optimizer, steps):
+        for _ in range(steps):
+            for p in optimizer.parameters:
+                p.grad = backend.multiply(p._data, 2.0)
+            optimizer.step()
+
+    start = np.arange(1.0, 4.0)
+    going_on, loaded = (optim.Adam([Parameter(start, "p", "float64", backend)], lr=0.1) for _ in range(2))
+    descend(going_on, 3)
+    state = going_on.state_dict()
+    old = {"lr": state["lr"], "count": state["count"], "mean": 0.1 * state["sum"], "square": 0.001 * state["square_sum"]}
+    loaded.parameters[0].assign(going_on.parameters[0].numpy())
+    loaded.load_state_dict(old)
+    for optimizer in (going_on, loaded):
+        descend(optimizer, 3)
+    np.testing.assert_allclose(loaded.parameters[0].numpy(), going_on.parameters[0].numpy(), rtol=1e-12)
+    assert (going_on.parameters[0].numpy() != start).all()
