@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from layout import ROOT, load, made_by, table
-from speed_tables import cpu_training
+from speed_tables import cpu_training, scaling
 from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
 
 

@@ -250,7 +250,8 @@ def test_a_state_of_adam_with_means_becomes_one_with_sums(backend):
     going_on, loaded = (optim.Adam([Parameter(start, "p", "float64", backend)], lr=0.1) for _ in range(2))
     descend(going_on, 3)
     state = going_on.state_dict()
-    old = {"lr": state["lr"], "count": state["count"], "mean": 0.1 * state["sum"], "square": 0.001 * state["square_sum"]}
+    old = {"lr": state["lr"], "count": state["count"],
+           "mean": 0.1 * state["sum"], "square": 0.001 * state["square_sum"]}
     loaded.parameters[0].assign(going_on.parameters[0].numpy())
     loaded.load_state_dict(old)
     for optimizer in (going_on, loaded):
