@@ -213,8 +213,9 @@ class Trainer:
     def _circumstances(self) -> list[Any]:
         """What a step depends on and Python holds: while it is the same, a recording is good."""
         packs = self.optimizer.packs
-        return [self.replay and mode.observer is None, self.batch_size, self.optimizer, self.clip, *packs,
-                *[pack.holds_all() for pack in packs], *[p.requires_grad for p in self._parameters]]
+        return [self.replay and mode.observer is None, getattr(self.model, "training", None), self.batch_size,
+                self.optimizer, self.clip, *packs, *[pack.holds_all() for pack in packs],
+                *[p.requires_grad for p in self._parameters]]
 
     def _writing(self) -> Callable[[], None]:
         """A function to call after a replay of the step that was just made: weights and gradients have been written."""

@@ -226,13 +226,17 @@ def evaluate(trainer):
     trainer.evaluate(X.reshape(70, 36)[:5])
 
 
+def other_behaviour(trainer):
+    trainer.model.eval()
+
+
 def forget_gradients(trainer):
     trainer.optimizer.zero_grad()
 
 
 @pytest.mark.parametrize(("what", "replays"), [
     (switch_off, 5 + 2), (freeze, 5 + 2 + 5), (pack_anew, 5 + 2 + 5), (another_clip, 5 + 2 + 5),
-    (other_batches, 5 + 2 + 0), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
+    (other_batches, 5 + 2 + 0), (other_behaviour, 5 + 2 + 5), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
 def test_what_happens_in_the_middle_of_an_epoch(what, replays, backend, monkeypatch):
     """After the fifth batch of the second epoch, when two have been replayed."""
     if what is other_batches:  # smaller ones from the third epoch on: what is left of the second one is cut as before
