@@ -22,7 +22,7 @@ def cpu_training():
                 rows.append([model, batch, f"{mine:.3g} ms ({low:.3g} to {high:.3g})", *ratios])
         head = [f"{threads} thread{'s' * (threads > 1)}", "batch", "miniae, a step", *(PEERS[p] for p in present)]
         parts.append(table(head, rows) + "\n\n" + made_by(content))
-    return "Times of the others in those of miniae: above 1 they take longer. Medians and quartiles of " \
+    return "What the others take, divided by what miniae takes: above 1 they take longer. Medians and quartiles of " \
         f"{r['turns']} turns.\n\n" + "\n\n".join(parts)
 
 

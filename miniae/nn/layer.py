@@ -151,7 +151,12 @@ class Layer:
             self.build(x.shape[1:], replace(self.place, dtype=str(x.dtype), backend=x.backend))
         if self._parameters:
             self.check_input(x)
-        return self.forward(x)
+        y = self.forward(x)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"{type(self).__name__} gave {'nothing' if y is None else type(y).__name__}, expected a "
+                            "tensor: write its forward, or its activation, in functions of tensors, and return what "
+                            "they give")
+        return y
 
     def check_input(self, x: Tensor) -> None:
         """Raise `ValueError` when the input's shape is not the one this layer was built for."""

@@ -27,7 +27,7 @@ class RepeatedStep:
 
     def __init__(self, backend: Backend, size: int, compute: Callable[[Order], dict[str, Any]],
                  writing: Callable[[], Callable[[], None]], proven: bool = False):
-        self.backend, self.size, self._compute, self._writing = backend, size, compute, writing
+        self.backend, self._compute, self._writing = backend, compute, writing
         self.steps, self.replays, self.trouble, self.failed, self.proven = 0, 0, "", False, proven
         self._order = Order.of(np.zeros(size, "int64"), backend)  # what a recording refers to
         self._recording: Recording | None = None

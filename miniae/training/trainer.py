@@ -61,8 +61,10 @@ class Trainer:
     `autodiff.observe` is told of the stages of a step: "optimizer", in it "loss and gradient", in that "data feeding".
 
     `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
-    terms, `lr`, `seconds`, `samples_per_second`. `trainer.base_lr` is the optimizer's learning rate before any schedule
-    has changed it, `trainer.snapshot` the run's state after the last epoch.
+    terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording (see `RepeatedStep`), unless
+    `trainer.replay` is set to False; `trainer.replayed` counts them, over all epochs, and `trainer.not_replayed` says
+    why those of the last epoch were computed, or is empty. `trainer.base_lr` is the optimizer's learning rate before
+    any schedule has changed it, `trainer.snapshot` the run's state after the last epoch.
     """
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
@@ -173,7 +175,7 @@ class Trainer:
 
     def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
         began = time.perf_counter()
-        n = len(rows[0])
+        n, size = len(rows[0]), self.batch_size
         order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
         self.model.train(True)
         self._forget_totals()
@@ -181,11 +183,11 @@ class Trainer:
         circumstances = self._circumstances()
         repeated = self._repeated(compute, n, circumstances == self._proven)
         try:
-            for batch, start in enumerate(range(0, n, self.batch_size)):
-                part = order[start:start + self.batch_size]
+            for batch, start in enumerate(range(0, n, size)):
+                part = order[start:start + size]
                 if repeated and self._circumstances() != circumstances:
                     repeated.stop("a callback has changed something in the middle of an epoch")
-                whole = repeated and len(part) == repeated.size
+                whole = repeated and len(part) == size
                 self._add_up(repeated if whole else compute, part, update=True)
                 self._tell("on_batch_end", batch)
         finally:
@@ -202,8 +204,12 @@ class Trainer:
         """The steps of an epoch over n samples as such that may be replayed, if that is allowed and worth it."""
         if not self.replay or mode.observer is not None:
             self.not_replayed = "it is switched off" if not self.replay else "the steps are observed"
-        elif not getattr(self.model, "repeatable", False) or not self.optimizer.repeatable or not may_repeat(self.clip):
-            self.not_replayed = "there is code in it that does not say that it repeats itself"
+        elif not getattr(self.model, "repeatable", False):
+            self.not_replayed = "a layer or an activation of the model does not say `repeats = True`"
+        elif not self.optimizer.repeatable:
+            self.not_replayed = f"{type(self.optimizer).__name__} does not repeat itself, or does not say so"
+        elif not may_repeat(self.clip):
+            self.not_replayed = "the clip does not say `repeats = True`"
         elif n // self.batch_size < WORTH_RECORDING:
             self.not_replayed = f"an epoch has fewer than {WORTH_RECORDING} whole batches"
         elif self.epoch >= self._next_try:
@@ -213,7 +219,7 @@ class Trainer:
     def _circumstances(self) -> list[Any]:
         """What a step depends on and Python holds: while it is the same, a recording is good."""
         packs = self.optimizer.packs
-        return [self.replay and mode.observer is None, getattr(self.model, "training", None), self.batch_size,
+        return [self.replay and mode.observer is None, getattr(self.model, "training", None),
                 self.optimizer, self.clip, *packs, *[pack.holds_all() for pack in packs],
                 *[p.requires_grad for p in self._parameters]]
 

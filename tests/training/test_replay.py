@@ -236,11 +236,10 @@ def forget_gradients(trainer):
 
 @pytest.mark.parametrize(("what", "replays"), [
     (switch_off, 5 + 2), (freeze, 5 + 2 + 5), (pack_anew, 5 + 2 + 5), (another_clip, 5 + 2 + 5),
-    (other_batches, 5 + 2 + 0), (other_behaviour, 5 + 2 + 5), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
+    (other_batches, 5 + 5 + 67), (other_behaviour, 5 + 2 + 5), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
 def test_what_happens_in_the_middle_of_an_epoch(what, replays, backend, monkeypatch):
-    """After the fifth batch of the second epoch, when two have been replayed."""
-    if what is other_batches:  # smaller ones from the third epoch on: what is left of the second one is cut as before
-        replays += 70 - 3
+    """After the fifth batch of the second epoch, when two have been replayed. Another size of batches counts from the
+    next epoch on: 70 of them."""
     check(fitting(backend=backend, callback=lambda: At(4, what)), monkeypatch, replays)
 
 
