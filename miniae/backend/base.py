@@ -81,7 +81,7 @@ class Backend(ImageKernels):
         arena = self._thread.arena
         if arena is not None:
             return arena.empty(shape, dtype)
-        return self.xp.empty(shape, dtype)
+        return self.allocate(shape, dtype)
 
     def empty_like(self, a: Array, shape: Shape | None = None, dtype: Any = None) -> Array:
         """An array as `empty` makes it, of the shape and dtype of `a` or the given ones.
@@ -99,7 +99,7 @@ class Backend(ImageKernels):
         """The number 1 without axes: always the same array, which is not to be written to (nor, on the CPU, can be)."""
         if dtype not in self._ones:
             one = self.asarray(1.0, dtype)
-            if isinstance(one, np.ndarray):
+            if hasattr(one.flags, "writeable"):  # CuPy's arrays have no such flag
                 one.flags.writeable = False
             self._ones[dtype] = one
         return self._ones[dtype]
@@ -210,9 +210,13 @@ class Backend(ImageKernels):
         out = self.matmul(x, w, out=out)
         return self.xp.add(out, b, out=out)
 
+    def contiguous(self, a: Array) -> Array:
+        """The array itself, or a copy if its elements do not lie in C order."""
+        return a if a.flags.c_contiguous else self.copy(a, out=self.empty(a.shape, a.dtype))
+
     def reshape(self, a: Array, shape: Shape) -> Array:
         """The elements of `a`, in C order, in another shape: a view where they lie so in memory, else a copy."""
-        return (a if a.flags.c_contiguous else self.copy(a, out=self.empty(a.shape, a.dtype))).reshape(shape)
+        return self.contiguous(a).reshape(shape)
 
     def sum(self, a: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False,
             out: Array | None = None) -> Array:

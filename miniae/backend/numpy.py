@@ -36,7 +36,7 @@ class NumpyBackend(NumpyImageKernels, Backend):
         shape, dtype = a.shape if shape is None else shape, a.dtype if dtype is None else dtype
         if a.flags.c_contiguous:
             return self.empty(shape, dtype)
-        order = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
+        order = _order(a)
         return self.empty(tuple(shape[axis] for axis in order), dtype).transpose(np.argsort(order))
 
     def sum(self, a: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False,
@@ -137,9 +137,13 @@ def _flat(*arrays: Array) -> list[Array] | None:
         if a.shape != first.shape or a.strides != first.strides and _steps(a) != _steps(first):
             return None
     if not first.flags.c_contiguous:
-        order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
-        arrays = tuple(a.transpose(order) for a in arrays)
+        arrays = tuple(a.transpose(_order(first)) for a in arrays)
     return [a.reshape(-1) for a in arrays] if arrays[0].flags.c_contiguous else None
+
+
+def _order(a: Array) -> list[int]:
+    """The axes of `a` as they lie in memory, the one of the longest steps first."""
+    return sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
 
 
 def _steps(a: Array) -> list[int]:

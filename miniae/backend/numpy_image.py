@@ -63,13 +63,13 @@ class NumpyImageKernels(ImageKernels):
 
     def _shift_before(self, x: Array, w: Array, windows: Windows, y: Array) -> None:
         """y[h] = w (O, kh C kw) @ the windows of row h (kh C kw, ow N)."""
-        w = self._contiguous(w.transpose(0, 2, 1, 3)).reshape(len(w), -1)
+        w = self.contiguous(w.transpose(0, 2, 1, 3)).reshape(len(w), -1)
         self.matmul(w, self._seen(x, windows), out=_matrices(y))
 
     def _shift_after(self, x: Array, w: Array, windows: Windows, y: Array) -> None:
         """P[j] = w[:, :, :, j] (O, kh C) @ the rows that row h sees (kh C, W N), y[h, o, x] = sum_j P[j, o, x + j]."""
         channels, kw = x.shape[1], windows.kernel[1]
-        w = self._contiguous(w.transpose(3, 0, 2, 1)).reshape(-1, windows.kernel[0] * channels)
+        w = self.contiguous(w.transpose(3, 0, 2, 1)).reshape(-1, windows.kernel[0] * channels)
         product = self.empty((kw, y.shape[1], *x.shape[2:]), x.dtype)
         x_rows, p_rows = x.reshape(x.shape[0] * channels, -1), product.reshape(len(w), -1)
         # the column that meets most positions is copied to them, the others are added
@@ -90,7 +90,7 @@ class NumpyImageKernels(ImageKernels):
     def _put_back(self, gy: Array, w: Array, windows: Windows, gx: Array) -> None:
         """gx[h s + i] += w[:, :, i] (C kw, O) @ gy[h] (O, ow N), each column where the window had it from."""
         kh, kw = windows.kernel
-        w = self._contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, len(w))
+        w = self.contiguous(w.transpose(2, 3, 1, 0)).reshape(-1, len(w))
         back = self.empty((kh, kw, gx.shape[1], *gy.shape[2:]), gy.dtype)
         gx.fill(0.0)
         for h in range(len(gy)):
@@ -134,11 +134,7 @@ class NumpyImageKernels(ImageKernels):
 
     def _rows(self, a: Array) -> Array:
         """An image (N, C, H, W) as (H, C, W, N), contiguous: without a copy where it lies so in memory."""
-        return self._contiguous(a.transpose(2, 1, 3, 0))
-
-    def _contiguous(self, a: Array) -> Array:
-        """The array itself, or a copy if its elements do not lie in order."""
-        return a if a.flags.c_contiguous else self.copy(a, self.empty(a.shape, a.dtype))
+        return self.contiguous(a.transpose(2, 1, 3, 0))
 
     def _image(self, rows: Array, out: Array | None) -> Array:
         """Rows (H, C, W, N) as an image (N, C, H, W): a view, or a copy into `out`."""

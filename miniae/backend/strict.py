@@ -362,11 +362,6 @@ class StrictBackend(Backend):
         _spoil(a)  # the arena's buffers too: a step may not read what the step before left in them
         return a
 
-    def one(self, dtype: Any) -> Array:
-        one = super().one(dtype)
-        one._a.flags.writeable = False
-        return one
-
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
         self.device.run("philox_uniform", _philox_uniform, out, seed, stream, step)
 

@@ -185,7 +185,7 @@ class Trainer:
         try:
             for batch, start in enumerate(range(0, n, size)):
                 part = order[start:start + size]
-                if repeated and self._circumstances() != circumstances:
+                if repeated and not repeated.trouble and self._circumstances() != circumstances:
                     repeated.stop("a callback has changed something in the middle of an epoch")
                 whole = repeated and len(part) == size
                 self._add_up(repeated if whole else compute, part, update=True)
