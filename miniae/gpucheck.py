@@ -1,7 +1,7 @@
 """Checks the CuPy backend on the GPU at hand: `python -m miniae.gpucheck [--out FILE]`.
 
 Compares every kernel with the NumPy backend, every function's gradient with central differences, and a short training
-with the same one on NumPy; times a few things; writes all of it as JSON, with the checksum of the CUDA text that ran.
+with the same one on NumPy; times a few things; writes all of it as JSON, with the checksums of the kernels that ran.
 Exit code 0 when everything agrees, 1 when something does not, 2 without a usable GPU.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend, BackendUnavailable, get
+from miniae.backend.kernels import hashes
 from miniae.backend.philox import Generator
 from miniae.data import write_json
 from miniae.functions.catalogue import check_all
@@ -108,8 +108,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"miniae: {why}", file=sys.stderr)
         return 2
     cpu = get("numpy")
-    from miniae.backend.cupy import cuda_source
-
     kernels, losses = check_kernels(gpu, cpu), check_training(gpu, cpu)
     gradients = {row.name: max(row.gradient_error, row.jvp_error or 0.0) for row in check_all(gpu)}
     good = (max(kernels.values()) <= 1.0 and max(gradients.values()) <= 1e-6
@@ -118,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         "command": "python -m miniae.gpucheck",
         "date": datetime.date.today().isoformat(),
         "machine": {**gpu.device_info(), "cupy": gpu.xp.__version__, "driver": gpu.xp.cuda.runtime.driverGetVersion()},
-        "cuda_sha256": hashlib.sha256(cuda_source().encode()).hexdigest(),
+        "kernel_sha256": hashes(),
         "results": {"good": good, "kernels": kernels, "gradients": gradients, "losses": losses,
                     "milliseconds": timings(gpu)},
     })

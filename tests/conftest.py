@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from cuda_on_cpu import CupyOnCPU
 
 import miniae
 from miniae.backend import BackendUnavailable, get
+from miniae.backend.cupy import CupyBackend
 
 
 @pytest.fixture(params=["numpy", "strict", "cupy"])
@@ -20,6 +23,14 @@ def backend(request):
         pytest.skip(str(why))
     with miniae.use_backend(be):
         yield be
+
+
+@pytest.fixture(scope="session")
+def cuda_on_cpu(tmp_path_factory):
+    """The CuPy backend with its kernels run on the CPU."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++ to run the CUDA sources on the CPU")
+    return CupyBackend(CupyOnCPU(tmp_path_factory.mktemp("cuda")))
 
 
 @pytest.fixture(scope="session")

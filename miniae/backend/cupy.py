@@ -1,35 +1,20 @@
 """An NVIDIA GPU, through CuPy.
 
-Whatever `base.py` says in terms of the array namespace runs here as it is; the kernels of `kernels.cu` replace what
-would be several passes over memory. They take contiguous arrays of float32 or float64; others fall back to the base.
+Whatever `base.py` says in terms of the array namespace runs here as it is; the kernels of the folder `cuda` replace
+what would be several passes over memory. They take contiguous arrays of float32 or float64; others fall back to the
+base.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from miniae.backend.base import Array, Backend, BackendUnavailable
-
-_TYPES = {"float32": "float", "float64": "double"}
-_KERNELS = ("sigmoid", "sigmoid_grad", "tanh_grad", "leaky_relu", "leaky_relu_grad", "softplus", "squared_error",
-            "bce_logits", "adam", "philox_uniform", "box_muller")
-_THREADS = 256
-_MOST_BLOCKS = 4096  # enough to fill any GPU; each thread then takes several elements
-
-
-def cuda_source() -> str:
-    """The text of kernels.cu."""
-    return files("miniae.backend").joinpath("kernels.cu").read_text(encoding="utf-8")
-
-
-def kernel_names() -> list[str]:
-    """Every kernel in every type, as C++ names it: `sigmoid<float>`."""
-    return [f"{kernel}<{t}>" for kernel in _KERNELS for t in _TYPES.values()]
+from miniae.backend.kernels import TYPES, Kernels
 
 
 class CupyBackend(Backend):
@@ -39,7 +24,7 @@ class CupyBackend(Backend):
 
     def __init__(self, cupy: Any):
         super().__init__(cupy)
-        self._module = cupy.RawModule(code=cuda_source(), options=("--std=c++17",), name_expressions=kernel_names())
+        self.kernels = Kernels(cupy)
 
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)
@@ -55,17 +40,10 @@ class CupyBackend(Backend):
 
     # ---------------------------------------------------------------- kernels
 
-    def _launch(self, kernel: str, n: int, dtype: Any, *args: Any) -> None:
-        if n == 0:
-            return
-        blocks = min(-(-n // _THREADS), _MOST_BLOCKS)
-        function = self._module.get_function(f"{kernel}<{_TYPES[str(dtype)]}>")
-        function((blocks,), (_THREADS,), (*args, np.int64(n)))
-
     def _fits(self, *arrays: Array) -> bool:
         """Whether the kernels can take these arrays: contiguous, of one shape and of a type there is a kernel for."""
         first = arrays[0]
-        return str(first.dtype) in _TYPES and all(
+        return str(first.dtype) in TYPES and all(
             a.flags.c_contiguous and a.dtype == first.dtype and a.shape == first.shape for a in arrays)
 
     def _map(self, kernel: str, reference: Callable[..., Array], inputs: tuple[Array, ...],
@@ -74,7 +52,7 @@ class CupyBackend(Backend):
         out = self.empty_like(inputs[0]) if out is None else out
         if not self._fits(*inputs, out):
             return reference(*inputs, *numbers, out)
-        self._launch(kernel, out.size, out.dtype, *inputs, out, *[out.dtype.type(v) for v in numbers])
+        self.kernels.for_each(kernel, out.size, out.dtype, *inputs, out, *[out.dtype.type(v) for v in numbers])
         return out
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
@@ -97,7 +75,7 @@ class CupyBackend(Backend):
 
     def _loss(self, kernel: str, y: Array, t: Array) -> tuple[Array, Array]:
         terms, grad = self.empty_like(y), self.empty_like(y)
-        self._launch(kernel, y.size, y.dtype, y, t, terms, grad, y.dtype.type(1.0 / max(len(y), 1)))
+        self.kernels.for_each(kernel, y.size, y.dtype, y, t, terms, grad, y.dtype.type(1.0 / max(len(y), 1)))
         return self.sum(terms), grad
 
     def squared_error(self, y: Array, t: Array) -> tuple[Array, Array]:
@@ -110,20 +88,20 @@ class CupyBackend(Backend):
              ) -> None:
         if not self._fits(p, g, m, v) or rates.dtype != p.dtype:
             return super().adam(p, g, m, v, rates, scratch, beta1, beta2)
-        self._launch("adam", p.size, p.dtype, p, g, m, v, rates, p.dtype.type(beta1), p.dtype.type(beta2))
+        self.kernels.for_each("adam", p.size, p.dtype, p, g, m, v, rates, p.dtype.type(beta1), p.dtype.type(beta2))
 
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        if str(out.dtype) not in _TYPES:
+        if str(out.dtype) not in TYPES:
             raise TypeError(f"uniform numbers are float32 or float64, not {out.dtype}")
         whole = out if out.flags.c_contiguous else self.empty(out.shape, out.dtype)
-        self._launch("philox_uniform", out.size, out.dtype, whole, np.uint64(seed), np.uint64(stream), step)
+        self.kernels.for_each("philox_uniform", out.size, out.dtype, whole, np.uint64(seed), np.uint64(stream), step)
         if whole is not out:
             self.copy(whole, out=out)
 
     def box_muller(self, uniform: Array, out: Array) -> None:
         if not self._fits(uniform) or not self._fits(out):
             return super().box_muller(uniform, out)
-        self._launch("box_muller", out.size, out.dtype, uniform, out)
+        self.kernels.for_each("box_muller", out.size, out.dtype, uniform, out)
 
 
 def make() -> CupyBackend:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miniae.backend import cupy as cupy_backend
+from miniae.backend import kernels
 from miniae.backend.base import Backend
-from miniae.backend.cupy import cuda_source, kernel_names
+from miniae.backend.kernels import FILES, hashes, instances, source
 
-BROKEN = cuda_source() + """
+BROKEN = source("elementwise") + """
 template <typename T> __global__ void broken(T* y, long long n) { FOR_EACH(i, n) y[i] = x; }
 """
 
@@ -63,17 +63,19 @@ def compile_with_nvcc(source, names, architecture, folder):
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-def test_the_sources_compile_with_nvrtc(architecture):
-    compiled, log = compile_with_nvrtc(cuda_source(), kernel_names(), architecture)
+@pytest.mark.parametrize("file", FILES)
+def test_the_sources_compile_with_nvrtc(file, architecture):
+    compiled, log = compile_with_nvrtc(source(file), instances(file), architecture)
     assert compiled, log
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-def test_the_sources_compile_with_nvcc(architecture, tmp_path):
-    compiled, log = compile_with_nvcc(cuda_source(), kernel_names(), architecture, tmp_path)
+@pytest.mark.parametrize("file", FILES)
+def test_the_sources_compile_with_nvcc(file, architecture, tmp_path):
+    compiled, log = compile_with_nvcc(source(file), instances(file), architecture, tmp_path)
     assert compiled, log
     binary = (tmp_path / "kernels.cubin").read_bytes()
-    for name in kernel_names():
+    for name in instances(file):
         assert name.split("<")[0].encode() in binary
 
 
@@ -86,14 +88,28 @@ def test_a_mistake_in_the_sources_is_found(tmp_path):
 
 
 def test_every_kernel_of_the_sources_is_listed():
-    written = {part.split("(")[0].strip() for part in cuda_source().split("__global__ void ")[1:]}
-    assert {name.split("<")[0] for name in kernel_names()} == written
+    for file in FILES:
+        written = {part.split("(")[0].strip() for part in source(file).split("__global__ void ")[1:]}
+        assert {name.split("<")[0] for name in instances(file)} == written
+    assert {p.stem for p in Path(kernels.__file__).with_name("cuda").glob("*.cu")} == set(FILES)
+
+
+def test_the_hash_of_a_kernel_is_of_its_own_text_and_of_what_it_shares(monkeypatch):
+    before, text = hashes(), source("random")
+
+    def changed_by(old, new):
+        monkeypatch.setattr(kernels, "source", lambda file: text.replace(old, new) if file == "random" else "")
+        return {kernel for kernel, value in hashes().items() if value != before[kernel]}
+
+    assert changed_by("radius * cos(angle)", "radius * sin(angle)") == {"box_muller"}
+    assert changed_by("round < 10", "round < 7") == {"box_muller", "philox_uniform"}
+    assert not changed_by("", "")
 
 
 @pytest.mark.parametrize("n", [1, 255, 256, 257, 5000])
 def test_any_grid_covers_any_size(cuda_on_cpu, monkeypatch, n):
     """Every element is written, and none beyond, when threads take several elements each."""
-    monkeypatch.setattr(cupy_backend, "_MOST_BLOCKS", 2)
+    monkeypatch.setattr(kernels, "_MOST_BLOCKS", 2)
     memory = np.full(n + 64, 7.0, "float32")
     cuda_on_cpu.sigmoid(np.zeros(n, "float32"), out=memory[:n])
     assert (memory[:n] == 0.5).all() and (memory[n:] == 7.0).all()

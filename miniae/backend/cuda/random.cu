@@ -1,0 +1,50 @@
+// Random numbers: each a function of its place, the step, the stream and the seed (see philox.py).
+
+typedef unsigned long long u64;
+
+// Philox4x64-10: four random words from a counter of four words and a key of two. Salmon et al., SC 2011.
+__device__ inline void philox(u64 c[4], u64 key0, u64 key1) {
+    const u64 M0 = 0xD2E7470EE14C6C93ULL, M1 = 0xCA5A826395121157ULL;
+    const u64 W0 = 0x9E3779B97F4A7C15ULL, W1 = 0xBB67AE8584CAA73BULL;
+    for (int round = 0; round < 10; ++round) {
+        u64 high0 = __umul64hi(M0, c[0]), low0 = M0 * c[0];
+        u64 high1 = __umul64hi(M1, c[2]), low1 = M1 * c[2];
+        c[0] = high1 ^ c[1] ^ key0;
+        c[1] = low1;
+        c[2] = high0 ^ c[3] ^ key1;
+        c[3] = low0;
+        key0 += W0;
+        key1 += W1;
+    }
+}
+
+// How many numbers one block of four words gives, and the k-th of them, in [0, 1): as NumPy makes them.
+__device__ inline int numbers_in_block(float) { return 8; }
+__device__ inline int numbers_in_block(double) { return 4; }
+__device__ inline float number(const u64 c[4], int k, float) {
+    unsigned int half = (unsigned int)(k & 1 ? c[k / 2] >> 32 : c[k / 2]);
+    return (half >> 8) * (1.0f / 16777216.0f);
+}
+__device__ inline double number(const u64 c[4], int k, double) { return (c[k] >> 11) * (1.0 / 9007199254740992.0); }
+
+// out[i] uniform in [0, 1), from the counter (i's block + 1, step, stream, 0) and the key (seed, 0).
+template <typename T> __global__ void philox_uniform(T* out, u64 seed, u64 stream, const long long* step, long long n) {
+    const int each = numbers_in_block(T());
+    FOR_EACH(block, (n + each - 1) / each) {
+        u64 c[4] = {(u64)block + 1, (u64)step[0], stream, 0};
+        philox(c, seed, 0);
+        for (int k = 0; k < each && block * each + k < n; ++k) out[block * each + k] = number(c, k, T());
+    }
+}
+
+// out[i] = sqrt(-2 log(1 - u1[i])) cos(2 pi u2[i]) and out[half + i] the same with the sine; `uniform` is u1, then u2,
+// half = (n + 1) / 2 of each
+template <typename T> __global__ void box_muller(const T* uniform, T* out, long long n) {
+    const long long half = (n + 1) / 2;
+    FOR_EACH(i, half) {
+        T radius = sqrt(T(-2) * log1p(-uniform[i]));
+        T angle = T(6.283185307179586) * uniform[half + i];
+        out[i] = radius * cos(angle);
+        if (half + i < n) out[half + i] = radius * sin(angle);
+    }
+}

@@ -1,0 +1,235 @@
+"""The CUDA sources run on the CPU: compiled by g++ under a shim, and called the way CuPy calls them.
+
+The threads of a block take turns at every `__syncthreads`, in ascending order up to the first and then, each time, the
+other way round; so a result that depends on who comes first shows. A block in which only some threads arrive at a
+`__syncthreads` is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import subprocess
+from types import SimpleNamespace
+
+import numpy as np
+
+# What CUDA C++ adds to C++.
+SHIM = """
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+#include <utility>
+#define __global__
+#define __device__
+#define __shared__ static
+#define __restrict__
+#define __launch_bounds__(n)
+#define __forceinline__ inline
+struct Index { unsigned x, y, z; };
+static Index blockIdx, threadIdx, blockDim, gridDim;
+static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned __int128)a * b >> 64;
+}
+
+struct Thread { ucontext_t context; char* stack; bool done; };
+static Thread threads[1024];
+static ucontext_t scheduler;
+static int current;
+static void __syncthreads() { swapcontext(&threads[current].context, &scheduler); }
+"""
+# Like cuLaunchKernel: the arguments come as pointers to their values, unchecked; `size_of` is what lets Python check.
+LAUNCHER = """
+template <typename... A, size_t... I>
+void call(void (*kernel)(A...), void** args, std::index_sequence<I...>) { kernel(*(A*)args[I]...); }
+
+static void (*body)();
+static void thread_main() { body(); threads[current].done = true; }
+
+static void place(unsigned t) {
+    threadIdx.x = t % blockDim.x, threadIdx.y = t / blockDim.x % blockDim.y, threadIdx.z = t / blockDim.x / blockDim.y;
+}
+
+// All threads of the block, in turns from one __syncthreads to the next.
+static void run_together(unsigned n) {
+    const size_t stack = 1 << 16;
+    for (unsigned t = 0; t < n; ++t) {
+        Thread& thread = threads[t];
+        if (!thread.stack) thread.stack = (char*)malloc(stack);
+        getcontext(&thread.context);
+        thread.context.uc_stack.ss_sp = thread.stack, thread.context.uc_stack.ss_size = stack;
+        thread.context.uc_link = &scheduler;
+        thread.done = false;
+        makecontext(&thread.context, thread_main, 0);
+    }
+    for (unsigned turn = 0, done = 0; done < n; ++turn) {
+        for (unsigned k = 0; k < n; ++k) {
+            current = turn % 2 ? n - 1 - k : k;
+            place(current);
+            swapcontext(&scheduler, &threads[current].context);
+            done += threads[current].done;
+        }
+        if (done && done < n) { fprintf(stderr, "only some threads arrived at __syncthreads\\n"); abort(); }
+    }
+}
+
+static void (*kernel_call)(void*);
+static void* kernel_data;
+
+template <typename... A>
+void launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, void** args, bool together) {
+    gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
+    struct Data { void (*kernel)(A...); void** args; } data = {kernel, args};
+    kernel_data = &data;
+    kernel_call = [](void* d) {
+        call(((Data*)d)->kernel, ((Data*)d)->args, std::index_sequence_for<A...>());
+    };
+    body = [] { kernel_call(kernel_data); };
+    unsigned n = block[0] * block[1] * block[2];
+    for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)
+        for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)
+            for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x)
+                if (together) run_together(n);
+                else for (unsigned t = 0; t < n; ++t) { place(t); body(); }
+}
+template <typename... A>
+int size_of(void (*kernel)(A...), unsigned k) {
+    int sizes[] = {sizeof(A)..., 0};
+    return k < sizeof...(A) ? sizes[k] : 0;
+}
+"""
+
+
+class RawModule:
+    """Stands in for `cupy.RawModule`. What it compiles is kept for the session, by its text."""
+
+    def __init__(self, cupy, folder, code, options, name_expressions):
+        assert options == ("--std=c++17",)
+        self.cupy, self.folder, self.code, self.names = cupy, folder, code, list(name_expressions)
+        self._library = None
+
+    @property
+    def library(self):
+        if self._library is None:
+            entries = "".join(f"""
+                extern "C" void kernel_{i}(const unsigned* grid, const unsigned* block, void** args) {{
+                    launch({name}, grid, block, args, {str("__syncthreads" in self.code).lower()});
+                }}
+                extern "C" int size_{i}(unsigned k) {{ return size_of({name}, k); }}
+            """ for i, name in enumerate(self.names))
+            number = len(list(self.folder.iterdir()))
+            text, library = self.folder / f"kernels{number}.cpp", self.folder / f"kernels{number}.so"
+            text.write_text(SHIM + self.code + LAUNCHER + entries)
+            subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", text, "-o", library],
+                           check=True)
+            self._library = ctypes.CDLL(str(library))
+        return self._library
+
+    def get_function(self, name):
+        index = self.names.index(name)
+        entry, size = getattr(self.library, f"kernel_{index}"), getattr(self.library, f"size_{index}")
+
+        def function(grid, block, args):
+            values = []
+            for k, a in enumerate(args):
+                value = np.uint64(a.ctypes.data) if isinstance(a, np.ndarray) else a
+                value = value.tobytes()  # a Python number has no fixed size, and fails here
+                assert len(value) == size(k), f"argument {k} of {name} has {len(value)} bytes, not {size(k)}"
+                values.append(ctypes.create_string_buffer(value, len(value)))
+            assert size(len(args)) == 0, f"{name} takes more than {len(args)} arguments"
+            pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
+            # like CuPy, which takes fewer than three numbers as well
+            sizes = [(ctypes.c_uint * 3)(*(*map(int, s), 1, 1)[:3]) for s in (grid, block)]
+            self.cupy.enqueue(lambda: (entry(*sizes, pointers), args, values))
+
+        return function
+
+
+class Array(np.ndarray):
+    """An array of the pretended device, whose writing methods wait for the graph's turn while a graph is captured."""
+
+    cupy = None
+
+    def fill(self, value):
+        self.cupy.enqueue(lambda: super(Array, self).fill(value))
+
+    def __setitem__(self, index, value):
+        self.cupy.enqueue(lambda: super(Array, self).__setitem__(index, value))
+
+
+class Stream:
+    """Stands in for `cupy.cuda.Stream`: what is enqueued runs at once, or goes into the graph that is captured."""
+
+    ptr = 1
+
+    def __init__(self, cupy, non_blocking=False):
+        self.cupy, self.non_blocking = cupy, non_blocking
+
+    def __enter__(self):
+        self.cupy.streams.append(self)
+        return self
+
+    def __exit__(self, *exc):
+        assert self.cupy.streams.pop() is self
+
+    def synchronize(self):
+        assert self.cupy.captured is None, "a stream that is captured can't be waited for"
+
+    def begin_capture(self):
+        assert self.non_blocking and self.cupy.streams[-1] is self and self.cupy.captured is None
+        self.cupy.captured = []
+
+    def end_capture(self):
+        calls, self.cupy.captured = self.cupy.captured, None
+        return SimpleNamespace(calls=calls, launch=lambda stream=None: [call() for call in calls])
+
+
+class CupyOnCPU:
+    """What `CupyBackend` needs of the cupy package: NumPy, with `RawModule`, streams and graphs."""
+
+    _WRITING = {"copyto"}  # write into their first argument
+
+    def __init__(self, folder):
+        self.captured = None
+        self.ndarray = type("Array", (Array,), {"cupy": self})
+        self.RawModule = functools.partial(RawModule, self, folder)
+        self.streams = [Stream(self)]
+        self.cuda = SimpleNamespace(
+            Stream=lambda non_blocking=False: Stream(self, non_blocking),
+            get_current_stream=lambda: self.streams[-1],
+            MemoryPool=lambda: SimpleNamespace(malloc=None, free_all_blocks=lambda: None),
+            using_allocator=lambda allocator: contextlib.nullcontext(),
+        )
+
+    def get_default_memory_pool(self):
+        return SimpleNamespace(free_all_blocks=lambda: None)
+
+    def enqueue(self, call):
+        """Do it now, or, while a graph is captured, whenever that is launched."""
+        if self.captured is None:
+            call()
+        else:
+            self.captured.append(call)
+
+    def asnumpy(self, a):
+        assert self.captured is None, "a copy to the host can't be captured"
+        return np.array(a)  # of NumPy's own class
+
+    def __getattr__(self, name):
+        value = getattr(np, name)
+        if not callable(value) or isinstance(value, type):
+            return value
+
+        def function(*args, **kwargs):
+            if name in self._WRITING or kwargs.get("out") is not None:
+                self.enqueue(lambda: value(*args, **kwargs))
+                return kwargs.get("out")
+            result = value(*args, **kwargs)
+            if not isinstance(result, (np.ndarray, np.generic)):
+                return result
+            return np.asarray(result).view(self.ndarray)
+
+        function.at = lambda *args: self.enqueue(lambda: value.at(*args))
+        return function
