@@ -161,6 +161,14 @@ class Backend(ImageKernels):
         """function(*args), which a `Recording` holds as one call, whatever happens within."""
         return function(*args)
 
+    def formula(self, f: Callable[..., Array], *args: Any) -> Array:
+        """f(xp, *args), array arithmetic written out as in a book. Its intermediate results are new arrays, so it is
+        for what is not worth a kernel; a `Recording` holds it as one call if `f` is the same function every time."""
+        result = f(self.xp, *args)
+        if self._thread.arena is None:
+            return result if self.is_array(result) else self.xp.asarray(result)
+        return self.copy(result, out=self.empty(result.shape, result.dtype))
+
     def _in_arena(self, step: Callable[[], None]) -> Callable[[], None]:
         arena = Arena(self.allocate)
 

@@ -13,6 +13,7 @@ An array here is a wrapper and not a subclass of `numpy.ndarray`, which NumPy's 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -360,6 +361,20 @@ class StrictBackend(Backend):
 
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
         self.device.run("philox_uniform", _philox_uniform, out, seed, stream, step)
+
+    def formula(self, f: Callable[..., Array], *args: Any) -> Array:
+        recording, self.device.recording = self.device.recording, None
+        try:
+            with contextlib.nullcontext() if recording is None else self.silent():
+                result = f(self.xp, *args)  # in a recorded step only to learn its shape
+        finally:
+            self.device.recording = recording
+        if recording is None:
+            return self.copy(result, out=self.empty(result.shape, result.dtype))
+        out = self.empty(result.shape, result.dtype)
+        operands = tuple(_describe(_unwrap(a)) for a in (*args, out))
+        recording.append(Call(f.__qualname__, operands, lambda: self.copy(f(self.xp, *args), out=out)))
+        return out
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None]:
         """Note what `run` calls, twice, without doing it; return what does the noted.

@@ -141,19 +141,24 @@ class ELU(Function):
     def __init__(self, alpha: float, scale: float = 1.0):
         self.alpha, self.scale = alpha, scale
 
+    @staticmethod
+    def value(xp, x, alpha, scale):
+        return scale * xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0.0)))
+
+    @staticmethod
+    def gradient(xp, gy, x, y, alpha, scale):
+        return gy * xp.where(x > 0, scale, y + scale * alpha).astype(gy.dtype)
+
     def forward(self, x):
-        xp = self.be.xp
-        y = self.scale * xp.where(x > 0, x, self.alpha * xp.expm1(xp.minimum(x, 0.0)))
+        y = self.be.formula(self.value, x, self.alpha, self.scale)
         self.save(x, y)
         return y
 
     def backward(self, gy):
-        x, y = self.saved
-        return gy * self.be.xp.where(x > 0, self.scale, y + self.scale * self.alpha).astype(gy.dtype)
+        return self.be.formula(self.gradient, gy, *self.saved, self.alpha, self.scale)
 
     def jvp(self, y, tx):
-        x = self.inputs[0]._data
-        positive = Tensor._wrap((x > 0).astype(x.dtype), self.be)
+        positive = _slopes(self.inputs[0], 0.0)
         return tx * (positive * self.scale + (1.0 - positive) * (y + self.scale * self.alpha))
 
 
@@ -167,21 +172,37 @@ class GELU(Function):
 
     SLOPE, CUBIC = math.sqrt(2.0 / math.pi), 0.044715
 
-    def forward(self, x):
-        t = self.be.xp.tanh(self.SLOPE * (x + self.CUBIC * x * x * x))
-        self.save(x, t)
+    @staticmethod
+    def inner(x):
+        return GELU.SLOPE * (x + GELU.CUBIC * x * x * x)
+
+    @staticmethod
+    def derivative(x, t):
+        return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * (GELU.SLOPE * (1.0 + 3.0 * GELU.CUBIC * x * x))
+
+    @staticmethod
+    def tanh_u(xp, x):
+        return xp.tanh(GELU.inner(x))
+
+    @staticmethod
+    def value(xp, x, t):
         return 0.5 * x * (1.0 + t)
 
+    @staticmethod
+    def gradient(xp, gy, x, t):
+        return gy * GELU.derivative(x, t)
+
+    def forward(self, x):
+        t = self.be.formula(self.tanh_u, x)
+        self.save(x, t)
+        return self.be.formula(self.value, x, t)
+
     def backward(self, gy):
-        x, t = self.saved
-        return gy * self._derivative(x, t)
+        return self.be.formula(self.gradient, gy, *self.saved)
 
     def jvp(self, y, tx):
         x = self.inputs[0]
-        return tx * self._derivative(x, tanh(self.SLOPE * (x + self.CUBIC * x * x * x)))
-
-    def _derivative(self, x, t):
-        return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * (self.SLOPE * (1.0 + 3.0 * self.CUBIC * x * x))
+        return tx * self.derivative(x, tanh(self.inner(x)))
 
 
 class SiLU(Function):
@@ -195,9 +216,12 @@ class SiLU(Function):
         self.save(x, s)
         return self.be.multiply(x, s)
 
-    def backward(self, gy):
-        x, s = self.saved
+    @staticmethod
+    def gradient(xp, gy, x, s):
         return gy * (s * (1.0 + x * (1.0 - s)))
+
+    def backward(self, gy):
+        return self.be.formula(self.gradient, gy, *self.saved)
 
     def jvp(self, y, tx):
         x = self.inputs[0]
@@ -213,11 +237,11 @@ class Formula(Function):
 
     def forward(self, x):
         self.save(x)
-        return self.formulas[0](self.be.xp, x)
+        return self.be.formula(self.formulas[0], x)
 
     def backward(self, gy):
         (x,) = self.saved
-        return gy * self._derivative()(self.be.xp, x)
+        return self.be.multiply(gy, self.be.formula(self._derivative(), x))
 
     def jvp(self, y, tx):
         self._derivative()

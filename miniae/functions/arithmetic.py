@@ -69,8 +69,9 @@ class Divide(Function):
     def backward(self, gy):
         b, y = self.saved
         ga = self.be.divide(gy, b)
-        gb = self.be.sum_to(self.be.multiply(ga, -y), self.shapes[1]) if self.needs[1] else None
-        return self.be.sum_to(ga, self.shapes[0]) if self.needs[0] else None, gb
+        gb = self.be.multiply(ga, self.be.multiply(y, -1.0)) if self.needs[1] else None
+        return (self.be.sum_to(ga, self.shapes[0]) if self.needs[0] else None,
+                self.be.sum_to(gb, self.shapes[1]) if self.needs[1] else None)
 
     def jvp(self, y, ta, tb):
         b = self.inputs[1]
@@ -96,13 +97,20 @@ class Power(Function):
     def __init__(self, p: float):
         self.p = p
 
+    @staticmethod
+    def value(xp, x, p):
+        return x**p
+
+    @staticmethod
+    def gradient(xp, gy, x, p):
+        return gy * (p * x ** (p - 1))
+
     def forward(self, x):
         self.save(x)
-        return x**self.p
+        return self.be.formula(self.value, x, self.p)
 
     def backward(self, gy):
-        (x,) = self.saved
-        return gy * (self.p * x ** (self.p - 1))
+        return self.be.formula(self.gradient, gy, *self.saved, self.p)
 
     def jvp(self, y, tx):
         return tx * (self.p * power(self.inputs[0], self.p - 1))

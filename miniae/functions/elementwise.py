@@ -50,7 +50,7 @@ class Sqrt(Function):
 
     def backward(self, gy):
         (y,) = self.saved
-        return self.be.divide(gy, 2.0 * y)
+        return self.be.divide(gy, self.be.multiply(y, 2.0))
 
     def jvp(self, y, tx):
         return tx / (2.0 * y)
@@ -68,7 +68,7 @@ class Absolute(Function):
         return self.be.multiply(gy, self.be.elementwise(self.be.xp.sign, x))
 
     def jvp(self, y, tx):
-        return tx * Tensor._wrap(self.be.xp.sign(self.inputs[0]._data), self.be)
+        return tx * Tensor._wrap(self.be.elementwise(self.be.xp.sign, self.inputs[0]._data), self.be)
 
 
 class Clip(Function):
@@ -79,17 +79,21 @@ class Clip(Function):
 
     def forward(self, x):
         self.save(x)
-        return self.be.xp.clip(x, self.low, self.high)
+        return self.be.elementwise(self.be.xp.clip, x, self.low, self.high)
 
     def backward(self, gy):
         (x,) = self.saved
-        return gy * self._inside(x)
+        return self.be.multiply(gy, self._inside(x))
 
     def jvp(self, y, tx):
         return tx * Tensor._wrap(self._inside(self.inputs[0]._data), self.be)
 
+    @staticmethod
+    def inside(xp, x, low, high):
+        return ((x >= low) & (x <= high)).astype(x.dtype)
+
     def _inside(self, x):
-        return ((x >= self.low) & (x <= self.high)).astype(x.dtype)
+        return self.be.formula(self.inside, x, self.low, self.high)
 
 
 def exp(x: Any) -> Tensor:

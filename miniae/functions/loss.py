@@ -11,7 +11,7 @@ from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
 from miniae.functions.activation import sigmoid
-from miniae.functions.softmax import softmax
+from miniae.functions.softmax import LogSoftmax, softmax
 
 __all__ = [
     "LOSSES", "absolute_error", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
@@ -43,17 +43,29 @@ class SquaredError(Function):
 class AbsoluteError(Function):
     """L = 1/N sum |y - t|.   dL/dy = 1/N sign(y - t)."""
 
+    @staticmethod
+    def terms(xp, y, t):
+        return xp.abs(y - t)
+
+    @staticmethod
+    def sign(xp, y, t):
+        return xp.sign(y - t)
+
+    @staticmethod
+    def gradient(xp, gy, y, t, scale):
+        return gy * (xp.sign(y - t) * scale)
+
     def forward(self, y, t):
         self.save(y, t)
-        return self.be.sum(self.be.xp.abs(y - t)) * (1.0 / max(len(y), 1))
+        return self.be.multiply(self.be.sum(self.be.formula(self.terms, y, t)), 1.0 / max(len(y), 1))
 
     def backward(self, gy):
         y, t = self.saved
-        return gy * (self.be.xp.sign(y - t) * (1.0 / max(len(y), 1))), None
+        return self.be.formula(self.gradient, gy, y, t, 1.0 / max(len(y), 1)), None
 
     def jvp(self, loss, ty, tt):
         y, t = self.inputs
-        sign = Tensor._wrap(self.be.xp.sign(y._data - t._data), self.be)
+        sign = Tensor._wrap(self.be.formula(self.sign, y._data, t._data), self.be)
         return (ty * sign).sum() * (1.0 / max(len(y), 1))
 
 
@@ -66,22 +78,36 @@ class Huber(Function):
     def __init__(self, delta: float):
         self.delta = delta
 
+    @staticmethod
+    def slope(xp, y, t, delta):
+        return xp.clip(y - t, -delta, delta)
+
+    @staticmethod
+    def terms(xp, y, t, slope):
+        return slope * (y - t - 0.5 * slope)
+
+    @staticmethod
+    def inside(xp, y, t, slope):
+        return (slope == y - t).astype(y.dtype)
+
+    @staticmethod
+    def gradient(xp, gy, slope, scale):
+        return gy * (slope * scale)
+
     def forward(self, y, t):
-        difference = y - t
-        slope = self.be.xp.clip(difference, -self.delta, self.delta)
+        slope = self.be.formula(self.slope, y, t, self.delta)
         self.save(slope)
-        self.inside = (slope == difference).astype(y.dtype)
-        return self.be.sum(slope * (difference - 0.5 * slope)) * (1.0 / max(len(y), 1))
+        return self.be.multiply(self.be.sum(self.be.formula(self.terms, y, t, slope)), 1.0 / max(len(y), 1))
 
     def backward(self, gy):
         (slope,) = self.saved
-        return gy * (slope * (1.0 / max(len(slope), 1))), None
+        return self.be.formula(self.gradient, gy, slope, 1.0 / max(len(slope), 1)), None
 
     def jvp(self, loss, ty, tt):
         y, t = self.inputs
-        inside = Tensor._wrap(self.inside, self.be)
-        sign = Tensor._wrap(self.be.xp.sign(y._data - t._data), self.be)
-        slope = inside * (y - t) + (1.0 - inside) * sign * self.delta
+        held = self.be.formula(self.slope, y._data, t._data, self.delta)
+        inside = Tensor._wrap(self.be.formula(self.inside, y._data, t._data, held), self.be)
+        slope = inside * (y - t) + (1.0 - inside) * Tensor._wrap(held, self.be)
         return (ty * slope).sum() * (1.0 / max(len(y), 1))
 
 
@@ -91,15 +117,22 @@ class BinaryCrossEntropy(Function):
     p is held between 1e-7 and 1 - 1e-7 first, where the gradient is that of the bound.
     """
 
+    @staticmethod
+    def terms(xp, p, t):
+        return t * xp.log(p) + (1.0 - t) * xp.log1p(-p)
+
+    @staticmethod
+    def gradient(xp, gy, p, t, scale):
+        return gy * ((p - t) / (p * (1.0 - p)) * scale)
+
     def forward(self, p, t):
-        xp = self.be.xp
-        p = xp.clip(p, _SMALLEST, 1.0 - _SMALLEST)
+        p = self.be.elementwise(self.be.xp.clip, p, _SMALLEST, 1.0 - _SMALLEST)
         self.save(p, t)
-        return self.be.sum(t * xp.log(p) + (1.0 - t) * xp.log1p(-p)) * (-1.0 / max(len(p), 1))
+        return self.be.multiply(self.be.sum(self.be.formula(self.terms, p, t)), -1.0 / max(len(p), 1))
 
     def backward(self, gy):
         p, t = self.saved
-        return gy * ((p - t) / (p * (1.0 - p)) * (1.0 / max(len(p), 1))), None
+        return self.be.formula(self.gradient, gy, p, t, 1.0 / max(len(p), 1)), None
 
     def jvp(self, loss, tp, tt):
         p, t = self.inputs
@@ -179,17 +212,22 @@ class WeightedBinaryCrossEntropyWithLogits(Function):
 class CrossEntropy(Function):
     """L = -1/N sum t_k log y_k, y = softmax(z) over the last axis.   dL/dz = 1/N (y sum_k t_k - t)."""
 
+    @staticmethod
+    def terms(xp, log_y, t):
+        return t * log_y
+
+    @staticmethod
+    def gradient(xp, gy, log_y, t, scale):
+        return gy * ((xp.exp(log_y) * xp.sum(t, axis=-1, keepdims=True) - t) * scale)
+
     def forward(self, z, t):
-        xp = self.be.xp
-        shifted = z - xp.max(z, axis=-1, keepdims=True)
-        total = xp.sum(xp.exp(shifted), axis=-1, keepdims=True)
-        self.save(xp.exp(shifted) / total, t)
-        return self.be.sum(t * (shifted - xp.log(total))) * (-1.0 / max(len(z), 1))
+        log_y = self.be.formula(LogSoftmax.value, z, -1)
+        self.save(log_y, t)
+        return self.be.multiply(self.be.sum(self.be.formula(self.terms, log_y, t)), -1.0 / max(len(z), 1))
 
     def backward(self, gy):
-        y, t = self.saved
-        weight = self.be.xp.sum(t, axis=-1, keepdims=True)
-        return gy * ((y * weight - t) * (1.0 / max(len(y), 1))), None
+        log_y, t = self.saved
+        return self.be.formula(self.gradient, gy, log_y, t, 1.0 / max(len(t), 1)), None
 
     def jvp(self, loss, tz, tt):
         z, t = self.inputs
@@ -202,16 +240,29 @@ class GaussianKL(Function):
     dL/dm = m / N,  dL/dl = (exp(l) - 1) / 2N. Kingma and Welling, "Auto-encoding variational Bayes", 2014, appendix B.
     """
 
+    @staticmethod
+    def terms(xp, mean, log_variance, variance):
+        return mean * mean + variance - log_variance - 1.0
+
+    @staticmethod
+    def gradient_of_mean(xp, gy, mean, n):
+        return gy * (mean * (1.0 / n))
+
+    @staticmethod
+    def gradient_of_log_variance(xp, gy, variance, n):
+        return gy * ((variance - 1.0) * (0.5 / n))
+
     def forward(self, mean, log_variance):
-        variance = self.be.xp.exp(log_variance)
+        variance = self.be.elementwise(self.be.xp.exp, log_variance)
         self.save(mean, variance)
-        terms = mean * mean + variance - log_variance - 1.0
-        return self.be.sum(terms) * (0.5 / max(len(mean), 1))
+        terms = self.be.formula(self.terms, mean, log_variance, variance)
+        return self.be.multiply(self.be.sum(terms), 0.5 / max(len(mean), 1))
 
     def backward(self, gy):
         mean, variance = self.saved
         n = max(len(mean), 1)
-        return gy * (mean * (1.0 / n)), gy * ((variance - 1.0) * (0.5 / n))
+        return (self.be.formula(self.gradient_of_mean, gy, mean, n),
+                self.be.formula(self.gradient_of_log_variance, gy, variance, n))
 
     def jvp(self, loss, tm, tl):
         from miniae.functions.elementwise import exp

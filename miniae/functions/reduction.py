@@ -40,21 +40,28 @@ class Max(Function):
     def __init__(self, axis: Axis = None, keepdims: bool = False):
         self.axis, self.keepdims = axis, keepdims
 
+    @staticmethod
+    def value(xp, x, axis):
+        return xp.max(x, axis=axis, keepdims=True)
+
+    @staticmethod
+    def shares(xp, x, y, axis):
+        winners = (x == y).astype(x.dtype)
+        return winners / xp.sum(winners, axis=axis, keepdims=True)
+
     def forward(self, x):
-        xp = self.be.xp
-        y = xp.max(x, axis=self.axis, keepdims=True)
-        self.share = (x == y).astype(x.dtype)
-        self.share /= xp.sum(self.share, axis=self.axis, keepdims=True)
+        y = self.be.formula(self.value, x, self.axis)
+        self.share = self.be.formula(self.shares, x, y, self.axis)
         self.save(self.share)
         if self.keepdims:
             return y
-        return y.reshape(()) if self.axis is None else xp.squeeze(y, axis=self.axis)
+        return y.reshape(()) if self.axis is None else self.be.xp.squeeze(y, axis=self.axis)
 
     def backward(self, gy):
         (share,) = self.saved
         if self.axis is not None and not self.keepdims:
             gy = self.be.xp.expand_dims(gy, self.axis)
-        return share * gy
+        return self.be.multiply(share, gy)
 
     def jvp(self, y, tx):
         return sum(tx * Tensor._wrap(self.share, self.be), self.axis, self.keepdims)

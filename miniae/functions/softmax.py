@@ -15,16 +15,22 @@ class Softmax(Function):
     def __init__(self, axis: int):
         self.axis = axis
 
+    @staticmethod
+    def value(xp, x, axis):
+        y = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+        return y / xp.sum(y, axis=axis, keepdims=True)
+
+    @staticmethod
+    def gradient(xp, gy, y, axis):
+        return y * (gy - xp.sum(gy * y, axis=axis, keepdims=True))
+
     def forward(self, x):
-        xp = self.be.xp
-        y = xp.exp(x - xp.max(x, axis=self.axis, keepdims=True))
-        y /= xp.sum(y, axis=self.axis, keepdims=True)
+        y = self.be.formula(self.value, x, self.axis)
         self.save(y)
         return y
 
     def backward(self, gy):
-        (y,) = self.saved
-        return y * (gy - self.be.xp.sum(gy * y, axis=self.axis, keepdims=True))
+        return self.be.formula(self.gradient, gy, *self.saved, self.axis)
 
     def jvp(self, y, tx):
         return y * (tx - (tx * y).sum(self.axis, True))
@@ -36,16 +42,22 @@ class LogSoftmax(Function):
     def __init__(self, axis: int):
         self.axis = axis
 
+    @staticmethod
+    def value(xp, x, axis):
+        shifted = x - xp.max(x, axis=axis, keepdims=True)
+        return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+    @staticmethod
+    def gradient(xp, gy, y, axis):
+        return gy - xp.exp(y) * xp.sum(gy, axis=axis, keepdims=True)
+
     def forward(self, x):
-        xp = self.be.xp
-        shifted = x - xp.max(x, axis=self.axis, keepdims=True)
-        y = shifted - xp.log(xp.sum(xp.exp(shifted), axis=self.axis, keepdims=True))
+        y = self.be.formula(self.value, x, self.axis)
         self.save(y)
         return y
 
     def backward(self, gy):
-        (y,) = self.saved
-        return gy - self.be.xp.exp(y) * self.be.xp.sum(gy, axis=self.axis, keepdims=True)
+        return self.be.formula(self.gradient, gy, *self.saved, self.axis)
 
     def jvp(self, y, tx):
         return tx - (tx * softmax(self.inputs[0], self.axis)).sum(self.axis, True)
@@ -57,16 +69,22 @@ class LogSumExp(Function):
     def __init__(self, axis: int):
         self.axis = axis
 
+    @staticmethod
+    def value(xp, x, axis):
+        high = xp.max(x, axis=axis, keepdims=True)
+        return high + xp.log(xp.sum(xp.exp(x - high), axis=axis, keepdims=True))
+
+    @staticmethod
+    def gradient(xp, gy, x, y, axis):
+        return xp.expand_dims(gy, axis) * xp.exp(x - y)
+
     def forward(self, x):
-        xp = self.be.xp
-        high = xp.max(x, axis=self.axis, keepdims=True)
-        y = high + xp.log(xp.sum(xp.exp(x - high), axis=self.axis, keepdims=True))
+        y = self.be.formula(self.value, x, self.axis)
         self.save(x, y)
-        return xp.squeeze(y, axis=self.axis)
+        return self.be.xp.squeeze(y, axis=self.axis)
 
     def backward(self, gy):
-        x, y = self.saved
-        return self.be.xp.expand_dims(gy, self.axis) * self.be.xp.exp(x - y)
+        return self.be.formula(self.gradient, gy, *self.saved, self.axis)
 
     def jvp(self, y, tx):
         return (tx * softmax(self.inputs[0], self.axis)).sum(self.axis)
