@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.arena import Arena
+from miniae.backend.feeding import Feeder
 from miniae.backend.image import ImageKernels
 
 Array = Any  # an array of whichever backend is in use
@@ -64,6 +65,15 @@ class Backend(ImageKernels):
     def upload(self, host: np.ndarray, out: Array) -> None:
         """out = host, of the same shape and dtype. The host's array may be written to again afterwards."""
         self.xp.copyto(out, self.asarray(host))
+
+    def room_for(self, nbytes: int, in_file: bool = False) -> bool:
+        """Whether data of so many bytes shall lie in the device's memory as a whole, or be brought there batch by batch
+        (see `feeder`). Where that is the host's own memory, it is what isn't in a mapped file."""
+        return not in_file
+
+    def feeder(self, gather: Callable[[np.ndarray, np.ndarray], None], shape: Shape, dtype: Any) -> Feeder:
+        """What brings batches of this shape to the device, that `gather` makes on the host."""
+        return Feeder(self, gather, shape, dtype)
 
     def to_host(self, a: Array) -> np.ndarray:
         """A NumPy copy of `a`. Waits for the device."""

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -151,8 +151,8 @@ class Trainer:
         self._forget_totals()
         order, compute = Order.of(np.arange(len(rows[0])), self.backend), functools.partial(self._loss, rows)
         with no_grad():
-            for start in range(0, len(rows[0]), self.batch_size):
-                self._add_up(compute, order[start:start + self.batch_size], update=False)
+            for part in self._loaded(rows, order):
+                self._add_up(compute, part, update=False)
         return self.running_losses()
 
     def running_losses(self) -> dict[str, float]:
@@ -183,8 +183,7 @@ class Trainer:
         circumstances = self._circumstances()
         repeated = self._repeated(compute, n, circumstances == self._proven)
         try:
-            for batch, start in enumerate(range(0, n, size)):
-                part = order[start:start + size]
+            for batch, part in enumerate(self._loaded(rows, order)):
                 if repeated and not repeated.trouble and self._circumstances() != circumstances:
                     repeated.stop("a callback has changed something in the middle of an epoch")
                 whole = repeated and len(part) == size
@@ -283,6 +282,20 @@ class Trainer:
         return self.model.loss_terms(*batch)
 
     # ---------------------------------------------------------------- the rest
+
+    def _loaded(self, rows: tuple[Rows, ...], order: Order) -> Iterator[Order]:
+        """An order batch by batch, each as soon as its rows are loaded: what comes from the host comes before the step.
+
+        Another `batch_size` that is set in the meantime is for the next epoch.
+        """
+        size = self.batch_size
+        part: Order | None = order[:size]
+        for end in range(size, len(order) + size, size):
+            following = order[end:end + size] if end < len(order) else None
+            for r in rows:
+                observed("data feeding", r.load, part, following)
+            yield part
+            part = following
 
     def _forget_totals(self) -> None:
         self._totals, self._seen = {}, 0
