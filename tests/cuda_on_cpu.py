@@ -14,6 +14,7 @@ import subprocess
 from types import SimpleNamespace
 
 import numpy as np
+from cuda_queues import Event, Queue
 
 # What CUDA C++ adds to C++.
 SHIM = """
@@ -158,14 +159,22 @@ class Array(np.ndarray):
     def __setitem__(self, index, value):
         self.cupy.enqueue(lambda: super(Array, self).__setitem__(index, value))
 
+    def set(self, host, stream):
+        """The copy reads the host's array whenever its stream comes to it."""
+        assert type(host) is np.ndarray and (host.shape, host.dtype) == (self.shape, self.dtype)
+        assert self.cupy.captured is None or stream is not self.cupy.streams[-1], "a copy of the host's, captured"
+        stream.enqueue(lambda: np.copyto(self, host))
 
-class Stream:
-    """Stands in for `cupy.cuda.Stream`: what is enqueued runs at once, or goes into the graph that is captured."""
+
+class Stream(Queue):
+    """Stands in for `cupy.cuda.Stream`: what is enqueued runs when it has to (see `Queue`), or goes into the graph that
+    is captured."""
 
     ptr = 1
 
     def __init__(self, cupy, non_blocking=False):
-        self.cupy, self.non_blocking = cupy, non_blocking
+        super().__init__(cupy)
+        self.non_blocking = non_blocking
 
     def __enter__(self):
         self.cupy.streams.append(self)
@@ -176,6 +185,7 @@ class Stream:
 
     def synchronize(self):
         assert self.cupy.captured is None, "a stream that is captured can't be waited for"
+        self.run()
 
     def begin_capture(self):
         assert self.non_blocking and self.cupy.streams[-1] is self and self.cupy.captured is None
@@ -186,6 +196,25 @@ class Stream:
         return SimpleNamespace(calls=calls, launch=lambda stream=None: [call() for call in calls])
 
 
+class Pool:
+    """Stands in for CuPy's pools of memory: `released` counts how often unused memory was given back."""
+
+    def __init__(self):
+        self.released = self.limit = self.unused = self.taken = 0
+
+    def free_all_blocks(self):
+        self.released, self.unused = self.released + 1, 0
+
+    def get_limit(self):
+        return self.limit
+
+    def free_bytes(self):
+        return self.unused
+
+    def total_bytes(self):
+        return self.taken + self.unused
+
+
 class CupyOnCPU:
     """What `CupyBackend` needs of the cupy package: NumPy, with `RawModule`, streams and graphs."""
 
@@ -193,28 +222,38 @@ class CupyOnCPU:
 
     def __init__(self, folder):
         self.captured = None
+        self.late, self.queues = "copies", []  # see `cuda_queues`
+        self.memory = 2**30, 2**30  # what is free of it, and all
+        self.pool, self.pinned_pool = Pool(), Pool()
         self.ndarray = type("Array", (Array,), {"cupy": self})
         self.RawModule = functools.partial(RawModule, self, folder)
         self.streams = [Stream(self)]
         self.cuda = SimpleNamespace(
             Stream=lambda non_blocking=False: Stream(self, non_blocking),
             get_current_stream=lambda: self.streams[-1],
+            Event=Event,
+            alloc_pinned_memory=bytearray,
+            runtime=SimpleNamespace(memGetInfo=lambda: self.memory),
             MemoryPool=lambda: SimpleNamespace(malloc=None, free_all_blocks=lambda: None),
             using_allocator=lambda allocator: contextlib.nullcontext(),
         )
 
     def get_default_memory_pool(self):
-        return SimpleNamespace(free_all_blocks=lambda: None)
+        return self.pool
+
+    def get_default_pinned_memory_pool(self):
+        return self.pinned_pool
 
     def enqueue(self, call):
         """Do it now, or, while a graph is captured, whenever that is launched."""
         if self.captured is None:
-            call()
+            self.streams[-1].enqueue(call)
         else:
             self.captured.append(call)
 
     def asnumpy(self, a):
         assert self.captured is None, "a copy to the host can't be captured"
+        self.streams[-1].run()
         return np.array(a)  # of NumPy's own class
 
     def __getattr__(self, name):

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend.base import Array, Backend, BackendUnavailable
+from miniae.backend.base import Array, BackendUnavailable
+from miniae.backend.cupy_memory import CupyMemory
 from miniae.backend.kernels import TYPES, Kernels
 
 
-class CupyBackend(Backend):
+class CupyBackend(CupyMemory):
     """Arrays are `cupy.ndarray`, on the current device."""
 
     name = "cupy"
