@@ -196,11 +196,21 @@ class Stream(Queue):
         return SimpleNamespace(calls=calls, launch=lambda stream=None: [call() for call in calls])
 
 
+class OutOfMemoryError(MemoryError):
+    """Stands in for `cupy.cuda.memory.OutOfMemoryError`."""
+
+
 class Pool:
-    """Stands in for CuPy's pools of memory: `released` counts how often unused memory was given back."""
+    """Stands in for CuPy's pools of memory: `released` counts how often unused memory was given back, `most` is what an
+    array may take."""
 
     def __init__(self):
         self.released = self.limit = self.unused = self.taken = 0
+        self.most = None
+
+    def malloc(self, nbytes):
+        if self.most is not None and nbytes > self.most:
+            raise OutOfMemoryError(f"Out of memory allocating {nbytes:,} bytes (allocated so far: 7 bytes).")
 
     def free_all_blocks(self):
         self.released, self.unused = self.released + 1, 0
@@ -225,6 +235,7 @@ class CupyOnCPU:
         self.late, self.queues = "copies", []  # see `cuda_queues`
         self.memory = 2**30, 2**30  # what is free of it, and all
         self.pool, self.pinned_pool = Pool(), Pool()
+        self.allocator = self.pool.malloc
         self.ndarray = type("Array", (Array,), {"cupy": self})
         self.RawModule = functools.partial(RawModule, self, folder)
         self.streams = [Stream(self)]
@@ -233,7 +244,11 @@ class CupyOnCPU:
             get_current_stream=lambda: self.streams[-1],
             Event=Event,
             alloc_pinned_memory=bytearray,
-            runtime=SimpleNamespace(memGetInfo=lambda: self.memory),
+            runtime=SimpleNamespace(memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
+                "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}),
+            Device=lambda number=0: SimpleNamespace(id=number),
+            get_allocator=lambda: self.allocator,
+            set_allocator=lambda allocator: setattr(self, "allocator", allocator),
             MemoryPool=lambda: SimpleNamespace(malloc=None, free_all_blocks=lambda: None),
             using_allocator=lambda allocator: contextlib.nullcontext(),
         )
@@ -268,7 +283,10 @@ class CupyOnCPU:
             result = value(*args, **kwargs)
             if not isinstance(result, (np.ndarray, np.generic)):
                 return result
-            return np.asarray(result).view(self.ndarray)
+            result = np.asarray(result)
+            if not any(isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in args):
+                self.allocator(result.nbytes)
+            return result.view(self.ndarray)
 
         function.at = lambda *args: self.enqueue(lambda: value.at(*args))
         return function

@@ -75,6 +75,9 @@ class Backend(ImageKernels):
         """What brings batches of this shape to the device, that `gather` makes on the host."""
         return Feeder(self, gather, shape, dtype)
 
+    def release(self) -> None:
+        """Give memory back to the system that was kept for later arrays, and that none is using."""
+
     def to_host(self, a: Array) -> np.ndarray:
         """A NumPy copy of `a`. Waits for the device."""
         return np.array(a)

@@ -26,6 +26,7 @@ class CupyBackend(CupyMemory):
     def __init__(self, cupy: Any):
         super().__init__(cupy)
         self.kernels = Kernels(cupy)
+        cupy.cuda.set_allocator(self.explained(cupy.cuda.get_allocator()))
 
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)

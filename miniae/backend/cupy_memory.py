@@ -11,6 +11,7 @@ import numpy as np
 from miniae.backend.base import Backend, Shape
 from miniae.backend.cupy_feeding import OverlappedFeeder
 from miniae.backend.feeding import Feeder
+from miniae.backend.shortage import readable, shortage
 
 __all__ = ["CupyMemory"]
 
@@ -36,6 +37,22 @@ class CupyMemory(Backend):
 
     def feeder(self, gather: Callable[[np.ndarray, np.ndarray], None], shape: Shape, dtype: Any) -> Feeder:
         return OverlappedFeeder(self, gather, shape, dtype, self._copies)
+
+    def release(self) -> None:
+        self.xp.get_default_memory_pool().free_all_blocks()
+        self.xp.get_default_pinned_memory_pool().free_all_blocks()
+
+    def explained(self, allocator: Callable[[int], Any]) -> Callable[[int], Any]:
+        """An allocator of CuPy's whose `OutOfMemoryError`, a `MemoryError`, says in one line what there is and what to
+        do. All memory comes by way of it: arrays, what functions need in between, and kernels."""
+        def allocate(nbytes: int) -> Any:
+            try:
+                return allocator(nbytes)
+            except MemoryError as why:
+                why.args = (shortage(self.device_info()["device"], f"{readable(nbytes)} are wanted", *self.memory()),)
+                raise
+
+        return allocate
 
     @functools.cached_property
     def _copies(self) -> Any:

@@ -122,6 +122,8 @@ class Trainer:
         finally:
             self.model.train(False)
             self._arenas.clear()
+            del rows, held_out
+            self.backend.release()
             with contextlib.ExitStack() as ends:  # every callback gets its turn, whatever happens in another's
                 for callback in reversed(self.callbacks):
                     ends.callback(callback.on_train_end, self)
