@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import subprocess
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -234,6 +235,7 @@ class CupyOnCPU:
         self.captured = None
         self.late, self.queues = "copies", []  # see `cuda_queues`
         self.memory = 2**30, 2**30  # what is free of it, and all
+        self.used = []  # which devices became the current one of which thread
         self.pool, self.pinned_pool = Pool(), Pool()
         self.allocator = self.pool.malloc
         self.ndarray = type("Array", (Array,), {"cupy": self})
@@ -245,8 +247,9 @@ class CupyOnCPU:
             Event=Event,
             alloc_pinned_memory=bytearray,
             runtime=SimpleNamespace(memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
-                "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}),
-            Device=lambda number=0: SimpleNamespace(id=number),
+                "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}, getDeviceCount=lambda: 3),
+            Device=lambda number=0: SimpleNamespace(id=number, use=lambda: self.used.append(
+                (threading.get_ident(), number))),
             get_allocator=lambda: self.allocator,
             set_allocator=lambda allocator: setattr(self, "allocator", allocator),
             MemoryPool=lambda: SimpleNamespace(malloc=None, free_all_blocks=lambda: None),

@@ -39,6 +39,7 @@ class Backend(ImageKernels):
     """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
 
     name = "reference"
+    number: int | None = None  # of the device, if it has one
 
     def __init__(self, xp: Any = np):
         self.xp = xp
@@ -51,6 +52,11 @@ class Backend(ImageKernels):
 
     def __deepcopy__(self, memo: Any) -> Backend:
         return self  # a device can't be copied; what lives on it can
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from miniae.backend import get
+
+        return get, (self.name,)  # without its number, which another machine may not have
 
     # ---------------------------------------------------------------- arrays
 
@@ -88,6 +94,10 @@ class Backend(ImageKernels):
     def device_info(self) -> dict[str, Any]:
         """`device` (its name) and, where known, `memory_total` and `memory_free` in bytes."""
         return {"device": "CPU"}
+
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """What `device_info` says of every device that `get` could give, by the name to ask for."""
+        return {self.name: self.device_info()}
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         """An array with undefined contents: the arena's next buffer while a step runs, else a new one."""

@@ -14,31 +14,25 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.base import Array, BackendUnavailable
-from miniae.backend.cupy_memory import CupyMemory
+from miniae.backend.cupy_device import CupyDevice
 from miniae.backend.kernels import TYPES, Kernels
 
 
-class CupyBackend(CupyMemory):
-    """Arrays are `cupy.ndarray`, on the current device."""
+class CupyBackend(CupyDevice):
+    """Arrays are `cupy.ndarray`, on one device."""
 
     name = "cupy"
 
-    def __init__(self, cupy: Any):
-        super().__init__(cupy)
+    def __init__(self, cupy: Any, number: int | None = None):
+        super().__init__(cupy, number)
         self.kernels = Kernels(cupy)
-        cupy.cuda.set_allocator(self.explained(cupy.cuda.get_allocator()))
 
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)
 
     def synchronize(self) -> None:
+        self._thread.enter()
         self.xp.cuda.get_current_stream().synchronize()
-
-    def device_info(self) -> dict[str, Any]:
-        runtime = self.xp.cuda.runtime
-        properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
-        free, total = runtime.memGetInfo()
-        return {"device": properties["name"].decode(), "memory_total": total, "memory_free": free}
 
     # ---------------------------------------------------------------- kernels
 
@@ -106,8 +100,11 @@ class CupyBackend(CupyMemory):
         self.kernels.for_each("box_muller", out.size, out.dtype, uniform, out)
 
 
-def make() -> CupyBackend:
-    """The backend `get("cupy")` returns. Raises `BackendUnavailable` with what is missing."""
+def make(number: int | None = None) -> CupyBackend:
+    """The backend that `get("cupy")` returns, or `get("cupy:1")`, whose number is 1.
+
+    Raises `BackendUnavailable` with what is missing.
+    """
     if importlib.util.find_spec("cupy") is None:
         raise BackendUnavailable('backend cupy needs CuPy, which is not installed: pip install "miniae[gpu-cuda13]" '
                                  '(or "miniae[gpu-cuda12]" for a driver of CUDA 12), or use the backend numpy')
@@ -117,17 +114,23 @@ def make() -> CupyBackend:
         if not cupy.is_available():
             cupy.cuda.runtime.getDeviceCount()  # raises with the reason
             raise RuntimeError("no device")
+        count = 0 if number is None else cupy.cuda.runtime.getDeviceCount()
+        if number is not None and number < count:
+            cupy.cuda.Device(number).use()
         one = cupy.ones((1, 1))
     except (ImportError, RuntimeError) as why:
         raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({_first_line(why)}): check the driver with "
                                  "nvidia-smi, or use the backend numpy") from None
+    if number is not None and number >= count:
+        raise BackendUnavailable(f"backend cupy:{number}: the devices that there are here go from cupy:0 to "
+                                 f"cupy:{count - 1} (CUDA_VISIBLE_DEVICES may hide others)")
     try:
         cupy.matmul(one, one) + one  # loads the compiler and the matrix products
     except (ImportError, RuntimeError) as why:
         raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({_first_line(why)}): pip "
                                  'install "miniae[gpu-cuda13]" (or "miniae[gpu-cuda12]" for a driver of CUDA 12)'
                                  ) from None
-    return CupyBackend(cupy)
+    return CupyBackend(cupy, number)
 
 
 def _first_line(why: Exception) -> str:

@@ -39,7 +39,7 @@ def test_whatever_asks_for_too_much_says_what_to_do(ask, small, monkeypatch):
     with pytest.raises(MemoryError) as error:
         ask(small, x)
     assert type(error.value) is OutOfMemoryError
-    assert str(error.value) == shortage("pretended GPU", "0.00 MiB are wanted", 3 * 2**20, 2**33)
+    assert str(error.value) == shortage("cupy:0, pretended GPU", "0.00 MiB are wanted", 3 * 2**20, 2**33)
 
 
 def test_the_line():

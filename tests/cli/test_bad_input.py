@@ -268,4 +268,4 @@ def test_more_memory_than_a_gpu_has(miniae, table, quick, cuda_on_cpu, monkeypat
     monkeypatch.setitem(backends._instances, "cupy", cuda_on_cpu)
     monkeypatch.setattr(cuda_on_cpu.xp.pool, "most", 200)
     expect(miniae("train", "--data", table, "--label", "kind", *quick, "--backend", "cupy"),
-           r"out of memory on pretended GPU: .* wanted; .* are free. Lower batch_size")
+           r"out of memory on cupy:0, pretended GPU: .* wanted; .* are free. Lower batch_size")
