@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from miniae.autodiff.mode import observed
 from miniae.backend import Backend
 from miniae.backend.feeding import Feeder
 from miniae.data.pieces import is_mapped, let_go, pieces
@@ -147,6 +148,9 @@ class HostRows:
         return len(self.array)
 
     def load(self, order: Order, following: Order | None = None) -> None:
+        observed("data feeding", self._load, order, following)
+
+    def _load(self, order: Order, following: Order | None) -> None:
         self._feeder(len(order)).take(order.host)
         if following is not None:
             self._feeder(len(following)).fetch(following.host)

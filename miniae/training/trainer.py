@@ -59,6 +59,7 @@ class Trainer:
         history = trainer.fit(X, epochs=20, validation=X_val)
 
     `autodiff.observe` is told of the stages of a step: "optimizer", in it "loss and gradient", in that "data feeding".
+    Data that come from the host are also fed before the step.
 
     `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
     terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording (see `RepeatedStep`), unless
@@ -295,7 +296,7 @@ class Trainer:
         for end in range(size, len(order) + size, size):
             following = order[end:end + size] if end < len(order) else None
             for r in rows:
-                observed("data feeding", r.load, part, following)
+                r.load(part, following)
             yield part
             part = following
 

@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from miniae.autodiff import observe
 from miniae.backend import get
 from miniae.data import make_scaler
 from miniae.data.rows import DeviceRows, HostRows, Kept, Order, rows_on, scaled
@@ -152,3 +153,14 @@ def test_batches_are_loaded_outside_of_the_step(backend, tmp_path, monkeypatch):
     model = Autoencoder((4,), 2, epochs=1, batch_size=8, backend=backend)
     model.fit(x, validation=x[:9])
     assert events == [(8, 8), "batch", (8, 6), "batch", (6, None), "batch", (8, 1), "batch", (1, None), "batch"]
+
+
+def test_an_observer_is_told_of_what_comes_from_the_host(tmp_path):
+    x, told = RNG.random((20, 3)).astype("float32"), []
+    numpy, order = get("numpy"), Order.of(np.arange(4), get("numpy"))
+    with observe(lambda what, compute, *arguments: (told.append(what), compute(*arguments))):
+        for source, stages in ((x, []), (mapped(x, tmp_path), ["data feeding"])):
+            cut = rows_on(numpy, "float32", source)
+            cut.load(order)
+            assert told == stages
+            np.testing.assert_array_equal(cut.batch(order), x[:4])
