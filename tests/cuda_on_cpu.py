@@ -11,9 +11,11 @@ import contextlib
 import ctypes
 import functools
 import subprocess
+import threading
 from types import SimpleNamespace
 
 import numpy as np
+from cuda_queues import Event, Queue
 
 # What CUDA C++ adds to C++.
 SHIM = """
@@ -162,14 +164,22 @@ class Array(np.ndarray):
     def __setitem__(self, index, value):
         self.cupy.enqueue(lambda: super(Array, self).__setitem__(index, value))
 
+    def set(self, host, stream):
+        """The copy reads the host's array whenever its stream comes to it."""
+        assert type(host) is np.ndarray and (host.shape, host.dtype) == (self.shape, self.dtype)
+        assert self.cupy.captured is None or stream is not self.cupy.streams[-1], "a copy of the host's, captured"
+        stream.enqueue(lambda: np.copyto(self, host))
 
-class Stream:
-    """Stands in for `cupy.cuda.Stream`: what is enqueued runs at once, or goes into the graph that is captured."""
+
+class Stream(Queue):
+    """Stands in for `cupy.cuda.Stream`: what is enqueued runs when it has to (see `Queue`), or goes into the graph that
+    is captured."""
 
     ptr = 1
 
     def __init__(self, cupy, non_blocking=False):
-        self.cupy, self.non_blocking = cupy, non_blocking
+        super().__init__(cupy)
+        self.non_blocking = non_blocking
 
     def __enter__(self):
         self.cupy.streams.append(self)
@@ -180,6 +190,7 @@ class Stream:
 
     def synchronize(self):
         assert self.cupy.captured is None, "a stream that is captured can't be waited for"
+        self.run()
 
     def begin_capture(self):
         assert self.non_blocking and self.cupy.streams[-1] is self and self.cupy.captured is None
@@ -190,6 +201,35 @@ class Stream:
         return SimpleNamespace(calls=calls, launch=lambda stream=None: [call() for call in calls])
 
 
+class OutOfMemoryError(MemoryError):
+    """Stands in for `cupy.cuda.memory.OutOfMemoryError`."""
+
+
+class Pool:
+    """Stands in for CuPy's pools of memory: `released` counts how often unused memory was given back, `most` is what an
+    array may take."""
+
+    def __init__(self):
+        self.released = self.limit = self.unused = self.taken = 0
+        self.most = None
+
+    def malloc(self, nbytes):
+        if self.most is not None and nbytes > self.most:
+            raise OutOfMemoryError(f"Out of memory allocating {nbytes:,} bytes (allocated so far: 7 bytes).")
+
+    def free_all_blocks(self):
+        self.released, self.unused = self.released + 1, 0
+
+    def get_limit(self):
+        return self.limit
+
+    def free_bytes(self):
+        return self.unused
+
+    def total_bytes(self):
+        return self.taken + self.unused
+
+
 class CupyOnCPU:
     """What `CupyBackend` needs of the cupy package: NumPy, with `RawModule`, streams and graphs."""
 
@@ -197,28 +237,53 @@ class CupyOnCPU:
 
     def __init__(self, folder):
         self.captured = None
+        self.late, self.queues = "copies", []  # see `cuda_queues`
+        self.memory = 2**30, 2**30  # what is free of it, and all
+        self.used = []  # which devices became the current one of which thread
+        self.pool, self.pinned_pool = Pool(), Pool()
+        self.allocator = self.pool.malloc
         self.ndarray = type("Array", (Array,), {"cupy": self})
         self.RawModule = functools.partial(RawModule, self, folder)
         self.streams = [Stream(self)]
         self.cuda = SimpleNamespace(
             Stream=lambda non_blocking=False: Stream(self, non_blocking),
             get_current_stream=lambda: self.streams[-1],
-            MemoryPool=lambda: SimpleNamespace(malloc=None, free_all_blocks=lambda: None),
-            using_allocator=lambda allocator: contextlib.nullcontext(),
+            Event=Event,
+            alloc_pinned_memory=bytearray,
+            runtime=SimpleNamespace(memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
+                "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}, getDeviceCount=lambda: 3),
+            Device=lambda number=0: SimpleNamespace(id=number, use=lambda: self.used.append(
+                (threading.get_ident(), number))),
+            get_allocator=lambda: self.allocator,
+            set_allocator=lambda allocator: setattr(self, "allocator", allocator),
+            MemoryPool=Pool,
+            using_allocator=self.using_allocator,
         )
 
     def get_default_memory_pool(self):
-        return SimpleNamespace(free_all_blocks=lambda: None)
+        return self.pool
+
+    def get_default_pinned_memory_pool(self):
+        return self.pinned_pool
+
+    @contextlib.contextmanager
+    def using_allocator(self, allocator):
+        before, self.allocator = self.allocator, allocator
+        try:
+            yield
+        finally:
+            self.allocator = before
 
     def enqueue(self, call):
         """Do it now, or, while a graph is captured, whenever that is launched."""
         if self.captured is None:
-            call()
+            self.streams[-1].enqueue(call)
         else:
             self.captured.append(call)
 
     def asnumpy(self, a):
         assert self.captured is None, "a copy to the host can't be captured"
+        self.streams[-1].run()
         return np.array(a)  # of NumPy's own class
 
     def __getattr__(self, name):
@@ -244,6 +309,8 @@ class CupyOnCPU:
 
     def _wrapped(self, result, sources):
         """A result of NumPy's as an array of the device; a view has the array it is one of as its base, as in CuPy."""
+        if not any(isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in sources):
+            self.allocator(result.nbytes)
         if type(result) is self.ndarray:
             return result
         result = np.asarray(result)

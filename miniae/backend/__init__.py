@@ -8,6 +8,9 @@
 
 Names: `numpy` (the CPU), `cupy` (an NVIDIA GPU), `auto` (CuPy when a usable device answers, else NumPy) and
 `strict` (for tests: a pretend device that refuses whatever would break on a GPU).
+
+`cupy:1` is the second GPU of a machine, `cupy` the one that is in use or else the first. A process computes on one of
+them: to use several, start one process for each.
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ from collections.abc import Callable
 
 from miniae.backend.base import Backend, BackendUnavailable, CaptureError
 
-__all__ = ["Backend", "BackendUnavailable", "CaptureError", "get", "use_backend", "names", "of"]
+__all__ = ["Backend", "BackendUnavailable", "CaptureError", "get", "use_backend", "names", "of", "kind_and_number"]
 
 _MODULES = {"numpy": "miniae.backend.numpy", "cupy": "miniae.backend.cupy", "strict": "miniae.backend.strict"}
+_NUMBERED = ("cupy",)
 _instances: dict[str, Backend] = {}
 _default: list[Backend] = []
 
@@ -33,7 +37,7 @@ def get(backend: str | Backend | None = None) -> Backend:
     """The backend of that name; a backend is returned as it is, and `None` means the current default.
 
     Raises `ValueError` for a name nobody knows and `BackendUnavailable` (a `RuntimeError`) when the device or the
-    package behind the name is missing; the message says which.
+    package behind the name is missing, or another device is in use; the message says which.
     """
     if isinstance(backend, Backend):
         return backend
@@ -44,12 +48,32 @@ def get(backend: str | Backend | None = None) -> Backend:
             return get("cupy")
         except BackendUnavailable:
             return get("numpy")
-    if backend not in _MODULES:
+    name, number = kind_and_number(backend)
+    if name not in _instances:
+        make: Callable[..., Backend] = importlib.import_module(_MODULES[name]).make
+        _instances[name] = make() if number is None else make(number)
+    instance = _instances[name]
+    if number is not None and instance.number != number:
+        raise BackendUnavailable(f"backend {backend}: this process computes on {name}:{instance.number} already, and "
+                                 "takes one device only; start another process for it, with "
+                                 f"CUDA_VISIBLE_DEVICES={number} in its environment say")
+    return instance
+
+
+def kind_and_number(backend: str) -> tuple[str, int | None]:
+    """The kind of device and its number, of a name like `cupy:1`; None is no number. `auto` is a name as well.
+
+    Raises `ValueError` for a name that no machine has.
+    """
+    name, colon, number = backend.partition(":") if isinstance(backend, str) else (backend, "", "")
+    if name not in ("auto", *_MODULES):
         raise ValueError(f"unknown backend {backend!r}: expected one of auto, {', '.join(_MODULES)}")
-    if backend not in _instances:
-        make: Callable[[], Backend] = importlib.import_module(_MODULES[backend]).make
-        _instances[backend] = make()
-    return _instances[backend]
+    if colon and name not in _NUMBERED:
+        raise ValueError(f"backend {backend!r}: the devices of {name} have no numbers, only those of "
+                         f"{', '.join(_NUMBERED)} have")
+    if colon and not (number.isascii() and number.isdigit()):
+        raise ValueError(f"backend {backend!r}: expected the number of a device after the colon, {name}:0 say")
+    return name, int(number) if colon else None
 
 
 class use_backend:

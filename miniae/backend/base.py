@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.arena import Arena
+from miniae.backend.feeding import Feeder
 from miniae.backend.image import ImageKernels
 
 Array = Any  # an array of whichever backend is in use
@@ -42,6 +43,7 @@ class Backend(ImageKernels):
     """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
 
     name = "reference"
+    number: int | None = None  # of the device, if it has one
 
     def __init__(self, xp: Any = np):
         self.xp = xp
@@ -54,6 +56,11 @@ class Backend(ImageKernels):
 
     def __deepcopy__(self, memo: Any) -> Backend:
         return self  # a device can't be copied; what lives on it can
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from miniae.backend import get
+
+        return get, (self.name,)  # without its number, which another machine may not have
 
     # ---------------------------------------------------------------- arrays
 
@@ -69,6 +76,18 @@ class Backend(ImageKernels):
         """out = host, of the same shape and dtype. The host's array may be written to again afterwards."""
         self.xp.copyto(out, self.asarray(host))
 
+    def room_for(self, nbytes: int, in_file: bool = False) -> bool:
+        """Whether data of so many bytes shall lie in the device's memory as a whole, or be brought there batch by batch
+        (see `feeder`). Where that is the host's own memory, it is what isn't in a mapped file."""
+        return not in_file
+
+    def feeder(self, gather: Callable[[np.ndarray, np.ndarray], None], shape: Shape, dtype: Any) -> Feeder:
+        """What brings batches of this shape to the device, that `gather` makes on the host."""
+        return Feeder(self, gather, shape, dtype)
+
+    def release(self) -> None:
+        """Give memory back to the system that was kept for later arrays, and that none is using."""
+
     def to_host(self, a: Array) -> np.ndarray:
         """A NumPy copy of `a`. Waits for the device."""
         return np.array(a)
@@ -79,6 +98,10 @@ class Backend(ImageKernels):
     def device_info(self) -> dict[str, Any]:
         """`device` (its name) and, where known, `memory_total` and `memory_free` in bytes."""
         return {"device": "CPU"}
+
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """What `device_info` says of every device that `get` could give, by the name to ask for."""
+        return {self.name: self.device_info()}
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         """An array with undefined contents: the arena's next buffer while a step runs, else a new one."""

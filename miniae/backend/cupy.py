@@ -7,64 +7,36 @@ base.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from miniae.backend.base import Array, Backend, BackendUnavailable, CaptureError
+from miniae.backend.base import Array, BackendUnavailable
+from miniae.backend.cupy_device import CupyDevice
+from miniae.backend.cupy_graph import captured
 from miniae.backend.kernels import TYPES, Kernels
 
 
-class CupyBackend(Backend):
-    """Arrays are `cupy.ndarray`, on the current device."""
+class CupyBackend(CupyDevice):
+    """Arrays are `cupy.ndarray`, on one device."""
 
     name = "cupy"
 
-    def __init__(self, cupy: Any):
-        super().__init__(cupy)
+    def __init__(self, cupy: Any, number: int | None = None):
+        super().__init__(cupy, number)
         self.kernels = Kernels(cupy)
 
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)
 
     def synchronize(self) -> None:
+        self._thread.enter()
         self.xp.cuda.get_current_stream().synchronize()
 
-    def device_info(self) -> dict[str, Any]:
-        runtime = self.xp.cuda.runtime
-        properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
-        free, total = runtime.memGetInfo()
-        return {"device": properties["name"].decode(), "memory_total": total, "memory_free": free}
-
     def graph(self, run: Callable[[], None]) -> Callable[[], None]:
-        """A CUDA graph, captured on a stream of its own and launched on the current one.
-
-        Arrays that `run` makes, beside those it is given, come from a pool of the graph's own, as every launch writes
-        to them again.
-        """
-        cuda = self.xp.cuda
-        stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
-        with stream, cuda.using_allocator(pool.malloc), _no_garbage_collection():
-            stream.begin_capture()
-            try:
-                run()
-            except Exception as why:
-                with contextlib.suppress(Exception):  # the capture has failed already
-                    stream.end_capture()
-                raise CaptureError(_first_line(why)) from why
-            try:
-                graph = stream.end_capture()
-            except RuntimeError as why:
-                raise CaptureError(_first_line(why)) from why
-
-        def launch(memory: Any = pool) -> None:
-            graph.launch(cuda.get_current_stream())
-
-        return launch
+        return captured(self.xp, run, self.explained)
 
     # ---------------------------------------------------------------- kernels
 
@@ -132,21 +104,11 @@ class CupyBackend(Backend):
         self.kernels.for_each("box_muller", out.size, out.dtype, uniform, out)
 
 
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """A block in which no destructor runs that might wait for the device: that would end a capture."""
-    gc.collect()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def make(number: int | None = None) -> CupyBackend:
+    """The backend that `get("cupy")` returns, or `get("cupy:1")`, whose number is 1.
 
-
-def make() -> CupyBackend:
-    """The backend `get("cupy")` returns. Raises `BackendUnavailable` with what is missing."""
+    Raises `BackendUnavailable` with what is missing.
+    """
     if importlib.util.find_spec("cupy") is None:
         raise BackendUnavailable('backend cupy needs CuPy, which is not installed: pip install "miniae[gpu-cuda13]" '
                                  '(or "miniae[gpu-cuda12]" for a driver of CUDA 12), or use the backend numpy')
@@ -156,17 +118,23 @@ def make() -> CupyBackend:
         if not cupy.is_available():
             cupy.cuda.runtime.getDeviceCount()  # raises with the reason
             raise RuntimeError("no device")
+        count = 0 if number is None else cupy.cuda.runtime.getDeviceCount()
+        if number is not None and number < count:
+            cupy.cuda.Device(number).use()
         one = cupy.ones((1, 1))
     except (ImportError, RuntimeError) as why:
         raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({_first_line(why)}): check the driver with "
                                  "nvidia-smi, or use the backend numpy") from None
+    if number is not None and number >= count:
+        raise BackendUnavailable(f"backend cupy:{number}: the devices that there are here go from cupy:0 to "
+                                 f"cupy:{count - 1} (CUDA_VISIBLE_DEVICES may hide others)")
     try:
         cupy.matmul(one, one) + one  # loads the compiler and the matrix products
     except (ImportError, RuntimeError) as why:
         raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({_first_line(why)}): pip "
                                  'install "miniae[gpu-cuda13]" (or "miniae[gpu-cuda12]" for a driver of CUDA 12)'
                                  ) from None
-    return CupyBackend(cupy)
+    return CupyBackend(cupy, number)
 
 
 def _first_line(why: Exception) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording"]
 
 # Of a backend's methods these are no kernels.
-_NO_KERNELS = {"arena", "capture", "device_info", "empty", "empty_like", "is_array", "one", "rewind", "silent"}
+_NO_KERNELS = {"arena", "capture", "device_info", "devices", "empty", "empty_like", "feeder", "is_array", "memory",
+               "one", "release", "rewind", "room_for", "silent"}
 # And these a recording can't hold.
 _TROUBLE = {"synchronize": "waits for the device", "to_host": "waits for the device", "upload": "copies from the host",
             "asarray": "makes an array", "zeros": "makes an array"}

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as why:
-        _complain(f"out of memory ({why}): use fewer samples, smaller layers or a smaller batch size")
+        _complain(_about_memory(str(why)))
         return 2
     except Exception as why:
         if _mendable(why):
@@ -87,6 +87,17 @@ def _mendable(why: Exception) -> bool:
     from miniae.training import TrainingDiverged
 
     return isinstance(why, (ValueError, OSError, BackendUnavailable, TrainingDiverged))
+
+
+def _about_memory(why: str) -> str:
+    """What a `MemoryError` says, and how much of the host's memory is free where it has nothing to say of a device."""
+    from miniae.backend import get
+    from miniae.backend.shortage import shortage
+
+    if why.lower().startswith("out of memory"):
+        return why
+    info = get("numpy").device_info()
+    return shortage("the CPU", why or "an allocation failed", info.get("memory_free"), info.get("memory_total"))
 
 
 def _complain(message: str) -> None:

@@ -12,16 +12,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    for name in names():
+    for backend in names():
         try:
-            info = get(name).device_info()
+            devices = get(backend).devices()
         except BackendUnavailable as why:
-            print(f"{name:<8} not available: {why}")
+            print(f"{backend:<8} not available: {why}")
             continue
-        memory = ""
-        if "memory_total" in info:
-            free = f"{info['memory_free'] / 2**30:.1f} of " if "memory_free" in info else ""
-            memory = f", {free}{info['memory_total'] / 2**30:.1f} GiB {'free' if free else 'of memory'}"
-        print(f"{name:<8} available: {info['device']}{memory}")
+        for name, info in devices.items():
+            memory = ""
+            if "memory_total" in info:
+                free = f"{info['memory_free'] / 2**30:.1f} of " if "memory_free" in info else ""
+                memory = f", {free}{info['memory_total'] / 2**30:.1f} GiB {'free' if free else 'of memory'}"
+            print(f"{name:<8} available: {info['device']}{memory}")
     print(f"auto     is {get('auto').name}")
     return 0

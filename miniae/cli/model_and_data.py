@@ -17,7 +17,8 @@ from miniae.models import load as load_model
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model.safetensors that miniae wrote")
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="numpy, cupy or auto (default: auto)")
+    parser.add_argument("--backend", default="auto", metavar="NAME",
+                        help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: auto)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,8 @@ from miniae.training.replay import WORTH_RECORDING
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a config.json, or the folder of a run")
     parser.add_argument("--steps", type=int, default=40, metavar="N", help="how many to measure (default: 40)")
-    parser.add_argument("--backend", metavar="NAME", help="numpy, cupy or auto (default: what CONFIG says)")
+    parser.add_argument("--backend", metavar="NAME",
+                        help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: what CONFIG says)")
     parser.add_argument("--plot", default="profile.png", metavar="FILE", help="the picture (default: profile.png)")
 
 

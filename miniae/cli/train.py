@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          "then is a mixture with a part for each label, unless --set says another",
            action=argparse.BooleanOptionalAction)
     option("validation", "the share of the training samples held out to watch", type=float, metavar="SHARE")
-    option("backend", "numpy, cupy or auto", metavar="NAME")
+    option("backend", "numpy, cupy, cupy:1 (the second GPU, ...) or auto", metavar="NAME")
     option("dtype", "float32 or float64", metavar="NAME")
     option("seed", "decides initial weights, shuffling and noise", type=int, metavar="N")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",

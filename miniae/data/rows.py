@@ -6,8 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from miniae.autodiff.mode import observed
 from miniae.backend import Backend
-from miniae.data.pieces import is_mapped, let_go
+from miniae.backend.feeding import Feeder
+from miniae.data.pieces import is_mapped, let_go, pieces
 from miniae.data.scaling import Identity, Scaler, floating
 
 __all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
@@ -41,28 +43,48 @@ class Order:
 
 
 class Rows(Protocol):
-    """N samples that the trainer asks for batches."""
+    """N samples that the trainer asks for batches.
+
+    Before a batch is asked for, it is loaded: what must come from the host comes then, so that `batch` is a matter of
+    the device alone, and a step that begins with it can be recorded.
+    """
 
     def __len__(self) -> int: ...
 
+    def load(self, order: Order, following: Order | None = None) -> None:
+        """Have the rows of these numbers ready for `batch`. Those that are `following` may be fetched in advance."""
+
     def batch(self, order: Order) -> Any:
-        """The rows of these numbers, (n, ...): an array of the backend, in the arena while a step runs."""
+        """The rows of these numbers, (n, ...): an array of the backend, which the next `load` or step may write to.
+
+        Rows that are loaded are those of the last `load` of as many, and lie in the same array each time.
+        """
 
 
 def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     """`data` (N, ...) as rows for batches on this backend, in `dtype` unless they are integers (labels).
 
-    What is `Kept`, and floats of a mapped file, are converted batch by batch; all else is moved to the device at once,
-    if it is not there already.
+    What is `Kept`, floats of a mapped file, and what the device has no room for, are converted batch by batch; all else
+    is moved to the device at once, if it is not there already.
     """
-    if isinstance(data, np.ndarray) and data.dtype.kind == "f" and is_mapped(data):
-        data = Kept(data, Identity())
     if isinstance(data, Kept):
-        raw = data.array
-        rows = MappedRows(raw, backend) if is_mapped(raw) else DeviceRows(_moved(raw, raw.dtype, backend), backend)
-        return ScaledRows(rows, data, dtype)
+        return ScaledRows(_raw_rows(data.array, backend), data, dtype)
     data = data if backend.is_array(data) else np.asarray(data)
-    return DeviceRows(_moved(data, data.dtype if data.dtype.kind in "iu" else dtype, backend), backend)
+    dtype = data.dtype if data.dtype.kind in "iu" else np.dtype(dtype)
+    if isinstance(data, np.ndarray) and data.dtype.kind == "f":
+        if is_mapped(data) or not backend.room_for(data.size * dtype.itemsize):
+            kept = Kept(data, Identity())
+            return ScaledRows(_raw_rows(data, backend), kept, dtype)
+    elif not backend.is_array(data) and not backend.room_for(data.nbytes):
+        return HostRows(data, backend)
+    return DeviceRows(_moved(data, dtype, backend), backend)
+
+
+def _raw_rows(array: np.ndarray, backend: Backend) -> Rows:
+    """Rows just as they are, on the device if there is room for them."""
+    if backend.room_for(array.nbytes, in_file=is_mapped(array)):
+        return DeviceRows(_moved(array, array.dtype, backend), backend)
+    return HostRows(array, backend)
 
 
 def scaled(X: np.ndarray, scaler: Scaler) -> np.ndarray | Kept:
@@ -102,12 +124,15 @@ class DeviceRows:
     def __len__(self) -> int:
         return len(self.array)
 
+    def load(self, order: Order, following: Order | None = None) -> None:
+        """They are there."""
+
     def batch(self, order: Order) -> Any:
         return self.backend.gather(self.array, order.device)
 
 
-class MappedRows:
-    """Rows of an array in a mapped file: gathered by the host, in the order of the batch.
+class HostRows:
+    """Rows of an array on the host, in a mapped file say, from which the host gathers them in the order of the batch.
 
     (Reading them in the order of the file is no faster, neither from memory nor from a disk without moving parts.)
     Pages that were read stay mapped for the next epoch, as mapping them again takes longer than gathering the batch;
@@ -117,22 +142,26 @@ class MappedRows:
     def __init__(self, array: np.ndarray, backend: Backend):
         self.array, self.backend = array, backend
         self.dtype = array.dtype.newbyteorder("=")
-        self._buffer = np.empty((0, *array.shape[1:]), self.dtype)  # on the way to another device
+        self._feeders: dict[int, Feeder] = {}  # for each size of a batch
 
     def __len__(self) -> int:
         return len(self.array)
 
+    def load(self, order: Order, following: Order | None = None) -> None:
+        observed("data feeding", self._load, order, following)
+
+    def _load(self, order: Order, following: Order | None) -> None:
+        self._feeder(len(order)).take(order.host)
+        if following is not None:
+            self._feeder(len(following)).fetch(following.host)
+
     def batch(self, order: Order) -> Any:
-        out = self.backend.empty((len(order), *self.array.shape[1:]), self.dtype)
-        if isinstance(out, np.ndarray):
-            self._gather(order.host, out)
-        else:
-            if len(self._buffer) < len(order):
-                self._buffer = np.empty(out.shape, self.dtype)
-            host = self._buffer[:len(order)]
-            self._gather(order.host, host)
-            self.backend.upload(host, out)
-        return out
+        return self._feeders[len(order)].array
+
+    def _feeder(self, n: int) -> Feeder:
+        if n not in self._feeders:
+            self._feeders[n] = self.backend.feeder(self._gather, (n, *self.array.shape[1:]), self.dtype)
+        return self._feeders[n]
 
     def _gather(self, index: np.ndarray, out: np.ndarray) -> None:
         array = self.array
@@ -153,12 +182,17 @@ class ScaledRows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def load(self, order: Order, following: Order | None = None) -> None:
+        self.rows.load(order, following)
+
     def batch(self, order: Order) -> Any:
-        x = self.rows.batch(order)
+        be, raw = self.backend, self.rows.batch(order)
+        x = raw
         if self.scaling:
-            x = self._as(x, np.dtype("float64"))
-            self.backend.subtract(x, self.scaling["offset"], out=x)
-            self.backend.divide(x, self.scaling["scale"], out=x)
+            x = self._as(raw, np.dtype("float64"))
+            scaled = be.empty_like(raw) if x is raw else x  # what was loaded may be asked for again
+            be.subtract(x, self.scaling["offset"], out=scaled)
+            x = be.divide(scaled, self.scaling["scale"], out=scaled)
         for dtype in self.dtypes:
             x = self._as(x, dtype)
         return x
@@ -169,10 +203,15 @@ class ScaledRows:
 
 def _moved(array: Any, dtype: Any, backend: Backend) -> Any:
     """`array` on the device, in C order and in native bytes; itself, where it is that."""
-    if backend.is_array(array) and array.dtype == dtype and _is_plain(array):
+    dtype = np.dtype(dtype).newbyteorder("=")
+    if not backend.is_array(array):  # in pieces: a device has to copy what it gets from the host once more
+        moved = backend.allocate(array.shape, dtype)
+        for part in pieces(array):
+            backend.upload(np.asarray(array[part], dtype), moved[part])
+        return moved
+    if array.dtype == dtype and _is_plain(array):
         return array
-    host = array if isinstance(array, np.ndarray) else backend.to_host(array)
-    return backend.asarray(host, np.dtype(dtype).newbyteorder("="))
+    return backend.asarray(array if isinstance(array, np.ndarray) else backend.to_host(array), dtype)
 
 
 def _is_plain(array: Any) -> bool:

@@ -52,7 +52,7 @@ class Autoencoder(NetworkEstimator):
         built already.
     seed : decides initial weights, shuffling and noise. The same seed gives the same model on the same backend.
     dtype : "float32" or "float64".
-    backend : "numpy", "cupy", "auto" or None for the default one.
+    backend : "numpy", "cupy", "cupy:1" (the second GPU, ...), "auto" or None for the default one.
 
     Attributes
     ----------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from miniae.backend import kind_and_number
 from miniae.data import SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
 from miniae.models import PRETRAINING, VARIANTS, Autoencoder
@@ -38,7 +39,6 @@ _CHOICES = {
     "optimizer": tuple(OPTIMIZERS),
     "scaling": ("auto", "none", *SCALINGS),
     "dtype": ("float32", "float64"),
-    "backend": ("auto", "numpy", "cupy", "strict"),
 }
 
 
@@ -94,6 +94,7 @@ class RunConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: expected one of {', '.join(choices)}")
+        kind_and_number(self.backend)
         losses = ("auto", *VARIANTS[self.model].losses)
         if self.loss not in losses:
             raise ValueError(f"unknown loss {self.loss!r} for the model {self.model}: expected one of "

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend import get
+from miniae.backend import get, kind_and_number
 from miniae.data import (
     DATASETS,
     Dataset,
@@ -265,6 +265,7 @@ class Run:
         save(folder / "model.safetensors", model, extra={
             "data": data.name, "image_shape": data.image_shape, "feature_names": data.feature_names})
         settings = self.config.to_dict()
+        settings["backend"] = kind_and_number(self.config.backend)[0]  # its number is this machine's
         if self.config.data not in DATASETS:
             settings["data"] = os.path.abspath(self.config.data)  # so that it repeats the run from anywhere
         write_json(folder / "config.json", settings)

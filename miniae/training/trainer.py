@@ -56,6 +56,7 @@ class Trainer:
         history = trainer.fit(X, epochs=20, validation=X_val)
 
     `autodiff.observe` is told of the stages of a step: "optimizer", in it "loss and gradient", in that "data feeding".
+    Data that come from the host are also fed before the step.
 
     `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
     terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording, on a GPU as one graph,
@@ -117,6 +118,8 @@ class Trainer:
             self.model.train(False)
             self.replays.end_training()
             self._arenas.clear()
+            del rows, held_out
+            self.backend.release()
             with contextlib.ExitStack() as ends:  # every callback gets its turn, whatever happens in another's
                 for callback in reversed(self.callbacks):
                     ends.callback(callback.on_train_end, self)
@@ -145,8 +148,7 @@ class Trainer:
         totals = Totals(self.backend, self.dtype)
         order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
-            for start in range(0, len(rows[0]), self.batch_size):
-                part = order[start:start + self.batch_size]
+            for part in self._loaded(rows, order):
                 with self._arena(len(part), update=False):
                     totals.add(_arrays(self._terms(rows, part)), len(part))
                 totals.samples += len(part)
@@ -175,14 +177,13 @@ class Trainer:
 
     def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
         began = time.perf_counter()
-        n, size = len(rows[0]), self.batch_size
+        n = len(rows[0])
         order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
         self.model.train(True)
         self._totals.clear()
         self.replays.begin_epoch(functools.partial(self._step, rows), n)
         try:
-            for batch, start in enumerate(range(0, n, size)):
-                part = order[start:start + size]
+            for batch, part in enumerate(self._loaded(rows, order)):
                 with self._arena(len(part), update=True):
                     self.replays(part)
                 self._totals.samples += len(part)
@@ -231,6 +232,20 @@ class Trainer:
         return self.model.loss_terms(*batch)
 
     # ---------------------------------------------------------------- the rest
+
+    def _loaded(self, rows: tuple[Rows, ...], order: Order) -> Iterator[Order]:
+        """An order batch by batch, each as soon as its rows are loaded: what comes from the host comes before the step.
+
+        Another `batch_size` that is set in the meantime is for the next epoch.
+        """
+        size = self.batch_size
+        part: Order | None = order[:size]
+        for end in range(size, len(order) + size, size):
+            following = order[end:end + size] if end < len(order) else None
+            for r in rows:
+                r.load(part, following)
+            yield part
+            part = following
 
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:

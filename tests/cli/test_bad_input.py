@@ -11,6 +11,7 @@ import struct
 import numpy as np
 import pytest
 
+from miniae import backend as backends
 from miniae.backend import BackendUnavailable, get
 
 
@@ -255,3 +256,16 @@ def test_a_full_disk_leaves_no_model(miniae, table, quick, tmp_path, monkeypatch
 def test_the_config_of_a_run_is_plain_json(trained):
     settings = json.loads((trained / "config.json").read_text())
     assert settings["layers"] == [4, 2] and settings["seed"] == 0
+
+
+def test_more_memory_than_there_is(miniae, table):
+    out = ("train", "--data", table, "--label", "kind", "--pretrain", "none", "--backend", "numpy")
+    expect(miniae(*out, "--layers", f"{10**14}-2"),
+           r"out of memory on the CPU: .*allocate.*; [\d.]+ .iB of [\d.]+ .iB are free. Lower batch_size")
+
+
+def test_more_memory_than_a_gpu_has(miniae, table, quick, cuda_on_cpu, monkeypatch):
+    monkeypatch.setitem(backends._instances, "cupy", cuda_on_cpu)
+    monkeypatch.setattr(cuda_on_cpu.xp.pool, "most", 200)
+    expect(miniae("train", "--data", table, "--label", "kind", *quick, "--backend", "cupy"),
+           r"out of memory on cupy:0, pretended GPU: .* wanted; .* are free. Lower batch_size")

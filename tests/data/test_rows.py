@@ -7,9 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from miniae.autodiff import observe
 from miniae.backend import get
 from miniae.data import make_scaler
-from miniae.data.rows import DeviceRows, Kept, Order, rows_on, scaled
+from miniae.data.rows import DeviceRows, HostRows, Kept, Order, rows_on, scaled
+from miniae.models import Autoencoder
 
 RNG = np.random.default_rng(0)
 
@@ -22,7 +24,9 @@ def mapped(x, tmp_path, order="C"):
 
 
 def batch(rows, index, backend):
-    return rows.batch(Order.of(np.array(index, "int64"), backend))
+    order = Order.of(np.array(index, "int64"), backend)
+    rows.load(order)
+    return rows.batch(order)
 
 
 @pytest.mark.parametrize("name", [None, "minmax", "standard"])
@@ -88,13 +92,75 @@ def test_a_steady_batch_allocates_nothing(kind, backend, tmp_path):
     with backend.arena() as arena:
         for order in orders:
             arena.rewind()
+            cut.load(order)
             cut.batch(order)
             counts.append(arena.allocations)
         assert counts[0] == counts[-1] > 0
         if backend.name == "numpy":
             tracemalloc.start()
             arena.rewind()
+            cut.load(orders[0])
             cut.batch(orders[0])
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert peak < 80_000  # a buffer that NumPy converts through; the batch has 160,000 bytes
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("name", [None, "standard"])
+def test_a_batch_may_be_asked_for_again(kind, name, backend, tmp_path):
+    """As a line search does: scaling leaves what was loaded as it is."""
+    x = (RNG.random((20, 3)) * 100).astype(kind)
+    scaler = make_scaler(name).fit(x)
+    cut, order = rows_on(backend, "float64", scaled(mapped(x, tmp_path), scaler)), Order.of(np.arange(4, 9), backend)
+    cut.load(order)
+    for _ in range(3):
+        np.testing.assert_array_equal(backend.to_host(cut.batch(order)), scaler.transform(x[4:9]).astype("float64"))
+
+
+def test_rows_from_the_host_lie_in_one_array_for_each_size(backend, tmp_path):
+    """Where a recorded step finds them: whatever its order says, `batch` gives what was loaded last."""
+    x = RNG.random((20, 3)).astype("float32")
+    cut = rows_on(backend, "float32", mapped(x, tmp_path))
+    if backend.name == "cupy":
+        pytest.skip("backend cupy has moved the file to the device")
+    first, second, last = (Order.of(np.array(i), backend) for i in ([1, 2, 3], [7, 0, 7], [5]))
+    cut.load(first, second)
+    array = cut.batch(first)
+    cut.load(second, last)
+    assert cut.batch(first) is cut.batch(second) is array
+    cut.load(last)
+    assert cut.batch(last) is not array
+    np.testing.assert_array_equal(backend.to_host(array), x[[7, 0, 7]])
+    np.testing.assert_array_equal(backend.to_host(cut.batch(last)), x[[5]])
+
+
+def test_batches_are_loaded_outside_of_the_step(backend, tmp_path, monkeypatch):
+    """In training, evaluation and validation: each before its step, and along with it what comes next."""
+    x, events = RNG.random((22, 6)).astype("float32"), []
+
+    class Noted(HostRows):
+        def load(self, order, following=None):
+            events.append((len(order), following and len(following)))
+            super().load(order, following)
+
+        def batch(self, order):
+            events.append("batch")
+            return super().batch(order)
+
+    monkeypatch.setattr("miniae.data.rows.HostRows", Noted)
+    monkeypatch.setattr(type(backend), "room_for", lambda self, nbytes, in_file=False: False)
+    model = Autoencoder((4,), 2, epochs=1, batch_size=8, backend=backend)
+    model.fit(x, validation=x[:9])
+    assert events == [(8, 8), "batch", (8, 6), "batch", (6, None), "batch", (8, 1), "batch", (1, None), "batch"]
+
+
+def test_an_observer_is_told_of_what_comes_from_the_host(tmp_path):
+    x, told = RNG.random((20, 3)).astype("float32"), []
+    numpy, order = get("numpy"), Order.of(np.arange(4), get("numpy"))
+    with observe(lambda what, compute, *arguments: (told.append(what), compute(*arguments))):
+        for source, stages in ((x, []), (mapped(x, tmp_path), ["data feeding"])):
+            cut = rows_on(numpy, "float32", source)
+            cut.load(order)
+            assert told == stages
+            np.testing.assert_array_equal(cut.batch(order), x[:4])
