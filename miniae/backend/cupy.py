@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.base import Array, Backend, BackendUnavailable
+from miniae.backend.cupy_image import CupyImageKernels
 from miniae.backend.kernels import TYPES, Kernels
 
 
-class CupyBackend(Backend):
+class CupyBackend(CupyImageKernels, Backend):
     """Arrays are `cupy.ndarray`, on the current device."""
 
     name = "cupy"
