@@ -141,31 +141,33 @@ __device__ void product(A a, B b, Channels<T> c, long long rows, long long colum
     const long long tile_row = (long long)(blockIdx.x / tiles_across) * ROWS;
     const long long tile_column = (long long)(blockIdx.x % tiles_across) * COLUMNS;
     const long long k_start = (long long)blockIdx.y * k_part;
-    int left = depth - k_start < k_part ? (int)(depth - k_start) : k_part;
+    const int k_here = depth - k_start < k_part ? (int)(depth - k_start) : k_part;
 
     Share<T, A, ROWS, THREADS> from_a(a, tile_row, rows, k_start);
     Share<T, B, COLUMNS, THREADS> from_b(b, tile_column, columns, k_start);
     const int row = threadIdx.x / (COLUMNS / 4) * 4, column = threadIdx.x % (COLUMNS / 4) * 4;
     T total[4][4] = {};
 
-    from_a.fetch(left);
-    from_b.fetch(left);
-    for (; left > 0; left -= DEPTH) {
+    // `rest` is how many k are yet to be fetched. Every slice is multiplied while the next is on its way.
+    for (int rest = k_here;; rest -= DEPTH) {
+        if (rest > 0) {
+            from_a.fetch(rest);
+            from_b.fetch(rest);
+        }
+        if (rest < k_here) {
+#pragma unroll
+            for (int k = 0; k < DEPTH; ++k) {
+                const Four<T> four_a = *(const Four<T>*)&a_slice[k][row], four_b = *(const Four<T>*)&b_slice[k][column];
+#pragma unroll
+                for (int i = 0; i < 4; ++i)
+#pragma unroll
+                    for (int j = 0; j < 4; ++j) total[i][j] += four_a.at[i] * four_b.at[j];
+            }
+        }
+        if (rest <= 0) break;
+        __syncthreads();  // no one needs the slice any more
         from_a.put(a_slice);
         from_b.put(b_slice);
-        __syncthreads();
-        if (left > DEPTH) {
-            from_a.fetch(left - DEPTH);
-            from_b.fetch(left - DEPTH);
-        }
-#pragma unroll
-        for (int k = 0; k < DEPTH; ++k) {
-            const Four<T> four_a = *(const Four<T>*)&a_slice[k][row], four_b = *(const Four<T>*)&b_slice[k][column];
-#pragma unroll
-            for (int i = 0; i < 4; ++i)
-#pragma unroll
-                for (int j = 0; j < 4; ++j) total[i][j] += four_a.at[i] * four_b.at[j];
-        }
         __syncthreads();
     }
 
