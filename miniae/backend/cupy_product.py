@@ -34,12 +34,12 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, rows: int, columns: int, depth: int) -> Plan:
-        """Low tiles for a product of at most 32 rows, of which a square tile would waste half."""
+        """For sizes of at least 1. Up to 32 rows get low tiles: a square one would waste half of its rows or more."""
         tile = TILES[1] if rows <= 32 else TILES[0]
         tiles = -(-rows // tile[0]) * -(-columns // tile[1])
         parts = max(min(-(-_BLOCKS // tiles), depth // _LEAST_DEPTH), -(-depth // LIMIT), 1)
-        k_part = -(-max(depth, 1) // (parts * _STEP)) * _STEP
-        return cls(tile, tiles, -(-max(depth, 1) // k_part), k_part)
+        k_part = -(-depth // (parts * _STEP)) * _STEP
+        return cls(tile, tiles, -(-depth // k_part), k_part)
 
 
 class CupyProduct:
