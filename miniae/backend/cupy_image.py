@@ -149,8 +149,9 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         return out
 
     def _pools(self, a: Array, out: Array, winner: Array, windows: Windows) -> bool:
+        winners = _winners(windows)
         return (_fit(a, out) and _ordinary(windows) and not _padded(windows) and winner.flags.c_contiguous
-                and winner.dtype == _winners(windows))
+                and winners is not None and winner.dtype == winners)
 
     def _pool(self, kernel: str, n: int, dtype: Any, winner: Array, *args: Any) -> None:
         winners = {1: "unsigned char", 2: "unsigned short"}[winner.itemsize]

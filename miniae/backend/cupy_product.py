@@ -51,7 +51,7 @@ class CupyProduct:
         """out = a @ b for matrices (rows, depth) and (depth, columns) of any strides, transposed views too.
 
         float32 is added up in float32, float64 in float64. Other types, and arrays with an axis of 2^30 or more, go to
-        `matmul`. Raises `ValueError` for shapes that do not fit.
+        CuPy's own. Raises `ValueError` for shapes that do not fit.
         """
         if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
             raise ValueError(f"product takes matrices (rows, depth) and (depth, columns), got {a.shape} and {b.shape}")
@@ -63,7 +63,7 @@ class CupyProduct:
         steps = [step // a.itemsize for step in (*a.strides, *b.strides)]
         if (str(a.dtype) not in TYPES or not a.dtype == b.dtype == out.dtype or max(*a.shape, *b.shape) >= LIMIT
                 or any(step % a.itemsize for step in (*a.strides, *b.strides))):
-            return self.matmul(a, b, out=out)
+            return self.xp.matmul(a, b, out=out)
         whole = out if out.flags.c_contiguous else self.empty(out.shape, out.dtype)
         along = [str(abs(k) <= abs(line)).lower() for line, k in (steps[:2], steps[:1:-1])]
         sizes = [np.int64(n) for n in (*steps, rows, columns, depth)]
