@@ -2,7 +2,8 @@
 
 The threads of a block take turns at every `__syncthreads`, in ascending order up to the first and then, each time, the
 other way round; so a result that depends on who comes first shows. `CupyOnCPU.schedule`, when not 0, is the seed of
-other orders. A block in which only some threads arrive at a `__syncthreads` is an error.
+other orders. A block in which only some threads arrive at a `__syncthreads` is an error, and so is an address that does
+not fit its type: both end the process.
 """
 
 from __future__ import annotations
@@ -104,6 +105,10 @@ int size_of(void (*kernel)(A...), unsigned k) {
 """
 
 
+# A GPU refuses to read or write at addresses that are no multiple of what the type says; so does this, by a trap.
+ALIGNED = ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]
+
+
 class RawModule:
     """Stands in for `cupy.RawModule`. What it compiles is kept for the session, by its text."""
 
@@ -124,8 +129,8 @@ class RawModule:
             number = len(list(self.folder.iterdir()))
             text, library = self.folder / f"kernels{number}.cpp", self.folder / f"kernels{number}.so"
             text.write_text(SHIM + self.code + LAUNCHER + entries)
-            subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", text, "-o", library],
-                           check=True)
+            subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", *ALIGNED, "-shared", "-fPIC", text, "-o",
+                            library], check=True)
             self._library = ctypes.CDLL(str(library))
         return self._library
 

@@ -66,7 +66,15 @@ def test_a_missing_barrier_shows(cupy, missing):
     assert wrong
 
 
-def test_a_barrier_that_only_some_threads_reach_is_reported(tmp_path):
+MISALIGNED = """
+struct alignas(16) Two { double at[2]; };
+template <typename T> __global__ void total(const T* x, T* y) { *(Two*)(y + 1) = *(const Two*)x; }
+"""
+
+
+@pytest.mark.parametrize("text, said", [(DIVERGENT, "only some threads arrived at __syncthreads"), (MISALIGNED, "")],
+                         ids=["a barrier that only some threads reach", "an address that does not fit its type"])
+def test_what_a_gpu_would_not_survive_ends_the_process(tmp_path, text, said):
     if shutil.which("g++") is None:
         pytest.skip("needs g++ to run the CUDA sources on the CPU")
     assert DIVERGENT != SUM
@@ -75,12 +83,12 @@ import sys
 from pathlib import Path
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
 from cuda_on_cpu import CupyOnCPU
-from test_cuda_on_cpu import DIVERGENT, totals
-totals(CupyOnCPU(Path({str(tmp_path)!r})), DIVERGENT)
+from test_cuda_on_cpu import totals
+totals(CupyOnCPU(Path({str(tmp_path)!r})), {text!r})
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "only some threads arrived at __syncthreads" in done.stderr
+    assert done.returncode < 0, "no signal ended it"
+    assert said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_structure_of_the_host_is_passed_by_value(cupy):

@@ -16,6 +16,7 @@ from miniae.backend.arena import Arena
 from miniae.backend.base import Backend
 from miniae.backend.cupy_product import Plan
 from miniae.backend.image import Windows
+from miniae.backend.kernels import source
 from miniae.models import ConvolutionalAutoencoder
 
 REFERENCE = Backend(np)
@@ -143,6 +144,33 @@ def test_the_order_of_the_threads_does_not_show(guarded, on_device, dtype, rng, 
     monkeypatch.setattr(guarded.xp, "schedule", schedule)
     for mine, theirs in zip(run(), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+PLACES = """
+template <typename T> __global__ void places(long long index, Radix radix, long long* out, Channels<T> view) {
+    Digits at = digits(index, radix), next = plus(at, digits(radix.low + 1, radix), radix);
+    out[0] = at.high, out[1] = at.middle, out[2] = at.low;
+    out[3] = next.high, out[4] = next.middle, out[5] = next.low;
+    out[6] = view.place(1, at) - view.a;
+}
+"""
+
+
+@pytest.mark.parametrize("index", [0, 11, 2**31 - 1, 2**31, 2**34 + 5])
+def test_places_beyond_32_bits(cuda_on_cpu, index):
+    """Too large to multiply here; the places of single elements are not."""
+    middle, low, channels = 5, 7, 9
+    radix = np.array([(middle, low)], [("middle", "i4"), ("low", "i4")])
+    view = np.array([(0, channels, low)], [("a", "u8"), ("channels", "i4"), ("plane", "i4")])
+    out = np.empty(7, "int64")
+    module = cuda_on_cpu.xp.RawModule(source("product") + PLACES, options=("--std=c++17",),
+                                      name_expressions=["places<float>"])
+    module.get_function("places<float>")((1,), (1,), (np.int64(index), radix, out, view))
+    rest, at_low = divmod(index, low)
+    np.testing.assert_array_equal(out[:3], [*divmod(rest, middle), at_low])
+    rest, next_low = divmod(index + low + 1, low)
+    np.testing.assert_array_equal(out[3:6], [*divmod(rest, middle), next_low])
+    assert out[6] == (out[0] * channels + 1) * low + at_low
 
 
 # ---------------------------------------------------------------- convolutions
