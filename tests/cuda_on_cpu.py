@@ -1,8 +1,9 @@
 """The CUDA sources run on the CPU: compiled by g++ under a shim, and called the way CuPy calls them.
 
 The threads of a block take turns at every `__syncthreads`, in ascending order up to the first and then, each time, the
-other way round; so a result that depends on who comes first shows. A block in which only some threads arrive at a
-`__syncthreads` is an error.
+other way round; so a result that depends on who comes first shows. `CupyOnCPU.schedule`, when not 0, is the seed of
+other orders. A block in which only some threads arrive at a `__syncthreads` is an error, and so is an address that does
+not fit its type: both end the process.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ struct Thread { ucontext_t context; char* stack; bool done; };
 static Thread threads[1024];
 static ucontext_t scheduler;
 static int current;
+extern "C" { unsigned schedule = 0; }
 static void __syncthreads() { swapcontext(&threads[current].context, &scheduler); }
 """
 # Like cuLaunchKernel: the arguments come as pointers to their values, unchecked; `size_of` is what lets Python check.
@@ -68,7 +70,8 @@ static void run_together(unsigned n) {
     }
     for (unsigned turn = 0, done = 0; done < n; ++turn) {
         for (unsigned k = 0; k < n; ++k) {
-            current = turn % 2 ? n - 1 - k : k;
+            current = (turn + schedule) % 2 ? n - 1 - k : k;
+            current = (current + schedule / 2 * (turn + 1)) % n;
             place(current);
             swapcontext(&scheduler, &threads[current].context);
             done += threads[current].done;
@@ -104,6 +107,10 @@ int size_of(void (*kernel)(A...), unsigned k) {
 """
 
 
+# A GPU refuses to read or write at addresses that are no multiple of what the type says; so does this, by a trap.
+ALIGNED = ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]
+
+
 class RawModule:
     """Stands in for `cupy.RawModule`. What it compiles is kept for the session, by its text."""
 
@@ -124,8 +131,8 @@ class RawModule:
             number = len(list(self.folder.iterdir()))
             text, library = self.folder / f"kernels{number}.cpp", self.folder / f"kernels{number}.so"
             text.write_text(SHIM + self.code + LAUNCHER + entries)
-            subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", text, "-o", library],
-                           check=True)
+            subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", *ALIGNED, "-shared", "-fPIC", text, "-o",
+                            library], check=True)
             self._library = ctypes.CDLL(str(library))
         return self._library
 
@@ -136,7 +143,9 @@ class RawModule:
         def function(grid, block, args):
             values = []
             for k, a in enumerate(args):
-                value = np.uint64(a.ctypes.data) if isinstance(a, np.ndarray) else a
+                # an array of one structure lies on the host, and is passed by value
+                on_device = isinstance(a, np.ndarray) and a.dtype.names is None
+                value = np.uint64(a.ctypes.data) if on_device else a
                 value = value.tobytes()  # a Python number has no fixed size, and fails here
                 assert len(value) == size(k), f"argument {k} of {name} has {len(value)} bytes, not {size(k)}"
                 values.append(ctypes.create_string_buffer(value, len(value)))
@@ -144,7 +153,14 @@ class RawModule:
             pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
             # like CuPy, which takes fewer than three numbers as well
             sizes = [(ctypes.c_uint * 3)(*(*map(int, s), 1, 1)[:3]) for s in (grid, block)]
-            self.cupy.enqueue(lambda: (entry(*sizes, pointers), args, values))
+            schedule = ctypes.c_uint.in_dll(self.library, "schedule")
+
+            def run():
+                schedule.value = self.cupy.schedule
+                entry(*sizes, pointers)
+                return args, values
+
+            self.cupy.enqueue(run)
 
         return function
 
@@ -242,6 +258,7 @@ class CupyOnCPU:
         self.used = []  # which devices became the current one of which thread
         self.pool, self.pinned_pool = Pool(), Pool()
         self.allocator = self.pool.malloc
+        self.schedule = 0
         self.ndarray = type("Array", (Array,), {"cupy": self})
         self.RawModule = functools.partial(RawModule, self, folder)
         self.streams = [Stream(self)]

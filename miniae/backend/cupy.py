@@ -16,10 +16,11 @@ import numpy as np
 from miniae.backend.base import Array, BackendUnavailable
 from miniae.backend.cupy_device import CupyDevice
 from miniae.backend.cupy_graph import captured
+from miniae.backend.cupy_image import CupyImageKernels
 from miniae.backend.kernels import TYPES, Kernels
 
 
-class CupyBackend(CupyDevice):
+class CupyBackend(CupyImageKernels, CupyDevice):
     """Arrays are `cupy.ndarray`, on one device."""
 
     name = "cupy"

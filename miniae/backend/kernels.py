@@ -1,7 +1,7 @@
 """The CUDA sources: their text, and their kernels compiled and launched through CuPy.
 
 The folder `cuda` has a file for each subject. A file is compiled, for the device at hand, when one of its kernels is
-first asked for; CuPy keeps the result on disk.
+first asked for; CuPy keeps the result on disk. A line `#include "name.cuh"` is replaced by that file of the folder.
 """
 
 from __future__ import annotations
@@ -15,19 +15,32 @@ import numpy as np
 
 __all__ = ["FILES", "TYPES", "Kernels", "hashes", "instances", "source"]
 
-FILES = ("elementwise", "random")
+FILES = ("elementwise", "random", "product", "convolution", "image")
 TYPES = {"float32": "float", "float64": "double"}
+# The sizes (rows, columns) of the tiles that the blocks of a matrix product compute: 16 elements for each thread.
+TILES = ((64, 64), (16, 128))
+_TILED = tuple(f"{t}, {rows}, {columns}" for t in TYPES.values() for rows, columns in TILES)
+_POOLED = tuple(f"{t}, {winner}" for t in TYPES.values() for winner in ("unsigned char", "unsigned short"))
 # Kernels are templates in one number type; these are not, and exist for the types named here.
-_OTHER_TYPES: dict[str, tuple[str, ...]] = {}
+_OTHER_TYPES: dict[str, tuple[str, ...]] = {
+    "matrix_product": tuple(f"{t}, {a}, {b}, {rows}, {columns}" for t in TYPES.values() for rows, columns in TILES
+                            for a in ("true", "false") for b in ("true", "false")),
+    "conv": _TILED, "conv_input_grad": _TILED, "conv_weight_grad": _TILED,
+    "max_pool": _POOLED, "max_pool_select": _POOLED, "max_pool_grad": _POOLED,
+}
 _KERNEL = re.compile(r"(?:^//[^\n]*\n)*^template <[^>]*>\s*__global__ void (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 _THREADS = 256
 _MOST_BLOCKS = 4096  # enough to fill any GPU; each thread then takes several elements
 
 
 def source(file: str) -> str:
     """The text of a file as the compiler gets it."""
-    folder = files("miniae.backend").joinpath("cuda")
-    return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("launch.cuh", f"{file}.cu"))
+    return _text("launch.cuh") + _INCLUDE.sub(lambda line: _text(line[1]), _text(f"{file}.cu"))
+
+
+def _text(name: str) -> str:
+    return files("miniae.backend").joinpath("cuda", name).read_text(encoding="utf-8")
 
 
 def instances(file: str) -> list[str]:
@@ -65,6 +78,10 @@ class Kernels:
 
     def for_each(self, kernel: str, n: int, dtype: Any, *args: Any) -> None:
         """Run a kernel for n elements of a dtype; n comes as its last argument."""
+        self.for_each_of(f"{kernel}<{TYPES[str(dtype)]}>", n, *args)
+
+    def for_each_of(self, instance: str, n: int, *args: Any) -> None:
+        """The same, for a kernel by its full name."""
         if n:
             blocks = min(-(-n // _THREADS), _MOST_BLOCKS)
-            self.launch(f"{kernel}<{TYPES[str(dtype)]}>", (blocks,), (_THREADS,), *args, np.int64(n))
+            self.launch(instance, (blocks,), (_THREADS,), *args, np.int64(n))

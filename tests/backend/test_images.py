@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from windows import WINDOWS
 
 from miniae.backend.arena import Arena
 from miniae.backend.base import Backend
-from miniae.backend.image import Windows, same_padding
+from miniae.backend.image import Windows
 
-WINDOWS = {
-    "3x3": Windows((7, 6), (3, 3), (1, 1), ((1, 1), (1, 1))),
-    "no padding": Windows((7, 6), (2, 3)),
-    "1x1": Windows((4, 5), (1, 1)),
-    "uneven": Windows((6, 7), (4, 2), (1, 1), ((1, 2), (0, 1))),
-    "down by two": Windows((7, 6), (3, 3), (2, 1), ((1, 1), (1, 1))),
-    "across by two": Windows((7, 6), (3, 2), (1, 2), ((0, 2), (1, 0))),
-    "by two": Windows((7, 8), (3, 3), (2, 2), same_padding((7, 8), (3, 3), (2, 2))),
-    "past the window": Windows((9, 8), (2, 2), (3, 5)),
-    "padding wider than the window": Windows((3, 4), (2, 2), (1, 1), ((3, 2), (2, 4))),
-    "padding wider than the window, below": Windows((4, 5), (2, 2), (1, 1), ((1, 4), (1, 1))),
-    "padding as high as all that is seen": Windows((3, 2), (3, 2), (7, 2), ((4, 0), (0, 2))),
-    "nothing but padding": Windows((1, 1), (2, 2), (2, 2), ((2, 3), (3, 2))),
-    "one pixel": Windows((1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
-    "dilated": Windows((8, 7), (3, 2), (1, 1), ((2, 2), (1, 0)), (2, 3)),
-    "whole image": Windows((5, 6), (5, 6)),
-}
 BATCHES = [0, 1, 3, 130]  # rows of 130 samples are long enough for every algorithm
 CHANNELS = [(1, 4), (4, 1), (3, 3)]
 REFERENCE = Backend(np)
@@ -70,9 +54,9 @@ def test_convolutions_equal_the_reference(backend, dtype, rng, windows, n, chann
 
 @pytest.mark.parametrize("n", BATCHES)
 @pytest.mark.parametrize("windows", [w for w in WINDOWS.values() if not any(map(any, w.padding))], ids=str)
-def test_the_three_computations_are_adjoint(backend, rng, windows, n):
+def test_the_three_computations_are_adjoint(any_backend, rng, windows, n):
     """<conv(x, w), gy> = <x, conv_input_grad(gy, w)> = <w, conv_weight_grad(x, gy)>."""
-    be = backend
+    be = any_backend
     x, w = rng.standard_normal((n, 3, *windows.image)), rng.standard_normal((2, 3, *windows.kernel))
     gy = rng.standard_normal((n, 2, *windows.output))
     arrays = [be.asarray(a) for a in (x, w, gy)]
@@ -103,6 +87,56 @@ def test_pooling_keeps_the_layout(rng, windows, order):
     for name, (mine, theirs) in results.items():
         np.testing.assert_array_equal(mine, theirs, err_msg=name)
         assert mine.transpose(order).flags.c_contiguous, name
+
+
+POOLING = {
+    "tiles": Windows((6, 4), (2, 2), (2, 2)),
+    "tiles in rows": Windows((6, 4), (3, 1), (3, 1)),
+    "a rest": Windows((7, 5), (2, 2), (2, 2)),
+    "overlap": Windows((7, 6), (3, 2), (1, 2)),
+    "gaps": Windows((9, 8), (2, 2), (3, 5)),
+    "dilated": Windows((9, 8), (2, 3), (2, 1), dilation=(3, 2)),
+    "all": Windows((5, 6), (5, 6)),
+    "one": Windows((1, 1), (1, 1)),
+    "more than 256 elements": Windows((17, 18), (17, 16)),
+}
+
+
+def of_few_values(rng, shape, dtype, others=()):
+    """Many elements of a window are equal."""
+    return rng.choice([-2.0, -1.0, 0.5, 1.0, *others], shape).astype(dtype)
+
+
+@pytest.mark.parametrize("n", [0, 1, 40])
+@pytest.mark.parametrize("windows", POOLING.values(), ids=POOLING)
+def test_pooling_equals_the_reference(any_backend, dtype, rng, windows, n):
+    """Also where several elements are the largest, and bit for bit: sums are added in the same order."""
+    be = any_backend
+    x = of_few_values(rng, (n, 3, *windows.image), dtype)
+    gy = rng.standard_normal((n, 3, *windows.output)).astype(dtype)
+    y, winner = REFERENCE.max_pool(x, windows)
+    device, mine_y, mine_winner = be.asarray(x), *be.max_pool(be.asarray(x), windows)
+    results = [
+        (mine_y, y), (mine_winner, winner), (be.max_pool_select(device, mine_winner, windows), y),
+        (be.max_pool_grad(be.asarray(gy), mine_winner, windows), REFERENCE.max_pool_grad(gy, winner, windows)),
+        (be.sum_windows(device, windows), REFERENCE.sum_windows(x, windows)),
+        (be.spread_windows(be.asarray(gy), windows), REFERENCE.spread_windows(gy, windows)),
+    ]
+    for mine, theirs in results:
+        mine = be.to_host(mine)
+        assert mine.dtype == theirs.dtype and mine.shape == theirs.shape
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("windows", POOLING.values(), ids=POOLING)
+def test_the_largest_of_what_is_not_finite(any_backend, dtype, rng, windows):
+    """A NaN makes the maximum one; the winner is the first of the largest before it."""
+    x = of_few_values(rng, (20, 2, *windows.image), dtype, (np.nan, np.inf, -np.inf, -np.inf))
+    x[0] = -np.inf
+    x[1] = np.nan
+    for mine, theirs in zip(any_backend.max_pool(any_backend.asarray(x), windows), REFERENCE.max_pool(x, windows),
+                            strict=True):
+        np.testing.assert_array_equal(any_backend.to_host(mine), theirs)
 
 
 def test_a_chain_stays_as_it_lies_in_memory(rng):
