@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import itertools
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -151,6 +153,7 @@ class Array(np.ndarray):
     """An array of the pretended device, whose writing methods wait for the graph's turn while a graph is captured."""
 
     cupy = None
+    data = property(lambda self: SimpleNamespace(ptr=self.ctypes.data))
 
     def fill(self, value):
         self.cupy.enqueue(lambda: super(Array, self).fill(value))
@@ -162,10 +165,8 @@ class Array(np.ndarray):
 class Stream:
     """Stands in for `cupy.cuda.Stream`: what is enqueued runs at once, or goes into the graph that is captured."""
 
-    ptr = 1
-
     def __init__(self, cupy, non_blocking=False):
-        self.cupy, self.non_blocking = cupy, non_blocking
+        self.cupy, self.non_blocking, self.ptr = cupy, non_blocking, next(cupy.stream_numbers)
 
     def __enter__(self):
         self.cupy.streams.append(self)
@@ -195,6 +196,7 @@ class CupyOnCPU:
         self.captured = None
         self.ndarray = type("Array", (Array,), {"cupy": self})
         self.RawModule = functools.partial(RawModule, self, folder)
+        self.stream_numbers = itertools.count(1)
         self.streams = [Stream(self)]
         self.cuda = SimpleNamespace(
             Stream=lambda non_blocking=False: Stream(self, non_blocking),
@@ -233,3 +235,38 @@ class CupyOnCPU:
 
         function.at = lambda *args: self.enqueue(lambda: value.at(*args))
         return function
+
+
+class CublasOnCPU:
+    """What `Cublas` needs of the library: fake_cublas.cpp, whose products wait for the graph's turn while one is
+    captured."""
+
+    def __init__(self, cupy, folder):
+        library = folder / "fake_cublas.so"
+        subprocess.run(["g++", "-std=c++17", "-O1", "-shared", "-fPIC", Path(__file__).with_name("fake_cublas.cpp"),
+                        "-o", library], check=True)
+        self.cupy, self.library = cupy, ctypes.CDLL(str(library))
+        self.library.fake_stream.argtypes = [ctypes.c_void_p]
+        self.cublasGemmEx = Product(self, "cublasGemmEx")
+        self.cublasGemmStridedBatchedEx = Product(self, "cublasGemmStridedBatchedEx")
+
+    def __getattr__(self, name):
+        return getattr(self.library, name)
+
+
+class Product:
+    """A product of the fake library, which is told what goes on around the call."""
+
+    def __init__(self, fake, name):
+        self.fake, self.function = fake, getattr(fake.library, name)
+
+    argtypes = property(fset=lambda self, types: setattr(self.function, "argtypes", types))
+
+    def __call__(self, *args):
+        cupy, library = self.fake.cupy, self.fake.library
+        library.fake_stream(cupy.cuda.get_current_stream().ptr)
+        number = library.fake_capture(cupy.captured is not None)
+        status = self.function(*args)
+        if status == 0 and cupy.captured is not None:
+            cupy.enqueue(lambda: library.fake_launch(number))
+        return status

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.base import Array, Backend, BackendUnavailable
+from miniae.backend.cublas import Cublas, library, plain
 from miniae.backend.kernels import TYPES, Kernels
 
 
 class CupyBackend(Backend):
-    """Arrays are `cupy.ndarray`, on the current device."""
+    """Arrays are `cupy.ndarray`, on the current device. Matrix products are cuBLAS's, where it is given."""
 
     name = "cupy"
 
-    def __init__(self, cupy: Any):
+    def __init__(self, cupy: Any, cublas: Cublas | None = None):
         super().__init__(cupy)
-        self.kernels = Kernels(cupy)
+        self.kernels, self.cublas = Kernels(cupy), cublas
 
     def to_host(self, a: Array) -> np.ndarray:
         return self.xp.asnumpy(a)
@@ -37,6 +38,36 @@ class CupyBackend(Backend):
         properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
         free, total = runtime.memGetInfo()
         return {"device": properties["name"].decode(), "memory_total": total, "memory_free": free}
+
+    # ---------------------------------------------------------------- matrix products
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """By cuBLAS, eager and in a captured step alike, for matrices of float32 or float64, or for as many in a and b.
+
+        Operands that have gaps both along rows and along columns are copied first.
+        """
+        if not _are_matrices(a, b):
+            return super().matmul(a, b, out)
+        shape = (*a.shape[:-1], b.shape[-1])
+        result = self.empty(shape, a.dtype) if out is None else out
+        if result.shape != shape or result.dtype != a.dtype:
+            raise ValueError(f"a product of {a.shape} and {b.shape} is {a.dtype} of shape {shape}, got out of "
+                             f"{result.dtype} and shape {result.shape}")
+        whole = self._gapless(result)
+        self._product(*(x if plain(x) else self.contiguous(x) for x in (a, b)), whole)
+        return result if whole is result else self.copy(whole, out=result)
+
+    def _product(self, a: Array, b: Array, out: Array) -> None:
+        if self.cublas is not None:
+            self.cublas.product(a, b, out)
+        elif hasattr(self, "product"):  # without cuBLAS our own kernel
+            self.product(a, b, out)
+        else:
+            self.xp.matmul(a, b, out=out)
+
+    def _gapless(self, a: Array) -> Array:
+        """The array itself, or where it is not contiguous a buffer like it."""
+        return a if a.flags.c_contiguous else self.empty(a.shape, a.dtype)
 
     # ---------------------------------------------------------------- kernels
 
@@ -125,7 +156,14 @@ def make() -> CupyBackend:
         raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({_first_line(why)}): pip "
                                  'install "miniae[gpu-cuda13]" (or "miniae[gpu-cuda12]" for a driver of CUDA 12)'
                                  ) from None
-    return CupyBackend(cupy)
+    cublas = library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
+    return CupyBackend(cupy, Cublas(cupy, cublas) if cublas else None)
+
+
+def _are_matrices(a: Array, b: Array) -> bool:
+    """Whether a and b are two matrices, or two stacks of as many, that can be multiplied by cuBLAS."""
+    return (a.ndim == b.ndim and 2 <= a.ndim <= 3 and a.dtype == b.dtype and str(a.dtype) in TYPES
+            and a.shape[-1] == b.shape[-2] and a.shape[:-2] == b.shape[:-2])
 
 
 def _first_line(why: Exception) -> str:
