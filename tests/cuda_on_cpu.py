@@ -22,6 +22,7 @@ SHIM = """
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 #include <utility>
 #define __global__
@@ -35,6 +36,7 @@ static Index blockIdx, threadIdx, blockDim, gridDim;
 static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned __int128)a * b >> 64;
 }
+static unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 
 struct Thread { ucontext_t context; char* stack; bool done; };
 static Thread threads[1024];

@@ -19,6 +19,7 @@ import numpy as np
 
 from miniae.backend.arena import Arena
 from miniae.backend.image import ImageKernels
+from miniae.backend.precision import Precision
 
 Array = Any  # an array of whichever backend is in use
 Shape = tuple[int, ...]
@@ -34,7 +35,7 @@ class _Thread(threading.local):
     arena: Arena | None = None
 
 
-class Backend(ImageKernels):
+class Backend(ImageKernels, Precision):
     """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
 
     name = "reference"
@@ -197,7 +198,9 @@ class Backend(ImageKernels):
         return self.xp.less(a, b, out=out)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """out = a @ b. A transposed view costs nothing: it is passed on as a flag."""
+        """out = a @ b, of the operands as `rounded`. A transposed view costs nothing: it is passed on as a flag."""
+        if self._precision is not None:
+            a, b = self.rounded(a), self.rounded(b)
         if out is None:
             if a.ndim == b.ndim == 2:
                 out = self.empty((a.shape[0], b.shape[1]), a.dtype)

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.base import Array, Backend, BackendUnavailable
-from miniae.backend.cublas import Cublas, library, plain
+from miniae.backend.cublas import BFLOAT16, Cublas, library, plain
 from miniae.backend.kernels import TYPES, Kernels
+
+_SHORT = {"float16": "float16", "bfloat16": BFLOAT16}  # what operands are stored as for the precisions of 16 bits
 
 
 class CupyBackend(Backend):
@@ -54,16 +56,34 @@ class CupyBackend(Backend):
             raise ValueError(f"a product of {a.shape} and {b.shape} is {a.dtype} of shape {shape}, got out of "
                              f"{result.dtype} and shape {result.shape}")
         whole = self._gapless(result)
-        self._product(*(x if plain(x) else self.contiguous(x) for x in (a, b)), whole)
+        self._product(a, b, whole)
         return result if whole is result else self.copy(whole, out=result)
 
     def _product(self, a: Array, b: Array, out: Array) -> None:
+        """out = a @ b, of the operands as `rounded`; `out` is contiguous."""
         if self.cublas is not None:
-            self.cublas.product(a, b, out)
-        elif hasattr(self, "product"):  # without cuBLAS our own kernel
+            short = self.precision if out.dtype == "float32" else ""
+            read = self._short if short in _SHORT else self._plain
+            self.cublas.product(read(a), read(b), out, tf32=short == "tf32")
+            return
+        a, b = self.rounded(a), self.rounded(b)
+        if hasattr(self, "product"):  # without cuBLAS our own kernel
             self.product(a, b, out)
         else:
             self.xp.matmul(a, b, out=out)
+
+    def _plain(self, a: Array) -> Array:
+        """The matrices themselves, or a copy where cuBLAS could not read them."""
+        return a if plain(a) else self.contiguous(a)
+
+    def _short(self, a: Array) -> Array:
+        """The matrices of float32 in `precision`, float16 or bfloat16."""
+        turned = a.swapaxes(-1, -2)
+        if turned.flags.c_contiguous and not a.flags.c_contiguous:
+            return self._short(turned).swapaxes(-1, -2)
+        a, out = self.contiguous(a), self.empty(a.shape, _SHORT[self.precision])
+        self.kernels.for_each(f"to_{self.precision}", a.size, a.dtype, a, out)
+        return out
 
     def _gapless(self, a: Array) -> Array:
         """The array itself, or where it is not contiguous a buffer like it."""

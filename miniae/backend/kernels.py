@@ -18,7 +18,7 @@ __all__ = ["FILES", "TYPES", "Kernels", "hashes", "instances", "source"]
 FILES = ("elementwise", "random")
 TYPES = {"float32": "float", "float64": "double"}
 # Kernels are templates in one number type; these are not, and exist for the types named here.
-_OTHER_TYPES: dict[str, tuple[str, ...]] = {}
+_OTHER_TYPES: dict[str, tuple[str, ...]] = {"to_float16": ("float",), "to_bfloat16": ("float",)}
 _KERNEL = re.compile(r"(?:^//[^\n]*\n)*^template <[^>]*>\s*__global__ void (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
 _THREADS = 256
 _MOST_BLOCKS = 4096  # enough to fill any GPU; each thread then takes several elements

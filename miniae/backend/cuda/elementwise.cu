@@ -1,6 +1,30 @@
 // Kernels that work element by element. Each is one line of mathematics, the same as in base.py. `n` is the number of
 // elements.
 
+// ---------------------------------------------------------------- rounding
+
+// y = x to the nearest float16, in a tie to the even one: 5 bits of exponent, 10 of fraction
+template <typename T> __global__ void to_float16(const T* x, unsigned short* y, long long n) {
+    FOR_EACH(i, n) {
+        unsigned bits = __float_as_uint(x[i]), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
+        unsigned half;
+        if (size > 0x7F800000u) half = 0x7E00u;                                       // NaN
+        else if (size >= 0x477FF000u) half = 0x7C00u;                                 // from 65520 on, infinity
+        else if (size < 0x38800000u) half = (unsigned)rint(fabs(x[i]) * T(16777216));  // below 2^-14, steps of 2^-24
+        else half = (size - 0x38000000u + 0xFFFu + (size >> 13 & 1u)) >> 13;
+        y[i] = (unsigned short)(sign | half);
+    }
+}
+
+// y = x to the nearest bfloat16, in a tie to the even one: the upper half of a float32
+template <typename T> __global__ void to_bfloat16(const T* x, unsigned short* y, long long n) {
+    FOR_EACH(i, n) {
+        unsigned bits = __float_as_uint(x[i]);
+        bool nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+        y[i] = (unsigned short)(nan ? (bits >> 16 | 0x40u) : (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+    }
+}
+
 // ---------------------------------------------------------------- activations
 
 // y = 1 / (1 + exp(-x))
