@@ -6,7 +6,8 @@
 The operands of every matrix product are rounded as a GPU would (tf32's own rounding differs in ties), the products
 added up in float32; weights and all else are float32, and gradients are not scaled up for float16. Each precision gets
 the same initial weights, shuffles and number of epochs, from two seeds. Reported are the squared error of the training
-images during the last epoch and that of the test images, reconstructed in the precision of the training and in float32. The settings are the model's defaults. The time is that of the emulation, and says nothing of a GPU's.
+images during the last epoch and that of the test images, reconstructed in the precision of the training and in float32.
+The settings are the model's defaults. The time is that of the emulation, and says nothing of a GPU's.
 """
 
 import argparse
