@@ -15,10 +15,13 @@ import numpy as np
 
 __all__ = ["FILES", "TYPES", "Kernels", "hashes", "instances", "source"]
 
-FILES = ("elementwise", "random")
+FILES = ("elementwise", "layers", "losses", "random")
 TYPES = {"float32": "float", "float64": "double"}
 # Kernels are templates in one number type; these are not, and exist for the types named here.
-_OTHER_TYPES: dict[str, tuple[str, ...]] = {"to_float16": ("float",), "to_bfloat16": ("float",)}
+_OTHER_TYPES: dict[str, tuple[str, ...]] = {
+    "to_float16": ("float",), "to_bfloat16": ("float",), "increment": ("double", "long long"),
+    "gather": ("float", "double", "unsigned char", "long long"),
+}
 _KERNEL = re.compile(r"(?:^//[^\n]*\n)*^template <[^>]*>\s*__global__ void (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
 _THREADS = 256
 _MOST_BLOCKS = 4096  # enough to fill any GPU; each thread then takes several elements
@@ -66,5 +69,9 @@ class Kernels:
     def for_each(self, kernel: str, n: int, dtype: Any, *args: Any) -> None:
         """Run a kernel for n elements of a dtype; n comes as its last argument."""
         if n:
-            blocks = min(-(-n // _THREADS), _MOST_BLOCKS)
-            self.launch(f"{kernel}<{TYPES[str(dtype)]}>", (blocks,), (_THREADS,), *args, np.int64(n))
+            self.launch(f"{kernel}<{TYPES[str(dtype)]}>", *self.grid(n), *args, np.int64(n))
+
+    @staticmethod
+    def grid(n: int) -> tuple[tuple[int], tuple[int]]:
+        """Blocks and threads for n elements."""
+        return (min(-(-n // _THREADS), _MOST_BLOCKS),), (_THREADS,)
