@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cuda_on_cpu import CupyOnCPU
+from cuda_on_cpu import CublasOnCPU, CupyOnCPU
 
 import miniae
 from miniae.backend import BackendUnavailable, get
+from miniae.backend.cublas import Cublas
 from miniae.backend.cupy import CupyBackend
 
 
@@ -27,10 +28,11 @@ def backend(request):
 
 @pytest.fixture(scope="session")
 def cuda_on_cpu(tmp_path_factory):
-    """The CuPy backend with its kernels run on the CPU."""
+    """The CuPy backend with its kernels run on the CPU, and a cuBLAS of its own there."""
     if shutil.which("g++") is None:
         pytest.skip("needs g++ to run the CUDA sources on the CPU")
-    return CupyBackend(CupyOnCPU(tmp_path_factory.mktemp("cuda")))
+    cupy = CupyOnCPU(tmp_path_factory.mktemp("cuda"))
+    return CupyBackend(cupy, None, Cublas(cupy, CublasOnCPU(cupy, tmp_path_factory.mktemp("cublas"))))
 
 
 @pytest.fixture(scope="session")

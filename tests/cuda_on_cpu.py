@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import itertools
 import subprocess
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +25,7 @@ SHIM = """
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 #include <utility>
 #define __global__
@@ -36,6 +39,7 @@ static Index blockIdx, threadIdx, blockDim, gridDim;
 static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned __int128)a * b >> 64;
 }
+static unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 
 struct Thread { ucontext_t context; char* stack; bool done; };
 static Thread threads[1024];
@@ -170,6 +174,7 @@ class Array(np.ndarray):
 
     cupy = None
     repeats = True  # as whatever CuPy has made
+    data = property(lambda self: SimpleNamespace(ptr=self.ctypes.data))
 
     def fill(self, value):
         self.cupy.enqueue(lambda: super(Array, self).fill(value))
@@ -191,11 +196,9 @@ class Stream(Queue):
     """Stands in for `cupy.cuda.Stream`: what is enqueued runs when it has to (see `Queue`), or goes into the graph that
     is captured."""
 
-    ptr = 1
-
     def __init__(self, cupy, non_blocking=False):
         super().__init__(cupy)
-        self.non_blocking = non_blocking
+        self.non_blocking, self.ptr = non_blocking, next(cupy.stream_numbers)
 
     def __enter__(self):
         self.cupy.streams.append(self)
@@ -261,13 +264,14 @@ class CupyOnCPU:
         self.schedule = 0
         self.ndarray = type("Array", (Array,), {"cupy": self})
         self.RawModule = functools.partial(RawModule, self, folder)
+        self.stream_numbers = itertools.count(1)
         self.streams = [Stream(self)]
         self.cuda = SimpleNamespace(
             Stream=lambda non_blocking=False: Stream(self, non_blocking),
             get_current_stream=lambda: self.streams[-1],
             Event=Event,
             alloc_pinned_memory=bytearray,
-            runtime=SimpleNamespace(memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
+            runtime=SimpleNamespace(runtimeGetVersion=lambda: 13000, memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
                 "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}, getDeviceCount=lambda: 3),
             Device=lambda number=0: SimpleNamespace(id=number, use=lambda: self.used.append(
                 (threading.get_ident(), number))),
@@ -336,3 +340,37 @@ class CupyOnCPU:
                 offset = result.ctypes.data - a.ctypes.data
                 return self.ndarray(result.shape, result.dtype, a, offset, result.strides)
         return result.view(self.ndarray)
+
+class CublasOnCPU:
+    """What `Cublas` needs of the library: fake_cublas.cpp, whose products wait for the graph's turn while one is
+    captured."""
+
+    def __init__(self, cupy, folder):
+        library = folder / "fake_cublas.so"
+        subprocess.run(["g++", "-std=c++17", "-O1", "-shared", "-fPIC", Path(__file__).with_name("fake_cublas.cpp"),
+                        "-o", library], check=True)
+        self.cupy, self.library = cupy, ctypes.CDLL(str(library))
+        self.library.fake_stream.argtypes = [ctypes.c_void_p]
+        self.cublasGemmEx = Product(self, "cublasGemmEx")
+        self.cublasGemmStridedBatchedEx = Product(self, "cublasGemmStridedBatchedEx")
+
+    def __getattr__(self, name):
+        return getattr(self.library, name)
+
+
+class Product:
+    """A product of the fake library, which is told what goes on around the call."""
+
+    def __init__(self, fake, name):
+        self.fake, self.function = fake, getattr(fake.library, name)
+
+    argtypes = property(fset=lambda self, types: setattr(self.function, "argtypes", types))
+
+    def __call__(self, *args):
+        cupy, library = self.fake.cupy, self.fake.library
+        library.fake_stream(cupy.cuda.get_current_stream().ptr)
+        number = library.fake_capture(cupy.captured is not None)
+        status = self.function(*args)
+        if status == 0 and cupy.captured is not None:
+            cupy.enqueue(lambda: library.fake_launch(number))
+        return status

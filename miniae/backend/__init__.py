@@ -79,14 +79,20 @@ def kind_and_number(backend: str) -> tuple[str, int | None]:
 class use_backend:
     """Make new tensors and models on this backend from now on, or within a `with` block.
 
+    `precision` is what the operands of matrix products are rounded to on it: float32 (as it is at first), tf32, float16
+    or bfloat16 (see `miniae.backend.precision`). Without one the backend keeps its own.
+
     >>> with use_backend("numpy") as be:
     ...     be.name
     'numpy'
     """
 
-    def __init__(self, backend: str | Backend):
+    def __init__(self, backend: str | Backend, precision: str | None = None):
         self._before = list(_default)
         self.backend = get(backend)
+        self._precision_before = self.backend.precision
+        if precision is not None:
+            self.backend.precision = precision
         self.name = self.backend.name
         _default[:] = [self.backend]
 
@@ -95,6 +101,7 @@ class use_backend:
 
     def __exit__(self, *exc: object) -> None:
         _default[:] = self._before
+        self.backend.precision = self._precision_before
 
     def __repr__(self) -> str:
         return f"use_backend({self.name!r})"

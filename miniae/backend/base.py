@@ -20,6 +20,7 @@ import numpy as np
 from miniae.backend.arena import Arena
 from miniae.backend.feeding import Feeder
 from miniae.backend.image import ImageKernels
+from miniae.backend.precision import Precision
 
 Array = Any  # an array of whichever backend is in use
 Shape = tuple[int, ...]
@@ -39,7 +40,7 @@ class _Thread(threading.local):
     arena: Arena | None = None
 
 
-class Backend(ImageKernels):
+class Backend(ImageKernels, Precision):
     """Arrays of one device. `xp` is its array namespace: `numpy`, `cupy`, or the strict stand-in."""
 
     name = "reference"
@@ -239,7 +240,9 @@ class Backend(ImageKernels):
         return self.xp.less(a, b, out=out)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """out = a @ b. A transposed view costs nothing: it is passed on as a flag."""
+        """out = a @ b, of the operands as `rounded`. A transposed view costs nothing: it is passed on as a flag."""
+        if self._precision is not None:
+            a, b = self.rounded(a), self.rounded(b)
         if out is None:
             if a.ndim == b.ndim == 2:
                 out = self.empty((a.shape[0], b.shape[1]), a.dtype)
@@ -247,10 +250,23 @@ class Backend(ImageKernels):
                 return self.xp.matmul(a, b)
         return self.xp.matmul(a, b, out=out)
 
-    def affine(self, x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
-        """out = x @ w + b."""
-        out = self.matmul(x, w, out=out)
-        return self.xp.add(out, b, out=out)
+    def affine(self, x: Array, w: Array, b: Array, out: Array | None = None, f: str | None = None) -> Array:
+        """out = f(x @ w + b); f is None or a name that `activate` knows."""
+        return self.add_bias(self.matmul(x, w, out=out), b, f)
+
+    def add_bias(self, z: Array, b: Array, f: str | None = None) -> Array:
+        """f(z + b), written over z: (rows, features) or (N, channels, H, W), b having features or channels."""
+        self.xp.add(z, b.reshape(-1, 1, 1) if z.ndim == 4 else b, out=z)
+        return z if f is None else self.activate(f, z, out=z)
+
+    def add_bias_grad(self, gy: Array, y: Array, f: str | None = None, out: Array | None = None
+                      ) -> tuple[Array, Array]:
+        """For y = f(z + b) both gradients: dL/dz = gy f', and dL/db, its sum over all but features or channels.
+
+        `out` is where dL/db goes; dL/dz is gy itself where f is None, and y counts for nothing.
+        """
+        g = gy if f is None else self.activate_grad(f, gy, y)
+        return g, self.sum(g, axis=(0, 2, 3) if g.ndim == 4 else 0, out=out)
 
     def contiguous(self, a: Array) -> Array:
         """The array itself, or a copy if its elements do not lie in C order."""
@@ -278,6 +294,18 @@ class Backend(ImageKernels):
         return self.sum(a, axis=axes, keepdims=False).reshape(shape)
 
     # ---------------------------------------------------------------- activations
+
+    def activate(self, f: str, x: Array, out: Array | None = None) -> Array:
+        """f(x) for one of those that act by their value: sigmoid, tanh, relu."""
+        if f == "relu":
+            return self.leaky_relu(x, 0.0, out)
+        return self.sigmoid(x, out) if f == "sigmoid" else self.tanh(x, out)
+
+    def activate_grad(self, f: str, gy: Array, y: Array) -> Array:
+        """dL/dx for y = f(x)."""
+        if f == "relu":
+            return self.leaky_relu_grad(gy, y, 0.0)
+        return self.sigmoid_grad(gy, y) if f == "sigmoid" else self.tanh_grad(gy, y)
 
     def sigmoid(self, x: Array, out: Array | None = None) -> Array:
         """y = 1 / (1 + exp(-x)), with x held where exp(-x) is finite."""
@@ -354,6 +382,18 @@ class Backend(ImageKernels):
         host = np.random.Generator(np.random.Philox(key=[seed, 0], counter=counter)).random(out.shape, out.dtype)
         self.xp.copyto(out, self.asarray(host))
 
+    def philox_bernoulli(self, out: Array, probability: Array, seed: int, stream: int, step: Array) -> None:
+        """out = 1 where the number of `philox_uniform` is below the probability, else 0. `out` is another array."""
+        self.philox_uniform(out, seed, stream, step)
+        self.less(out, probability, out=out)
+
+    def philox_mask(self, out: Array, rate: float, kept: float, seed: int, stream: int, step: Array) -> None:
+        """out = `kept` where the number of `philox_uniform` is at least the rate, else 0."""
+        self.philox_uniform(out, seed, stream, step)
+        self.elementwise(self.xp.greater_equal, out, rate, out=out)
+        if kept != 1.0:
+            self.multiply(out, kept, out=out)
+
     def philox_normal(self, out: Array, seed: int, stream: int, step: Array) -> None:
         """Fill `out` with standard normal numbers, made from twice half as many uniform ones by `box_muller`."""
         whole = out if out.flags.c_contiguous else self.empty(out.shape, out.dtype)
@@ -393,6 +433,28 @@ class Backend(ImageKernels):
         """out[i] = rows[index[i]]. The indices must be in range: a GPU would wrap them silently."""
         out = self.empty((len(index), *rows.shape[1:]), rows.dtype) if out is None else out
         return self.xp.take(rows, index, axis=0, out=out)
+
+    def gather_scaled(self, rows: Array, index: Array, offset: Array, scale: Array, out: Array) -> Array:
+        """out[i] = (rows[index[i]] - offset) / scale, worked out in float64, for offset and scale of a row's shape."""
+        x = self.copy(self.gather(rows, index), out=self.empty(out.shape, "float64"))
+        self.subtract(x, offset, out=x)
+        self.divide(x, scale, out=x)
+        return self.copy(x, out=out)
+
+    def adam_rates(self, betas: Array, last: Array, step: Array, lr: Array, epsilon: float, scratch: Array, rates: Array
+                   ) -> None:
+        """rates = [lr sqrt(W2) / W1, epsilon sqrt(W2)], W = (1 - b^step) / last for both betas: in float64 until the
+        last. `last` is 1 - betas; see `optim.Adam`."""
+        xp, w = self.xp, scratch
+        xp.power(betas, step, out=w)
+        xp.subtract(1.0, w, out=w)
+        xp.divide(w, last, out=w)
+        w1, root = w[0:1], w[1:2]
+        xp.sqrt(root, out=root)
+        xp.divide(root, w1, out=w1)
+        xp.multiply(root, epsilon, out=root)
+        self.copy(w, out=rates)
+        xp.multiply(rates[0:1], lr, out=rates[0:1])
 
     def adam(self, p: Array, g: Array, m: Array, v: Array, rates: Array, scratch: Array, beta1: float, beta2: float
              ) -> None:

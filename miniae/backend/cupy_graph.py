@@ -10,12 +10,13 @@ from typing import Any
 from miniae.backend.base import CaptureError
 
 
-def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[..., Any]], Callable[..., Any]]
-             ) -> Callable[[], None]:
+def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[..., Any]], Callable[..., Any]],
+             let_go: Callable[[Any], Any]) -> Callable[[], None]:
     """What `run` launches, captured as a graph on a stream of its own, to be launched on the current one.
 
     Arrays that `run` makes, beside those it is given, come from a pool of the graph's own, as every launch writes to
-    them again; `allocator` makes an allocator of the pool's. Raises `CaptureError` for what a graph can't hold.
+    them again; `allocator` makes an allocator of the pool's. `let_go(stream)` gives what somebody keeps for the stream.
+    Raises `CaptureError` for what a graph can't hold.
     """
     cuda = cupy.cuda
     stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
@@ -26,15 +27,19 @@ def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[.
         except Exception as why:
             with contextlib.suppress(Exception):  # the capture has failed already
                 stream.end_capture()
+            let_go(stream)
             if isinstance(why, MemoryError):
                 raise
             raise CaptureError(_first_line(why)) from why
         try:
             graph = stream.end_capture()
         except RuntimeError as why:
+            let_go(stream)
             raise CaptureError(_first_line(why)) from why
 
-    def launch(memory: Any = pool) -> None:
+    memory = pool, let_go(stream)
+
+    def launch(_memory: Any = memory) -> None:  # held as long as the graph lives
         graph.launch(cuda.get_current_stream())
 
     return launch

@@ -15,7 +15,7 @@ import numpy as np
 
 __all__ = ["FILES", "TYPES", "Kernels", "hashes", "instances", "source"]
 
-FILES = ("elementwise", "random", "product", "convolution", "image")
+FILES = ("elementwise", "layers", "losses", "random", "product", "convolution", "image")
 TYPES = {"float32": "float", "float64": "double"}
 # The sizes (rows, columns) of the tiles that the blocks of a matrix product compute: 16 elements for each thread.
 TILES = ((64, 64), (16, 128))
@@ -27,6 +27,8 @@ _OTHER_TYPES: dict[str, tuple[str, ...]] = {
                             for a in ("true", "false") for b in ("true", "false")),
     "conv": _TILED, "conv_input_grad": _TILED, "conv_weight_grad": _TILED,
     "max_pool": _POOLED, "max_pool_select": _POOLED, "max_pool_grad": _POOLED,
+    "to_float16": ("float",), "to_bfloat16": ("float",), "increment": ("double", "long long"),
+    "gather": ("float", "double", "unsigned char", "long long"),
 }
 _KERNEL = re.compile(r"(?:^//[^\n]*\n)*^template <[^>]*>\s*__global__ void (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
@@ -83,5 +85,9 @@ class Kernels:
     def for_each_of(self, instance: str, n: int, *args: Any) -> None:
         """The same, for a kernel by its full name."""
         if n:
-            blocks = min(-(-n // _THREADS), _MOST_BLOCKS)
-            self.launch(instance, (blocks,), (_THREADS,), *args, np.int64(n))
+            self.launch(instance, *self.grid(n), *args, np.int64(n))
+
+    @staticmethod
+    def grid(n: int) -> tuple[tuple[int], tuple[int]]:
+        """Blocks and threads for n elements."""
+        return (min(-(-n // _THREADS), _MOST_BLOCKS),), (_THREADS,)

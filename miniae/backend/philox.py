@@ -69,11 +69,14 @@ class Generator:
 
     def bernoulli(self, probability: Any) -> Any:
         """Zeros and ones of the dtype and shape of `probability`: one where a uniform draw is below it."""
-        uniform = self.uniform(probability.shape, probability.dtype)
-        return self.backend.less(uniform, probability, out=uniform)
+        return self._draw(self.backend.philox_bernoulli, probability.shape, probability.dtype, probability)
 
-    def _draw(self, kernel: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    def mask(self, shape: tuple[int, ...], dtype: Any, rate: float, kept: float = 1.0) -> Any:
+        """Zeros, each with probability `rate`, and else the number `kept`."""
+        return self._draw(self.backend.philox_mask, shape, dtype, rate, kept)
+
+    def _draw(self, kernel: Any, shape: tuple[int, ...], dtype: Any, *args: Any) -> Any:
         out = self.backend.empty(tuple(shape), np.dtype(dtype))
-        kernel(out, self.seed, self.stream, self._step)
+        kernel(out, *args, self.seed, self.stream, self._step)
         self.backend.increment(self._step)
         return out

@@ -22,9 +22,9 @@ import numpy as np
 
 from miniae.backend.base import Array, Backend, CaptureError, Shape
 
-_UFUNCS = """abs absolute add arctan2 ceil cos cosh divide equal exp expm1 floor greater greater_equal isfinite isinf
-isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative not_equal power
-rint sign sin sinh sqrt square subtract tanh true_divide""".split()
+_UFUNCS = """abs absolute add arctan2 bitwise_and ceil cos cosh divide equal exp expm1 floor greater greater_equal
+isfinite isinf isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative
+not_equal power right_shift rint sign sin sinh sqrt square subtract tanh true_divide""".split()
 
 _FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot
 einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad
@@ -180,6 +180,9 @@ class StrictArray:
 
     def astype(self, dtype: Any, copy: bool = True) -> StrictArray:
         return self._device.run("astype", lambda a: a.astype(dtype, copy=copy), self)
+
+    def view(self, dtype: Any) -> StrictArray:
+        return self._view("view", self._a.view(dtype))
 
     def copy(self) -> StrictArray:
         return self._device.run("copy", np.copy, self)

@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("validation", "the share of the training samples held out to watch", type=float, metavar="SHARE")
     option("backend", "numpy, cupy, cupy:1 (the second GPU, ...) or auto", metavar="NAME")
     option("dtype", "float32 or float64", metavar="NAME")
+    option("precision", "what the operands of matrix products are rounded to in training: float32, tf32, float16 or "
+                        "bfloat16; on a GPU shorter ones are faster", metavar="NAME")
     option("seed", "decides initial weights, shuffling and noise", type=int, metavar="N")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
                         help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")

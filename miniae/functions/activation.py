@@ -20,53 +20,47 @@ class ByValue(Function):
     A function that ends in such an activation (`dense`, `conv2d`) can have it as a part of its own: one array less.
     """
 
-    def value(self, be, x, out=None):
-        """f(x); `out` may be x itself."""
-        raise NotImplementedError(f"{self.name} has no value")
-
-    def gradient(self, be, gy, y):
-        """dL/dx, y being f(x)."""
-        raise NotImplementedError(f"{self.name} has no gradient")
+    kernel: str
+    """The name that `Backend.activate` knows it by."""
 
     def forward(self, x):
-        y = self.value(self.be, x)
+        y = self.be.activate(self.kernel, x)
         self.save(y)
         return y
 
     def backward(self, gy):
         (y,) = self.saved
-        return self.gradient(self.be, gy, y)
+        return self.be.activate_grad(self.kernel, gy, y)
 
 
 class Activated(Function):
-    """A function of x, w, ... that ends in an activation: y = f(z), where f acts by its value or is the identity."""
+    """A function of x, w, and perhaps b that ends in a bias and an activation: y = f(z + b), z being a product of x and
+    w, where f acts by its value or is the identity."""
 
     def __init__(self, f: ByValue | None = None):
-        self.f = f
+        self.f, self.kernel = f, f.kernel if f else None
 
-    def end(self, z, x, w):
-        """y = f(z), in place; keeps what `begin` needs."""
+    def end(self, y, x, w):
+        """Keep what `begin` needs; return y."""
         if self.f is None:
             self.save(x, w)
         else:
-            self.f.value(self.be, z, out=z)
-            self.save(x, w, z)
-        return z
+            self.save(x, w, y)
+        return y
 
     def begin(self, gy):
-        """x, w, and dL/dz."""
+        """x, w, dL/dz and, where it is wanted, dL/db."""
         x, w, *y = self.saved
-        return x, w, self.f.gradient(self.be, gy, *y) if self.f else gy
+        y = y[0] if y else gy
+        if len(self.needs) > 2 and self.needs[2]:
+            return x, w, *self.be.add_bias_grad(gy, y, self.kernel, self.buffer_for(2))
+        return x, w, self.be.activate_grad(self.kernel, gy, y) if self.f else gy, None
 
 
 class Sigmoid(ByValue):
     """y = 1 / (1 + exp(-x)).   dL/dx = dL/dy y (1 - y)."""
 
-    def value(self, be, x, out=None):
-        return be.sigmoid(x, out)
-
-    def gradient(self, be, gy, y):
-        return be.sigmoid_grad(gy, y)
+    kernel = "sigmoid"
 
     def jvp(self, y, tx):
         return tx * (y * (1.0 - y))
@@ -75,11 +69,7 @@ class Sigmoid(ByValue):
 class Tanh(ByValue):
     """y = tanh(x).   dL/dx = dL/dy (1 - y^2)."""
 
-    def value(self, be, x, out=None):
-        return be.tanh(x, out)
-
-    def gradient(self, be, gy, y):
-        return be.tanh_grad(gy, y)
+    kernel = "tanh"
 
     def jvp(self, y, tx):
         return tx * (1.0 - y * y)
@@ -88,11 +78,7 @@ class Tanh(ByValue):
 class ReLU(ByValue):
     """y = x where x > 0, 0 elsewhere.   dL/dx = dL/dy (1 where y > 0, 0 elsewhere)."""
 
-    def value(self, be, x, out=None):
-        return be.leaky_relu(x, 0.0, out)
-
-    def gradient(self, be, gy, y):
-        return be.leaky_relu_grad(gy, y, 0.0)
+    kernel = "relu"
 
     def jvp(self, y, tx):
         return tx * _slopes(y, 0.0)

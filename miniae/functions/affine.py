@@ -38,13 +38,12 @@ class DenseFunction(Activated):
     """
 
     def forward(self, x, w, b):
-        return self.end(self.be.affine(x, w, b), x, w)
+        return self.end(self.be.affine(x, w, b, f=self.kernel), x, w)
 
     def backward(self, gy):
-        x, w, g = self.begin(gy)
+        x, w, g, gb = self.begin(gy)
         gx = self.be.matmul(g, w.T, out=self.buffer_for(0)) if self.needs[0] else None
         gw = self.be.matmul(x.T, g, out=self.buffer_for(1)) if self.needs[1] else None
-        gb = self.be.sum(g, axis=0, out=self.buffer_for(2)) if self.needs[2] else None
         return gx, gw, gb
 
     def jvp(self, y, tx, tw, tb):

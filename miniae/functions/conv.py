@@ -37,13 +37,11 @@ class Convolution(Activated):
         super().__init__(f)
         self.windows = windows
 
-    def add_bias(self, z, b=None):
-        return z if b is None else self.be.add(z, b.reshape(-1, 1, 1), out=z)
-
-    def bias_gradient(self, gy):
-        """dL/db, or nothing when there is no b."""
-        wanted = self.needs[2:]
-        return tuple(self.be.sum(gy, axis=(0, 2, 3), out=self.buffer_for(2)) if w else None for w in wanted)
+    def activated(self, z, b=None):
+        """f(z + b), written over z."""
+        if b is not None:
+            return self.be.add_bias(z, b, self.kernel)
+        return self.be.activate(self.kernel, z, out=z) if self.f else z
 
     def jvp(self, y, tx, tw, tb=None):
         x, w = self.inputs[:2]
@@ -60,13 +58,13 @@ class Conv2D(Convolution):
     """
 
     def forward(self, x, w, *b):
-        return self.end(self.add_bias(self.be.conv(x, w, self.windows), *b), x, w)
+        return self.end(self.activated(self.be.conv(x, w, self.windows), *b), x, w)
 
     def backward(self, gy):
-        x, w, gy = self.begin(gy)
+        x, w, gy, *gb = self.begin(gy)
         gx = self.be.conv_input_grad(gy, w, self.windows, self.buffer_for(0)) if self.needs[0] else None
         gw = self.be.conv_weight_grad(x, gy, self.windows, self.buffer_for(1)) if self.needs[1] else None
-        return gx, gw, *self.bias_gradient(gy)
+        return gx, gw, *gb[:len(self.needs) - 2]
 
 
 class ConvTranspose2D(Convolution):
@@ -76,13 +74,13 @@ class ConvTranspose2D(Convolution):
     """
 
     def forward(self, x, w, *b):
-        return self.end(self.add_bias(self.be.conv_input_grad(x, w, self.windows), *b), x, w)
+        return self.end(self.activated(self.be.conv_input_grad(x, w, self.windows), *b), x, w)
 
     def backward(self, gy):
-        x, w, gy = self.begin(gy)
+        x, w, gy, *gb = self.begin(gy)
         gx = self.be.conv(gy, w, self.windows, self.buffer_for(0)) if self.needs[0] else None
         gw = self.be.conv_weight_grad(gy, x, self.windows, self.buffer_for(1)) if self.needs[1] else None
-        return gx, gw, *self.bias_gradient(gy)
+        return gx, gw, *gb[:len(self.needs) - 2]
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, stride: int | Pair = 1, padding: str | int | Pair = 0,

@@ -20,12 +20,9 @@ class Dropout(Function):
         self.rate, self.rng = rate, rng
 
     def forward(self, x):
-        keep = self.rng.uniform(x.shape, x.dtype)
-        self.be.elementwise(self.be.xp.greater_equal, keep, self.rate, out=keep)
-        self.be.multiply(keep, 1.0 / (1.0 - self.rate), out=keep)
-        self.mask = keep
-        self.save(keep)
-        return self.be.multiply(x, keep)
+        self.mask = self.rng.mask(x.shape, x.dtype, self.rate, 1.0 / (1.0 - self.rate))
+        self.save(self.mask)
+        return self.be.multiply(x, self.mask)
 
     def backward(self, gy):
         (mask,) = self.saved

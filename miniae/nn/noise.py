@@ -79,9 +79,7 @@ class Masking(Layer):
 
     def disturb(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`disturbed` x, and 1 for each element that was left as it is, 0 for those that were chosen."""
-        keep = self.draws(self._random).uniform(x.shape, x.dtype)
-        x.backend.elementwise(x.backend.xp.greater_equal, keep, self.rate, out=keep)
-        kept = Tensor._wrap(keep, x.backend)
+        kept = Tensor._wrap(self.draws(self._random).mask(x.shape, x.dtype, self.rate), x.backend)
         return x * kept, kept
 
     def config(self) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Adam(Optimizer):
         self._rates = self.backend.zeros((2,), self.pack.dtype)
 
     def update(self, p: Any, g: Any) -> None:
-        self.work_out_rates()
+        self.backend.adam_rates(self._betas, self._last, self.count, self.rate, self.epsilon, self._weights,
+                                self._rates)
         self.backend.adam(p, g, self.buffers["sum"], self.buffers["square_sum"], self._rates, self.scratch, self.beta1,
                           self.beta2)
 
@@ -50,19 +51,6 @@ class Adam(Optimizer):
             state["sum"] = np.asarray(state.pop("mean")) / (1.0 - self.beta1)
             state["square_sum"] = np.asarray(state.pop("square")) / (1.0 - self.beta2)
         super().load_state_dict(state)
-
-    def work_out_rates(self) -> None:
-        """rates = [lr sqrt(W2) / W1, epsilon sqrt(W2)], in float64 on the device until the last."""
-        xp, w, rates = self.backend.xp, self._weights, self._rates
-        xp.power(self._betas, self.count, out=w)
-        xp.subtract(1.0, w, out=w)
-        xp.divide(w, self._last, out=w)
-        w1, root = w[0:1], w[1:2]
-        xp.sqrt(root, out=root)
-        xp.divide(root, w1, out=w1)
-        xp.multiply(root, self.epsilon, out=root)
-        self.backend.copy(w, out=rates)
-        xp.multiply(rates[0:1], self.rate, out=rates[0:1])
 
 
 class AdamW(Adam):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from miniae.backend import kind_and_number
+from miniae.backend.precision import PRECISIONS
 from miniae.data import SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
 from miniae.models import PRETRAINING, VARIANTS, Autoencoder
@@ -39,6 +40,7 @@ _CHOICES = {
     "optimizer": tuple(OPTIMIZERS),
     "scaling": ("auto", "none", *SCALINGS),
     "dtype": ("float32", "float64"),
+    "precision": PRECISIONS,
 }
 
 
@@ -75,6 +77,7 @@ class RunConfig:
     validation: float = 0.1
     backend: str = "auto"
     dtype: str = "float32"
+    precision: str = "float32"
     seed: int = 0
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend import get, kind_and_number
+from miniae.backend import get, kind_and_number, use_backend
 from miniae.data import (
     DATASETS,
     Dataset,
@@ -138,6 +138,10 @@ class Run:
         When that ends early (`KeyboardInterrupt`, `TrainingDiverged`, `MemoryError`), `model` is what was trained by
         then: of the layers that pretraining had come to, if need be. It stays None when no epoch was complete.
         """
+        with use_backend(self.backend, self.config.precision):
+            return self._execute()
+
+    def _execute(self) -> Autoencoder:
         config, began = self.config, time.perf_counter()
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
                  f"{config.model} {self.architecture()} on {self.backend.name}")

@@ -25,6 +25,7 @@ def three(monkeypatch, tmp_path, cuda_on_cpu):
     pretended = CupyOnCPU(tmp_path)
     pretended.is_available = lambda: True
     monkeypatch.setattr(cupy, "Kernels", lambda cupy: cuda_on_cpu.kernels)  # those that are compiled
+    monkeypatch.setattr(cupy, "library", lambda cuda: None)
     monkeypatch.setitem(sys.modules, "cupy", pretended)
     monkeypatch.setattr(cupy.importlib.util, "find_spec", lambda name: True)
     monkeypatch.setattr(backend, "_instances", {"numpy": get("numpy")})

@@ -282,8 +282,16 @@ CALLS = {
     "softplus": lambda be, a, b: be.softplus(a),
     "squared_error": lambda be, a, b: be.squared_error(a, b),
     "bce_logits": lambda be, a, b: be.bce_logits(a, b),
+    "matmul": lambda be, a, b: (be.matmul(a, b.T), be.matmul(a.T, b)),
     "gather": lambda be, a, b: be.gather(a, be.asarray([0, len(a) - 1, 0])),
+    "gather_scaled": lambda be, a, b: _gather_scaled(be, a),
+    "add_bias": lambda be, a, b: be.add_bias(a, b[0], "sigmoid"),
+    "add_bias_grad": lambda be, a, b: be.add_bias_grad(a, b, "tanh"),
+    "increment": lambda be, a, b: _incremented(be, a),
     "adam": lambda be, a, b: _adam(be, a, b),
+    "adam_rates": lambda be, a, b: _adam_rates(be, a.dtype),
+    "philox_bernoulli": lambda be, a, b: _drawn(be, lambda out, *key: be.philox_bernoulli(out, b, *key), a),
+    "philox_mask": lambda be, a, b: _drawn(be, lambda out, *key: be.philox_mask(out, 0.3, 1.7, *key), a),
     "philox_uniform": lambda be, a, b: _drawn(be, be.philox_uniform, a),
     "box_muller": lambda be, a, b: _drawn(be, be.philox_normal, a),
 }
@@ -293,6 +301,24 @@ def _adam(be, a, b):
     m, v, scratch = be.copy(b), be.multiply(b, b), be.empty_like(a)
     be.adam(a, b, m, v, be.asarray([0.1, 1e-8], a.dtype), scratch, 0.9, 0.99)
     return a, m, v
+
+
+def _adam_rates(be, dtype):
+    betas, scratch, rates = np.array([0.9, 0.999]), be.zeros((2,), "float64"), be.zeros((2,), dtype)
+    be.adam_rates(be.asarray(betas), be.asarray(1 - betas), be.asarray([3.0]), be.asarray([0.01], dtype), 1e-8, scratch,
+                  rates)
+    return rates
+
+
+def _gather_scaled(be, like):
+    rows = be.asarray(np.arange(15).reshape(5, 3), "uint8")
+    offset, scale = be.asarray([1.0, 0.5, 0.0]), be.asarray([255.0, 3.0, 7.0])
+    return be.gather_scaled(rows, be.asarray([4, 0, 4, -1]), offset, scale, be.empty((4, 3), like.dtype))
+
+
+def _incremented(be, a):
+    be.increment(a.reshape(-1)[:1])
+    return a
 
 
 def _drawn(be, draw, like):

@@ -257,7 +257,7 @@ def test_the_way_of_a_convolution_is_chosen_by_its_shape_or_forced(cuda_on_cpu, 
     def kernels(way, arrays):
         monkeypatch.setattr(cuda_on_cpu, "convolution", way)
         names.clear()
-        for name, of in calls(*arrays).items():
+        for name, of in calls(*(a.view(cuda_on_cpu.xp.ndarray) for a in arrays)).items():
             getattr(cuda_on_cpu, name)(*of, WINDOWS["by two"])
         return [name for name in names if name != "add_parts"]
 
@@ -283,7 +283,8 @@ def test_what_the_kernels_do_not_take_goes_to_the_reference(cuda_on_cpu, rng, mo
     names = launched(cuda_on_cpu, monkeypatch)
     for arrays in ([a.astype("float16") for a in (x, w, gy)], (turned[0], w, turned[1])):
         for name, of in calls(*arrays).items():
-            np.testing.assert_allclose(getattr(cuda_on_cpu, name)(*of, windows),
+            on_device = [a.view(cuda_on_cpu.xp.ndarray) for a in of]
+            np.testing.assert_allclose(getattr(cuda_on_cpu, name)(*on_device, windows),
                                        getattr(REFERENCE, name)(*of, windows), rtol=1e-12)
     assert set(names) <= {"col2im"}
 

@@ -115,6 +115,7 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
     (("--scaling", "robust"), "unknown scaling"),
     (("--backend", "tpu"), "unknown backend"),
     (("--dtype", "float16"), "unknown dtype"),
+    (("--precision", "half"), "unknown precision"),
     (("--layers", "a-b"), "not a list of sizes"),
     (("--layers", "0"), "every size in layers must be an integer of at least 1"),
     (("--epochs", "0"), "epochs must be an integer of at least 1"),

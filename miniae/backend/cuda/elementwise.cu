@@ -1,6 +1,30 @@
 // Kernels that work element by element. Each is one line of mathematics, the same as in base.py. `n` is the number of
 // elements.
 
+// ---------------------------------------------------------------- rounding
+
+// y = x to the nearest float16, in a tie to the even one: 5 bits of exponent, 10 of fraction
+template <typename T> __global__ void to_float16(const T* x, unsigned short* y, long long n) {
+    FOR_EACH(i, n) {
+        unsigned bits = __float_as_uint(x[i]), sign = bits >> 16 & 0x8000u, size = bits & 0x7FFFFFFFu;
+        unsigned half;
+        if (size > 0x7F800000u) half = 0x7E00u;                                       // NaN
+        else if (size >= 0x477FF000u) half = 0x7C00u;                                 // from 65520 on, infinity
+        else if (size < 0x38800000u) half = (unsigned)rint(fabs(x[i]) * T(16777216));  // below 2^-14, steps of 2^-24
+        else half = (size - 0x38000000u + 0xFFFu + (size >> 13 & 1u)) >> 13;
+        y[i] = (unsigned short)(sign | half);
+    }
+}
+
+// y = x to the nearest bfloat16, in a tie to the even one: the upper half of a float32
+template <typename T> __global__ void to_bfloat16(const T* x, unsigned short* y, long long n) {
+    FOR_EACH(i, n) {
+        unsigned bits = __float_as_uint(x[i]);
+        bool nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+        y[i] = (unsigned short)(nan ? (bits >> 16 | 0x40u) : (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+    }
+}
+
 // ---------------------------------------------------------------- activations
 
 // y = 1 / (1 + exp(-x))
@@ -33,28 +57,7 @@ template <typename T> __global__ void softplus(const T* x, T* y, long long n) {
     FOR_EACH(i, n) y[i] = (x[i] > T(0) ? x[i] : T(0)) + log1p(exp(-fabs(x[i])));
 }
 
-// ---------------------------------------------------------------- losses with their gradients
-
-// The terms of L = scale sum (y - t)^2, and dL/dy = 2 scale (y - t)
-template <typename T>
-__global__ void squared_error(const T* y, const T* t, T* terms, T* gy, T scale, long long n) {
-    FOR_EACH(i, n) {
-        T difference = y[i] - t[i];
-        terms[i] = scale * difference * difference;
-        gy[i] = T(2) * scale * difference;
-    }
-}
-
-// The terms of L = scale sum log(1 + exp(z)) - t z, and dL/dz = scale (1 / (1 + exp(-z)) - t)
-template <typename T>
-__global__ void bce_logits(const T* z, const T* t, T* terms, T* gz, T scale, long long n) {
-    FOR_EACH(i, n) {
-        terms[i] = scale * ((z[i] > T(0) ? z[i] : T(0)) + log1p(exp(-fabs(z[i]))) - t[i] * z[i]);
-        gz[i] = scale * (T(1) / (T(1) + exp(-z[i])) - t[i]);
-    }
-}
-
-// ---------------------------------------------------------------- the Adam update
+// ---------------------------------------------------------------- updates
 
 // m = b1 m + g;  v = b2 v + g^2;  p -= rates[0] m / (sqrt(v) + rates[1])
 template <typename T>
@@ -65,5 +68,49 @@ __global__ void adam(T* p, const T* g, T* m, T* v, const T* rates, T b1, T b2, l
         m[i] = mi;
         v[i] = vi;
         p[i] -= rates[0] * (mi / (sqrt(vi) + rates[1]));
+    }
+}
+
+// One thread: from W = (1 - b^t) / (1 - b) for both b at step t, rates = [lr sqrt(W2) / W1, epsilon sqrt(W2)]
+template <typename T>
+__global__ void adam_rates(const double* betas, const double* last, const double* step, const T* lr, T* rates,
+                           double epsilon) {
+    const double w1 = (1.0 - pow(betas[0], step[0])) / last[0];
+    const double root = sqrt((1.0 - pow(betas[1], step[0])) / last[1]);
+    rates[0] = T(root / w1) * lr[0];
+    rates[1] = T(root * epsilon);
+}
+
+// counter = counter + 1
+template <typename T> __global__ void increment(T* counter, long long n) {
+    FOR_EACH(i, n) counter[i] += 1;
+}
+
+// ---------------------------------------------------------------- minibatches
+
+// The number of a row, counted from the end where it is negative; others beyond `count` begin anew, as with CuPy.
+__device__ inline long long within(long long row, long long count) {
+    if (row >= 0 && row < count) return row;
+    row %= count;
+    return row < 0 ? row + count : row;
+}
+
+// out[r] = rows[index[r]], of `count` rows of `width` elements
+template <typename T>
+__global__ void gather(const T* rows, const long long* index, T* out, long long count, long long width, long long n) {
+    FOR_EACH(i, n) {
+        long long r = quotient(i, width);
+        out[i] = rows[within(index[r], count) * width + (i - r * width)];
+    }
+}
+
+// out[r] = (rows[index[r]] - offset) / scale in double precision, for rows of integers of a byte; offset and scale have
+// `width` elements
+template <typename T>
+__global__ void gather_scaled(const unsigned char* rows, const long long* index, const double* offset,
+                              const double* scale, T* out, long long count, long long width, long long n) {
+    FOR_EACH(i, n) {
+        long long r = quotient(i, width), column = i - r * width;
+        out[i] = T(((double)rows[within(index[r], count) * width + column] - offset[column]) / scale[column]);
     }
 }
