@@ -44,7 +44,7 @@ from miniae.tasks import machine
 RESULTS = ROOT / "benchmarks" / "results" / "gpu_check.json"
 # Seconds that a part may take, and the module it is a function of.
 PARTS = {"kernels": (60, "gpu_agreement"), "gradients": (40, "gpu_agreement"), "curves": (60, "gpu_agreement"),
-         "replay": (50, "gpu_agreement"), "speed": (270, "gpu_speed"), "roofline": (70, "gpu_roofline"),
+         "replay": (50, "gpu_agreement"), "speed": (250, "gpu_speed"), "roofline": (70, "gpu_roofline"),
          "suite": (330, "gpu_suite"), "hinton2006": (220, "gpu_hinton")}
 GROUPS = {"first": ["kernels", "gradients", "curves", "replay", "speed", "roofline"], "second": ["suite", "hinton2006"]}
 PACKAGES = ("numpy", "torch", "cupy-cuda13x", "cupy-cuda12x", "nvidia-cublas", "triton")

@@ -6,7 +6,9 @@ device, which measure the time between them; a short kernel is faster in a graph
 the two; it exceeds 1 where the caches hold the data. Without a GPU the clock measures, and there is no graph.
 """
 
+import contextlib
 import dataclasses
+import gc
 import statistics
 import time
 
@@ -148,17 +150,20 @@ def graph_of(stream, run, nodes):
     for _ in range(2):
         run()
     stream.synchronize()
-    stream.begin_capture()
+    gc.collect()
+    gc.disable()  # nothing may be destroyed on the device while a graph is captured
     try:
-        for _ in range(nodes):
-            run()
-    except Exception:
+        stream.begin_capture()
         try:
-            stream.end_capture()
-        except Exception:  # what has gone wrong is known already
-            pass
-        raise
-    return stream.end_capture()
+            for _ in range(nodes):
+                run()
+        except Exception:
+            with contextlib.suppress(Exception):  # what has gone wrong is known already
+                stream.end_capture()
+            raise
+        return stream.end_capture()
+    finally:
+        gc.enable()
 
 
 # -------------------------------------------------------------------- time of Python

@@ -7,6 +7,7 @@ one process; milliseconds a step, medians and quartiles over the turns.
 Before anything is timed, each contestant makes a few steps from the same weights, and must have the same losses.
 """
 
+import gc
 import statistics
 import time
 
@@ -76,6 +77,8 @@ def measured(work, name, batch, until, tf32):
             result["steady_ms"] = 1e3 * statistics.median(clock.seconds[1:] or clock.seconds)
     finally:
         with_tf32(work.be, False)
+    epochs.clear()
+    let_go(work)
     if not tf32:
         result["ms"]["miniae on NumPy"] = {"median": on_numpy(work, name, batch, X)}
     return result | judged(result["ms"])
@@ -184,9 +187,20 @@ def seconds_of(epoch):
 
 
 def synchronize(work):
-    work.be.synchronize()
-    if torch is not None and work.is_gpu and torch.cuda.is_available():
-        torch.cuda.synchronize()
+    """Wait for whatever the device still has to do, on any stream."""
+    if work.is_gpu:
+        work.be.xp.cuda.Device().synchronize()
+    else:
+        work.be.synchronize()
+
+
+def let_go(work):
+    """Give back the memory of the case before, of both libraries."""
+    gc.collect()
+    if work.is_gpu:
+        work.be.xp.get_default_memory_pool().free_all_blocks()
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def with_tf32(be, on):

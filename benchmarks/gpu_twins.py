@@ -127,5 +127,7 @@ def step_of(name, way, weights, data, batch, cuda=torch.cuda):
     found = settings_of(name, way)
     if found is None:
         return None
+    if found[0].get("compiled"):
+        torch.compiler.reset()  # it compiles a function for so many models only, and then runs it as it is
     made = twin(name, weights, data, **found[0])
     return made, captured(made, weights, batch, cuda) if found[1] else made.step

@@ -88,6 +88,22 @@ raise RuntimeError("illegal address")
     assert time.monotonic() - began < 30
 
 
+def test_what_is_wrong_shows_in_the_exit_code(tmp_path, monkeypatch, capsys):
+    endings = {"kernels": ([], "complete"), "gradients": (["dense: 0.1 off NumPy's gradients"], "complete"),
+               "curves": ([], "failed: RuntimeError"), "replay": ([], "out of time")}
+
+    def measured(arguments, part, quick, seconds):
+        wrong, how = endings[part]
+        return {"results": {}, "wrong": wrong, "kernel_sha256": {}}, how
+
+    monkeypatch.setattr(gpu_check, "measure", measured)
+    command = ["--backend", "strict", "--out", str(tmp_path / "g.json"), "--only"]
+    assert [gpu_check.main([*command, part]) for part in endings] == [0, 1, 1, 0]
+    said = capsys.readouterr().out
+    assert "  dense: 0.1 off" in said and "WRONG: curves; not complete: curves" in said
+    assert "nothing is wrong; not complete: replay" in said
+
+
 def test_results_of_another_machine_are_not_mixed_in(tmp_path):
     path = tmp_path / "g.json"
     empty = gpu_check.started(path, {"gpu": "A"})

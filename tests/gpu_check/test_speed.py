@@ -141,6 +141,29 @@ def test_targets():
     assert gpu_speed.judged({"eager": {"median": 1.0}})["targets"] == {}
 
 
+def test_memory_is_given_back(work, cuda_on_cpu, monkeypatch):
+    freed = []
+    monkeypatch.setattr(cuda_on_cpu.xp, "get_default_memory_pool",
+                        lambda: SimpleNamespace(free_all_blocks=lambda: freed.append(1)), raising=False)
+    gpu_speed.let_go(work)
+    assert not freed
+    work.be = cuda_on_cpu
+    gpu_speed.let_go(work)
+    assert freed
+
+
+def test_a_compiled_twin_is_compiled_anew(monkeypatch):
+    """PyTorch has a limit of compiled variants of one function."""
+    calls = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: calls.append("reset"))
+    monkeypatch.setattr(torch, "compile", lambda function, mode: calls.append(mode) or function)
+    weights, _, _ = gpu_speed.first_steps(get("numpy"), SMALL, BATCH, X)
+    for way in ("eager", "reduce-overhead"):
+        twin, step = gpu_twins.step_of(SMALL, way, weights, torch.from_numpy(X), BATCH)
+        assert np.isfinite(float(step(torch.arange(BATCH))))
+    assert calls == ["reset", "reduce-overhead"]
+
+
 def test_the_models_of_the_comparison():
     assert set(gpu_speed.WITH_TF32) <= set(gpu_speed.CASES) and len(gpu_speed.CASES) == 8
     assert all(gpu_speed.steps_of(batch) > 16 for _, batch in gpu_speed.CASES.values())
