@@ -157,7 +157,7 @@ def test_hinton2006(data_dir, work, monkeypatch, seconds):
         original = getattr(gpu_hinton, name)
         monkeypatch.setattr(gpu_hinton, name, lambda *args, call=original: call(
             *(a[:200] if isinstance(a, np.ndarray) else a for a in args)))
-    limited = Work(work.be, work.cpu, seconds > 0, seconds, work.to)
+    limited = Work(work.cpu, work.cpu, seconds > 0, seconds, work.to)
     gpu_hinton.hinton2006(limited)
     found = limited.results["hinton2006"]
     assert found["epochs"] == (1 if seconds > 0 else 50) and found["target"]["met"] == (seconds > 0)
