@@ -151,9 +151,13 @@ class Array(np.ndarray):
     """An array of the pretended device, whose writing methods wait for the graph's turn while a graph is captured."""
 
     cupy = None
+    repeats = True  # as whatever CuPy has made
 
     def fill(self, value):
         self.cupy.enqueue(lambda: super(Array, self).fill(value))
+
+    def partition(self, kth, axis=-1):
+        self.cupy.enqueue(lambda: super(Array, self).partition(kth, axis))
 
     def __setitem__(self, index, value):
         self.cupy.enqueue(lambda: super(Array, self).__setitem__(index, value))
@@ -223,13 +227,28 @@ class CupyOnCPU:
             return value
 
         def function(*args, **kwargs):
+            if name in ("array", "asarray") and self.captured is not None:
+                raise RuntimeError(f"{name} copies from the host while a stream is capturing")
             if name in self._WRITING or kwargs.get("out") is not None:
                 self.enqueue(lambda: value(*args, **kwargs))
                 return kwargs.get("out")
             result = value(*args, **kwargs)
             if not isinstance(result, (np.ndarray, np.generic)):
                 return result
-            return np.asarray(result).view(self.ndarray)
+            return self._wrapped(result, args)
 
-        function.at = lambda *args: self.enqueue(lambda: value.at(*args))
+        if isinstance(value, np.ufunc):
+            function.at = lambda *args: self.enqueue(lambda: value.at(*args))
+        setattr(self, name, function)
         return function
+
+    def _wrapped(self, result, sources):
+        """A result of NumPy's as an array of the device; a view has the array it is one of as its base, as in CuPy."""
+        if type(result) is self.ndarray:
+            return result
+        result = np.asarray(result)
+        for a in sources:
+            if isinstance(a, self.ndarray) and a.flags.c_contiguous and np.may_share_memory(a, result):
+                offset = result.ctypes.data - a.ctypes.data
+                return self.ndarray(result.shape, result.dtype, a, offset, result.strides)
+        return result.view(self.ndarray)

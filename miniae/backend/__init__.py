@@ -15,9 +15,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from miniae.backend.base import Backend, BackendUnavailable
+from miniae.backend.base import Backend, BackendUnavailable, CaptureError
 
-__all__ = ["Backend", "BackendUnavailable", "get", "use_backend", "names", "of"]
+__all__ = ["Backend", "BackendUnavailable", "CaptureError", "get", "use_backend", "names", "of"]
 
 _MODULES = {"numpy": "miniae.backend.numpy", "cupy": "miniae.backend.cupy", "strict": "miniae.backend.strict"}
 _instances: dict[str, Backend] = {}

@@ -28,6 +28,10 @@ class BackendUnavailable(RuntimeError):
     """The package or the device behind a backend is missing; the message says which and what to do."""
 
 
+class CaptureError(RuntimeError):
+    """The step does something that a recorded graph could not hold."""
+
+
 class _Thread(threading.local):
     """What differs from thread to thread: the arena of the step that it is at, if any."""
 
@@ -131,15 +135,22 @@ class Backend(ImageKernels):
             self._thread.arena = before
 
     def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
-        """A callable that repeats `step`, which runs in an arena of its own.
+        """A callable that repeats `step`, which runs in an arena of its own: as a graph, if the device has such.
 
-        Backends that can record a step replay the recording; this one calls it. `warmup` is how often the step runs
-        first, so that buffers exist before it is recorded.
+        `warmup` is how often the step runs first, so that buffers exist before it is recorded.
         """
         run = self._in_arena(step)
         for _ in range(warmup):
             run()
-        return run
+        return self.graph(run) or run
+
+    def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
+        """What `run` does, recorded by the device, without being done, as one graph to launch; None without such.
+
+        `run` has been called before, and calls kernels on arrays that are there. Raises `CaptureError` for what a graph
+        can't hold: a wait, a copy from or to the host.
+        """
+        return None
 
     def rewind(self, part: str = "") -> None:
         """Begin a part of the step anew, at its first buffer (see `Arena`). Does nothing outside of an arena."""

@@ -7,13 +7,15 @@ base.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from miniae.backend.base import Array, Backend, BackendUnavailable
+from miniae.backend.base import Array, Backend, BackendUnavailable, CaptureError
 from miniae.backend.kernels import TYPES, Kernels
 
 
@@ -37,6 +39,32 @@ class CupyBackend(Backend):
         properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
         free, total = runtime.memGetInfo()
         return {"device": properties["name"].decode(), "memory_total": total, "memory_free": free}
+
+    def graph(self, run: Callable[[], None]) -> Callable[[], None]:
+        """A CUDA graph, captured on a stream of its own and launched on the current one.
+
+        Arrays that `run` makes, beside those it is given, come from a pool of the graph's own, as every launch writes
+        to them again.
+        """
+        cuda = self.xp.cuda
+        stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
+        with stream, cuda.using_allocator(pool.malloc), _no_garbage_collection():
+            stream.begin_capture()
+            try:
+                run()
+            except Exception as why:
+                with contextlib.suppress(Exception):  # the capture has failed already
+                    stream.end_capture()
+                raise CaptureError(_first_line(why)) from why
+            try:
+                graph = stream.end_capture()
+            except RuntimeError as why:
+                raise CaptureError(_first_line(why)) from why
+
+        def launch(memory: Any = pool) -> None:
+            graph.launch(cuda.get_current_stream())
+
+        return launch
 
     # ---------------------------------------------------------------- kernels
 
@@ -102,6 +130,19 @@ class CupyBackend(Backend):
         if not self._fits(uniform) or not self._fits(out):
             return super().box_muller(uniform, out)
         self.kernels.for_each("box_muller", out.size, out.dtype, uniform, out)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A block in which no destructor runs that might wait for the device: that would end a capture."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def make() -> CupyBackend:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend.base import Array, Backend, Shape
+from miniae.backend.base import Array, Backend, CaptureError, Shape
 
 _UFUNCS = """abs absolute add arctan2 ceil cos cosh divide equal exp expm1 floor greater greater_equal isfinite isinf
 isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative not_equal power
@@ -45,10 +45,6 @@ _ELEMENTWISE = {"clip", "copyto", "setitem"}
 _UFUNC_KEYWORDS = {"out", "dtype", "casting"}
 _MISSING_KEYWORDS = {"take": {"mode"}, "clip": {"min", "max"}} | dict.fromkeys(
     ("all", "any", "max", "mean", "min", "prod", "std", "sum", "var"), {"where", "initial"})
-
-
-class CaptureError(RuntimeError):
-    """The step does something that a recorded graph could not hold."""
 
 
 @dataclass(frozen=True)
@@ -365,16 +361,13 @@ class StrictBackend(Backend):
     def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
         self.device.run("philox_uniform", _philox_uniform, out, seed, stream, step)
 
-    def capture(self, step: Callable[[], None], warmup: int = 2) -> Callable[[], None]:
-        """Run `step` warmup times, then record it twice without doing it; return what does the recorded again.
+    def graph(self, run: Callable[[], None]) -> Callable[[], None]:
+        """Note what `run` calls, twice, without doing it; return what does the noted.
 
         The two recordings must be the same, as a graph would repeat the first for ever. Raises `CaptureError`, naming
         the primitive, for what a graph could not hold: an allocation, a copy from or to the host, a wait, another
         buffer, a number that has changed.
         """
-        run = self._in_arena(step)
-        for _ in range(warmup):
-            run()
         first, second = self._record(run), self._record(run)
         for i, (a, b) in enumerate(zip(first, second, strict=False)):
             if a.name != b.name or len(a.operands) != len(b.operands):

@@ -12,7 +12,7 @@ from pathlib import Path
 from miniae.cli import model_and_data
 from miniae.report import step_parts
 from miniae.tasks import RunConfig, profile
-from miniae.training.trainer import WORTH_RECORDING
+from miniae.training.replay import WORTH_RECORDING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     print(profiled.title)
     print(profiled.table())
     if profiled.replayed is not None:
-        print(f"replayed from a recording, as most steps are in an epoch of {WORTH_RECORDING} batches or more: "
+        print(f"replayed from a recording, as most steps are in training for {WORTH_RECORDING} batches or more: "
               f"{profiled.replayed:.3f} ms")
     if profiled.backend != "numpy":
         print(f"{profiled.backend} was waited for after every part: in training they overlap, and a step takes less")

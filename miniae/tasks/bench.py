@@ -18,7 +18,7 @@ from miniae.models import Autoencoder, VariationalAutoencoder, compressor
 from miniae.nn import Layer
 from miniae.tasks.kernels import Sizes, kernels
 from miniae.training import Callback, Trainer
-from miniae.training.trainer import WORTH_RECORDING
+from miniae.training.replay import WORTH_RECORDING
 
 __all__ = ["HEADER", "Clock", "Roofline", "Timing", "bench"]
 

@@ -123,7 +123,7 @@ class Profiler(Callback):
 
     def on_train_end(self, trainer: Trainer) -> None:
         self._observing.close()
-        self.replayed = trainer.replayed
+        self.replayed = trainer.replays.replayed
 
     def milliseconds_replayed(self) -> float | None:
         """Of a step, the median over those of the second epoch; None if they were computed."""

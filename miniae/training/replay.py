@@ -1,68 +1,240 @@
-"""Training steps that repeat: worked out in Python at first, then replayed."""
+"""Training steps that repeat: worked out in Python at first, then replayed; on a device that has graphs, as one graph.
+
+A `RepeatedStep` is the steps on batches of one size, `Replays` those of a whole training.
+"""
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniae.backend import Backend
+from miniae.autodiff.mode import mode
+from miniae.backend import Backend, CaptureError
 from miniae.backend.recording import Recording
+from miniae.backend.repeats import may_repeat
 from miniae.data.rows import Order
 
-__all__ = ["RepeatedStep"]
+if TYPE_CHECKING:
+    from miniae.training.trainer import Trainer
+
+__all__ = ["GraphFallback", "RepeatedStep", "Replays", "WORTH_RECORDING"]
+
+# Of so many whole batches until the end of training, and so many in an epoch, the few that a recording costs are made
+# up for by the others.
+WORTH_RECORDING = 16
+_LEAST_BATCHES = 4
+
+Compute = Callable[[Order], dict[str, Any]]  # makes a step with the rows of these numbers; returns arrays by name
+
+
+class GraphFallback(UserWarning):
+    """A training step could not be made one graph of the device: its kernels are launched one by one."""
 
 
 class RepeatedStep:
-    """The steps of an epoch on batches of `size`: the first is computed, so that everything is there that is made only
-    once; the second is recorded; the third has to make the same calls; all others are replays. Unless a recording of
-    steps in the same circumstances is `proven`, the third step is also made both ways, bit for bit.
+    """The steps on batches of one size: the first is computed, so that everything is there that is made only once; the
+    second is recorded; the third has to make the same calls; all others are replays. Unless a recording of steps in the
+    same circumstances is `proven`, the third step is also made both ways, bit for bit.
 
-    `compute(order)` makes a step with the rows of these numbers, and returns arrays by name; it runs in an arena. Asked
-    after the step that is recorded, `writing()` gives what is to be called after every replay of it. `trouble` says why
-    steps are computed after all, or is empty; `failed` whether that is the recording's fault; `replays` counts the
-    replays.
+    After `compare_next` the next step is computed and compared with the recording once more, as Python may have changed
+    something in the meantime; if it makes other calls, it counts as a first one.
+
+    Steps run in an arena. Asked after a step that is recorded, `writing()` gives what is to be called after every
+    replay of it. `trouble` says why steps are computed after all, or is empty; `failed` whether that is the recording's
+    fault; `recordings` counts the recordings, `is_graph` says whether the last is a graph of the device.
     """
 
-    def __init__(self, backend: Backend, size: int, compute: Callable[[Order], dict[str, Any]],
-                 writing: Callable[[], Callable[[], None]], proven: bool = False):
+    def __init__(self, backend: Backend, size: int, compute: Compute, writing: Callable[[], Callable[[], None]],
+                 proven: bool = False):
         self.backend, self._compute, self._writing = backend, compute, writing
-        self.steps, self.replays, self.trouble, self.failed, self.proven = 0, 0, "", False, proven
+        self.recordings, self.is_graph, self.trouble, self.failed, self.proven = 0, False, "", False, proven
         self._order = Order.of(np.zeros(size, "int64"), backend)  # what a recording refers to
         self._recording: Recording | None = None
+        self._again: Callable[[], None] | None = None
+        self._next = RepeatedStep._first
 
-    def __call__(self, order: Order) -> dict[str, Any]:
-        """The next step, with the rows of these numbers."""
+    def __call__(self, order: Order) -> bool:
+        """The next step, with the rows of these numbers; whether it is a replay."""
         self._order.become(order, self.backend)
-        self.steps += 1
-        if self.steps == 1 or self.trouble:
-            return self._once()
-        if self.steps == 2:
-            self._recording = Recording(self.backend, self._once)
-            self._written = self._writing()
-        elif self.steps == 3 and self.proven:
-            self._recording.repeats(self._once)
-        elif self.steps == 3:
-            self.proven = self._recording.stands_test(self._once)
-        else:
-            self._replay()
-        result = self._recording.result
-        if self._recording.trouble:
-            self.failed = True
-            self.stop(self._recording.trouble)
-        return result
+        replay = self.replaying
+        self._next(self)
+        if self._recording and self._recording.trouble:
+            self.trouble, self.failed = self._recording.trouble, True
+            self._forget(RepeatedStep._once)
+        return replay
 
-    def stop(self, why: str) -> None:
-        """Compute all further steps; the recording and its buffers are let go."""
-        self.trouble, self._recording = why, None
+    @property
+    def replaying(self) -> bool:
+        """Whether the next step is a replay."""
+        return self._next is RepeatedStep._replay
+
+    def compare_next(self) -> None:
+        """Compute the next step, if it would be a replay, and see whether the recording still holds."""
+        if self.replaying:
+            self._next = RepeatedStep._compare
+
+    def trust(self) -> None:
+        """Take back `compare_next`."""
+        if self._next is RepeatedStep._compare:
+            self._next = RepeatedStep._replay
+
+    # ---------------------------------------------------------------- the stages
 
     def _once(self) -> dict[str, Any]:
         return self._compute(self._order)
 
+    def _first(self) -> None:
+        self._once()
+        self._next = RepeatedStep._record
+
+    def _record(self) -> None:
+        self.recordings += 1
+        self._recording = Recording(self.backend, self._once)
+        self._written, self._next = self._writing(), RepeatedStep._prove
+
+    def _prove(self) -> None:
+        if self.proven:
+            self._recording.repeats(self._once)
+        else:
+            self.proven = self._recording.stands_test(self._once)
+        if not self._recording.trouble:
+            self._make_graph()
+            self._next = RepeatedStep._replay
+
+    def _make_graph(self) -> None:
+        """What a replay does: launch a graph, if the device has such; else make the recording's calls."""
+        graph = None
+        try:
+            graph = self.backend.graph(self._recording.replay)
+        except CaptureError as why:
+            warnings.warn(f"training goes on with single kernels instead of a graph: {why}", GraphFallback,
+                          stacklevel=2)
+        self.is_graph, self._again = graph is not None, graph or self._recording.replay
+
+    def _compare(self) -> None:
+        if self._recording.repeats(self._once):
+            self._next = RepeatedStep._replay
+        else:
+            self._forget(RepeatedStep._record)
+
     def _replay(self) -> None:
         try:
-            self._recording.replay()
+            self._again()
         finally:
             self._written()
-        self.replays += 1
+
+    def _forget(self, go_on: Callable[[RepeatedStep], Any]) -> None:
+        """Let go of the recording and its buffers."""
+        self._recording, self._again, self._next = None, None, go_on
+
+
+class Replays:
+    """The steps of a trainer: recorded and replayed where that is allowed and worth it, else computed.
+
+    Recordings last until the end of training. In every epoch the first step on a whole batch is computed and compared;
+    if it still is the same, so is that on the last batch of the epoch, which may be smaller and has a recording of its
+    own. `replayed` counts the replays, `graphed` those made by a graph of the device; `not_replayed` says why steps of
+    the last epoch were computed, or is empty.
+    """
+
+    def __init__(self, trainer: Trainer):
+        self._trainer = weakref.proxy(trainer)
+        self.replayed, self.graphed, self.not_replayed = 0, 0, ""
+        self._steps: dict[int, RepeatedStep] = {}
+        self._size = 0  # of whole batches
+        self._circumstances: list[Any] = []
+        self._proven: list[Any] | None = None  # the circumstances in which a recording has stood its test
+        self._wait = self._next_try = 0  # epochs
+
+    def begin_epoch(self, compute: Compute, n: int) -> None:
+        """Steps of an epoch over n samples follow, which `compute` makes."""
+        self._compute, size_before, self._size = compute, self._size, self._trainer.batch_size
+        circumstances_before, self._circumstances = self._circumstances, self._now()
+        if (size_before, circumstances_before) != (self._size, self._circumstances):
+            self._steps.clear()
+        self.not_replayed = self._obstacle(n)
+        if self.not_replayed:
+            self._steps.clear()
+        for step in self._steps.values():
+            step.compare_next()
+        self._recordings = self._steps[self._size].recordings if self._size in self._steps else -1
+
+    def __call__(self, order: Order) -> None:
+        """The next step."""
+        if not self.not_replayed and self._now() != self._circumstances:
+            self.not_replayed = "a callback has changed something in the middle of an epoch"
+            self._steps.clear()
+        if self.not_replayed:
+            self._compute(order)
+            return
+        step = self._step(len(order))
+        replay = step(order)
+        self.replayed += replay
+        self.graphed += replay and step.is_graph
+
+    def end_epoch(self) -> None:
+        """Take account; after a recording that was of no use, wait twice as long before the next."""
+        whole = self._steps.get(self._size)
+        if whole is not None:
+            self.not_replayed = whole.trouble
+            self._proven = self._circumstances if whole.proven else None
+            self._wait = 2 * self._wait + 1 if whole.failed else 0
+            self._next_try = self._trainer.epoch + 1 + self._wait
+
+    def end_training(self) -> None:
+        """Let go of all recordings and their buffers."""
+        self._steps.clear()
+        self._compute = None
+
+    def _step(self, size: int) -> RepeatedStep:
+        step = self._steps.get(size)
+        if step is None:
+            step = self._steps[size] = RepeatedStep(self._trainer.backend, size, self._compute, self._writing,
+                                                    self._circumstances == self._proven)
+        whole = self._steps.get(self._size)
+        if whole is not step and whole and whole.replaying and whole.recordings == self._recordings:
+            step.trust()
+        return step
+
+    def _obstacle(self, n: int) -> str:
+        """Why the steps of an epoch over n samples are to be computed, or nothing."""
+        trainer, batches = self._trainer, n // self._size
+        if not trainer.replay or mode.observer is not None:
+            return "it is switched off" if not trainer.replay else "the steps are observed"
+        if not getattr(trainer.model, "repeatable", False):
+            return "a layer or an activation of the model does not say `repeats = True`"
+        if not trainer.optimizer.repeatable:
+            return f"{type(trainer.optimizer).__name__} does not repeat itself, or does not say so"
+        if not may_repeat(trainer.clip):
+            return "the clip does not say `repeats = True`"
+        if trainer.epoch < self._next_try:
+            return self.not_replayed
+        if batches < _LEAST_BATCHES:
+            return f"an epoch has fewer than {_LEAST_BATCHES} whole batches"
+        if not self._steps and batches * (trainer.epochs - trainer.epoch) < WORTH_RECORDING:
+            return f"training has fewer than {WORTH_RECORDING} whole batches"
+        return ""
+
+    def _now(self) -> list[Any]:
+        """What a step depends on and Python holds: while it is the same, a recording is good."""
+        trainer = self._trainer
+        packs = trainer.optimizer.packs
+        return [trainer.replay and mode.observer is None, getattr(trainer.model, "training", None), trainer.optimizer,
+                trainer.clip, *packs, *[pack.holds_all() for pack in packs],
+                *[p.requires_grad for p in trainer.parameters]]
+
+    def _writing(self) -> Callable[[], None]:
+        """A function to call after a replay of the step that was just made: weights and gradients have been written."""
+        optimizer = self._trainer.optimizer
+        with_gradient = [p for p in self._trainer.parameters if p.grad is not None]
+
+        def written() -> None:
+            optimizer.written()
+            for p in with_gradient:
+                p.hold_grad()
+
+        return written

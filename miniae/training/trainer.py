@@ -6,26 +6,23 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
-from miniae.autodiff.mode import mode, observed
+from miniae.autodiff.mode import observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
-from miniae.backend.repeats import may_repeat
 from miniae.data.rows import Order, Rows, rows_on
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback
 from miniae.training.estimator import check_count
-from miniae.training.replay import RepeatedStep
+from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
-
-# Of so many whole batches in an epoch, the few that a recording costs are made up for by the others.
-WORTH_RECORDING = 16
+from miniae.training.totals import Totals
 
 
 class TrainingDiverged(ArithmeticError):
@@ -61,10 +58,10 @@ class Trainer:
     `autodiff.observe` is told of the stages of a step: "optimizer", in it "loss and gradient", in that "data feeding".
 
     `trainer.history` is a list of one dict an epoch: `epoch` (from 1), `loss`, every term by name, `val_loss` and its
-    terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording (see `RepeatedStep`), unless
-    `trainer.replay` is set to False; `trainer.replayed` counts them, over all epochs, and `trainer.not_replayed` says
-    why those of the last epoch were computed, or is empty. `trainer.base_lr` is the optimizer's learning rate before
-    any schedule has changed it, `trainer.snapshot` the run's state after the last epoch.
+    terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording, on a GPU as one graph,
+    unless `trainer.replay` is set to False; `trainer.replays` says how many (see `Replays`). `trainer.base_lr` is the
+    optimizer's learning rate before any schedule has changed it, `trainer.snapshot` the run's state after the last
+    epoch.
     """
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
@@ -80,14 +77,11 @@ class Trainer:
         self.epochs = 0  # how many there will be
         self.batches = 0  # how many batches an epoch has
         self.stop = False  # a callback sets this to end training after the epoch
-        self.replay = True  # whether steps may be replayed: see RepeatedStep
-        self.replayed, self.not_replayed = 0, ""  # how many steps were; why those of the last epoch were not
-        self._wait = self._next_try = 0  # epochs
-        self._proven: list[Any] | None = None  # the circumstances in which a recording has stood its test
-        self._parameters = model.parameters()
+        self.replay = True  # whether steps may be replayed
+        self.replays = Replays(self)
+        self.parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
-        self._totals: dict[str, Any] = {}
-        self._seen = 0
+        self._totals = Totals(self.backend, self.dtype)
         self.snapshot = Snapshot.of(self)
 
     def fit(self, data: Any, epochs: int, validation: Any = None) -> list[dict[str, float]]:
@@ -121,6 +115,7 @@ class Trainer:
             raise
         finally:
             self.model.train(False)
+            self.replays.end_training()
             self._arenas.clear()
             with contextlib.ExitStack() as ends:  # every callback gets its turn, whatever happens in another's
                 for callback in reversed(self.callbacks):
@@ -139,28 +134,33 @@ class Trainer:
 
         In the middle of an epoch, from a callback, it leaves the epoch as it is.
         """
-        training, totals, seen = getattr(self.model, "training", False), self._totals, self._seen
+        training = getattr(self.model, "training", False)
         try:
             return self._evaluated(self._rows(data))
         finally:
             self.model.train(training)
-            self._totals, self._seen = totals, seen
 
     def _evaluated(self, rows: tuple[Rows, ...]) -> dict[str, float]:
         self.model.train(False)
-        self._forget_totals()
-        order, compute = Order.of(np.arange(len(rows[0])), self.backend), functools.partial(self._loss, rows)
+        totals = Totals(self.backend, self.dtype)
+        order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
             for start in range(0, len(rows[0]), self.batch_size):
-                self._add_up(compute, order[start:start + self.batch_size], update=False)
-        return self.running_losses()
+                part = order[start:start + self.batch_size]
+                with self._arena(len(part), update=False):
+                    totals.add(_arrays(self._terms(rows, part)), len(part))
+                totals.samples += len(part)
+        return self._losses(totals)
 
     def running_losses(self) -> dict[str, float]:
         """The means so far of this epoch's loss terms, and their sum as `loss`. Waits for the device.
 
         Raises `TrainingDiverged` when one is not finite.
         """
-        terms = {name: float(self.backend.to_host(total)) / max(self._seen, 1) for name, total in self._totals.items()}
+        return self._losses(self._totals)
+
+    def _losses(self, totals: Totals) -> dict[str, float]:
+        terms = totals.means()
         for name, value in terms.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
@@ -178,83 +178,33 @@ class Trainer:
         n, size = len(rows[0]), self.batch_size
         order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
         self.model.train(True)
-        self._forget_totals()
-        compute = functools.partial(self._step, rows)
-        circumstances = self._circumstances()
-        repeated = self._repeated(compute, n, circumstances == self._proven)
+        self._totals.clear()
+        self.replays.begin_epoch(functools.partial(self._step, rows), n)
         try:
             for batch, start in enumerate(range(0, n, size)):
                 part = order[start:start + size]
-                if repeated and not repeated.trouble and self._circumstances() != circumstances:
-                    repeated.stop("a callback has changed something in the middle of an epoch")
-                whole = repeated and len(part) == size
-                self._add_up(repeated if whole else compute, part, update=True)
+                with self._arena(len(part), update=True):
+                    self.replays(part)
+                self._totals.samples += len(part)
                 self._tell("on_batch_end", batch)
         finally:
-            if repeated:
-                self._take_account(repeated)
-                self._proven = circumstances if repeated.proven else None
+            self.replays.end_epoch()
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
         seconds = time.perf_counter() - began
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in self._evaluated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
 
-    def _repeated(self, compute: Callable[[Order], dict[str, Any]], n: int, proven: bool) -> RepeatedStep | None:
-        """The steps of an epoch over n samples as such that may be replayed, if that is allowed and worth it."""
-        if not self.replay or mode.observer is not None:
-            self.not_replayed = "it is switched off" if not self.replay else "the steps are observed"
-        elif not getattr(self.model, "repeatable", False):
-            self.not_replayed = "a layer or an activation of the model does not say `repeats = True`"
-        elif not self.optimizer.repeatable:
-            self.not_replayed = f"{type(self.optimizer).__name__} does not repeat itself, or does not say so"
-        elif not may_repeat(self.clip):
-            self.not_replayed = "the clip does not say `repeats = True`"
-        elif n // self.batch_size < WORTH_RECORDING:
-            self.not_replayed = f"an epoch has fewer than {WORTH_RECORDING} whole batches"
-        elif self.epoch >= self._next_try:
-            return RepeatedStep(self.backend, self.batch_size, compute, self._writing, proven)
-        return None
-
-    def _circumstances(self) -> list[Any]:
-        """What a step depends on and Python holds: while it is the same, a recording is good."""
-        packs = self.optimizer.packs
-        return [self.replay and mode.observer is None, getattr(self.model, "training", None),
-                self.optimizer, self.clip, *packs, *[pack.holds_all() for pack in packs],
-                *[p.requires_grad for p in self._parameters]]
-
-    def _writing(self) -> Callable[[], None]:
-        """A function to call after a replay of the step that was just made: weights and gradients have been written."""
-        with_gradient = [p for p in self._parameters if p.grad is not None]
-
-        def written() -> None:
-            self.optimizer.written()
-            for p in with_gradient:
-                p.hold_grad()
-
-        return written
-
-    def _take_account(self, repeated: RepeatedStep) -> None:
-        """Count the replays of an epoch; after a recording that was of no use, wait twice as long before the next."""
-        self.replayed, self.not_replayed = self.replayed + repeated.replays, repeated.trouble
-        self._wait = 2 * self._wait + 1 if repeated.failed else 0
-        self._next_try = self.epoch + 1 + self._wait
-        repeated.stop(repeated.trouble)  # its buffers are not wanted any more
-
-    def _add_up(self, compute: Callable[[Order], dict[str, Any]], order: Order, update: bool) -> None:
-        """One batch: its loss terms, as `compute` finds them, added to the totals."""
-        n = len(order)
+    @contextlib.contextmanager
+    def _arena(self, n: int, update: bool) -> Iterator[None]:
+        """A block for a step on n samples, whose buffers are those of the last such step."""
         arena = self._arenas.setdefault((n, update), Arena(self.backend.allocate))
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
-            for name, term in compute(order).items():
-                if name not in self._totals:
-                    self._totals[name] = self.backend.zeros((), self.dtype)
-                weighted = self.backend.multiply(term, float(n))
-                self.backend.add(self._totals[name], weighted, out=self._totals[name])
-        self._seen += n
+            yield
 
     def _step(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Any]:
-        """One minibatch for the optimizer to lower the loss of; return every term as it was first evaluated."""
+        """One minibatch for the optimizer to lower the loss of. Every term, as it was first evaluated, goes to the
+        totals, and is returned."""
         first: dict[str, Any] = {}
 
         def evaluate() -> Tensor:
@@ -267,15 +217,13 @@ class Trainer:
             loss.backward()
             if self.clip is not None:
                 self.clip(self.optimizer)
-            for name, term in terms.items():
-                first.setdefault(name, term._data)
+            if not first:
+                first.update(_arrays(terms))
             return loss
 
         observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
+        self._totals.add(first, len(order))
         return first
-
-    def _loss(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Any]:
-        return {name: term._data for name, term in self._terms(rows, order).items()}
 
     def _terms(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
         be = self.backend
@@ -283,9 +231,6 @@ class Trainer:
         return self.model.loss_terms(*batch)
 
     # ---------------------------------------------------------------- the rest
-
-    def _forget_totals(self) -> None:
-        self._totals, self._seen = {}, 0
 
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:
@@ -300,3 +245,7 @@ class Trainer:
         if len({len(r) for r in rows}) > 1:
             raise ValueError(f"the arrays have different numbers of samples: {[len(r) for r in rows]}")
         return rows
+
+
+def _arrays(terms: dict[str, Tensor]) -> dict[str, Any]:
+    return {name: term._data for name, term in terms.items()}

@@ -8,10 +8,9 @@ import pytest
 from miniae import functions as F
 from miniae import nn, optim
 from miniae.autodiff import Tensor
-from miniae.backend import get
+from miniae.backend import CaptureError, get
 from miniae.backend.base import Backend
 from miniae.backend.philox import Generator
-from miniae.backend.strict import CaptureError
 from miniae.nn.parameter import Parameter
 
 strict = get("strict")

@@ -7,8 +7,8 @@ import copy
 import numpy as np
 import pytest
 
-from miniae.backend import get
-from miniae.backend.strict import CaptureError, StrictBackend, StrictNamespace
+from miniae.backend import CaptureError, get
+from miniae.backend.strict import StrictBackend, StrictNamespace
 
 be = get("strict")
 xp = be.xp

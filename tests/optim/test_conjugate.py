@@ -9,8 +9,7 @@ import pytest
 
 from miniae import optim
 from miniae.autodiff import Tensor
-from miniae.backend import get
-from miniae.backend.strict import CaptureError
+from miniae.backend import CaptureError, get
 from miniae.models import Autoencoder
 from miniae.nn.parameter import Parameter
 from miniae.training import Callback

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import warnings
 import weakref
 from functools import partial
 
@@ -13,6 +14,7 @@ import pytest
 from miniae import RBM
 from miniae import functions as F
 from miniae.autodiff import Tensor, observe
+from miniae.backend import BackendUnavailable, get
 from miniae.backend.recording import Recording
 from miniae.data import Standard
 from miniae.data.rows import Kept
@@ -20,13 +22,25 @@ from miniae.models import VARIANTS, Autoencoder, AutoencoderNetwork
 from miniae.nn import Build, Dense, Masking, Sequential
 from miniae.optim import OPTIMIZERS, SGD, Adam, ClipByNorm, Optimizer
 from miniae.training import Callback, Trainer
+from miniae.training.replay import GraphFallback
 
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")
 RNG = np.random.default_rng(0)
 X = RNG.random((70, 1, 6, 6)).astype(np.float32)  # 8 batches of 8 and one of 6
 Y = np.arange(70) % 3
 EPOCHS = 3
-REPLAYS = EPOCHS * (8 - 3)  # of an epoch all but three steps and the last batch
+REPLAYS = 8 - 3 + (EPOCHS - 1) * (8 - 1)  # all but the first three steps, and later the first of an epoch
+
+
+@pytest.fixture(params=["numpy", "strict", "cuda_on_cpu", "cupy"])
+def backend(request):
+    """Each in turn; on all but NumPy replays are graphs."""
+    if request.param == "cuda_on_cpu":
+        return request.getfixturevalue("cuda_on_cpu")
+    try:
+        return get(request.param)
+    except BackendUnavailable as why:
+        pytest.skip(str(why))
 
 
 class Last(Callback):
@@ -38,12 +52,14 @@ class Last(Callback):
 
 def trained(fit, monkeypatch, worth):
     """What `fit(callbacks=)` has trained, its history without the clock, and how many steps were replayed."""
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", worth)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", worth)
     last = Last()
     fit(callbacks=[last])
     trainer = last.trainer
     history = [{k: v for k, v in row.items() if "second" not in k} for row in trainer.history]
-    return {**trainer.model.state_dict(), **trainer.optimizer.state_dict()}, history, trainer.replayed
+    replays = trainer.replays
+    assert replays.graphed == (0 if trainer.backend.name == "numpy" else replays.replayed)
+    return {**trainer.model.state_dict(), **trainer.optimizer.state_dict()}, history, replays.replayed
 
 
 def check(fit, monkeypatch, replays):
@@ -129,7 +145,64 @@ def test_python_may_change_between_epochs(backend, monkeypatch):
         model = Autoencoder((12,), 3, corruption=[Masking(0.1)], epochs=EPOCHS, batch_size=8, backend=backend)
         model.fit(X, callbacks=[*callbacks, Noisier()])
 
-    check(fit, monkeypatch, REPLAYS)
+    check(fit, monkeypatch, EPOCHS * (8 - 3))  # it is recorded anew
+
+
+@pytest.mark.parametrize(("callback", "replays"), [
+    (None, 5 + 4 * 7 + 2), (Slower, 5 + 4 * 7 + 2), (Noisier, 5 * 5)], ids=["nothing", "the rate", "Python"])
+def test_the_smaller_last_batch_is_replayed_too(callback, replays, backend, monkeypatch):
+    """From the fourth epoch on, unless something changes between epochs."""
+    def fit(callbacks):
+        model = Autoencoder((12,), 3, corruption=[Masking(0.1)], epochs=5, batch_size=8, backend=backend)
+        model.fit(X, callbacks=[*callbacks, *([callback()] if callback else [])])
+
+    check(fit, monkeypatch, replays)
+
+
+class OneEpochNoisier(Callback):
+    """Changes a number of Python's before the fifth epoch."""
+
+    def on_epoch_begin(self, trainer):
+        trainer.model.corruption[0].rate = 0.1 if trainer.epoch < 4 else 0.5
+
+
+def test_the_last_batch_is_not_replayed_when_the_others_have_changed(backend, monkeypatch):
+    """Its recording is of the fourth epoch, and in the fifth the first step on a whole batch has made other calls."""
+    def fit(callbacks):
+        model = Autoencoder((12,), 3, corruption=[Masking(0.1)], epochs=6, batch_size=8, backend=backend)
+        model.fit(X, callbacks=[*callbacks, OneEpochNoisier()])
+
+    check(fit, monkeypatch, 5 + 3 * 7 + 5 + 7 + 1)
+
+
+def look(be, a):
+    """Waits for the device, within a kernel."""
+    be.to_host(a)
+
+
+def test_steps_that_can_not_be_a_graph_are_replayed_call_by_call(cuda_on_cpu, monkeypatch):
+    """With a warning, on the strict backend and on a GPU; the numbers are the same."""
+    class Looks(Masking):
+        repeats = True
+
+        def forward(self, x):
+            x.backend.as_kernel(look, x.backend, x._data)
+            return super().forward(x)
+
+    for be in (get("strict"), cuda_on_cpu):
+        monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 10**9)
+        losses = []
+        for worth in (10**9, 8):
+            monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", worth)
+            last = Last()
+            model = Autoencoder((12,), 3, corruption=[Looks(0.1)], epochs=2, batch_size=8, backend=be)
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                losses.append(model.fit(X, callbacks=[last]).history_[-1]["loss"])
+        replays = last.trainer.replays
+        assert losses[0] == losses[1] and replays.replayed == 5 + 7 and replays.graphed == 0
+        assert len(warned) == 1 and warned[0].category is GraphFallback
+        assert "single kernels instead of a graph" in str(warned[0].message)
 
 
 def test_a_gradient_is_clipped_in_a_replay(backend, monkeypatch):
@@ -142,6 +215,8 @@ def test_data_that_are_scaled_batch_by_batch(backend, monkeypatch):
 
 
 def test_mapped_data(tmp_path, backend, monkeypatch):
+    if backend.name != "numpy":
+        pytest.skip("what a mapped file holds is copied from the host within the step so far")
     np.save(tmp_path / "x.npy", X.reshape(70, 36))
     check(fitting(np.load(tmp_path / "x.npy", mmap_mode="r"), backend=backend), monkeypatch, REPLAYS)
 
@@ -184,15 +259,15 @@ def test_a_clip_that_writes_with_numpy_is_found_out(monkeypatch):
 
 
 def test_a_step_that_is_observed_is_computed(monkeypatch):
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
     seen, last = [], Last()
     with observe(lambda what, compute, *arguments: (seen.append(what), compute(*arguments))[1]):
         fitting()([last])
-    assert last.trainer.replayed == 0 and seen.count("optimizer") == 9 * EPOCHS
+    assert last.trainer.replays.replayed == 0 and seen.count("optimizer") == 9 * EPOCHS
 
 
 class At(Callback):
-    """Does something after one of the batches of the second epoch, of which 5 are replayed if nothing happens."""
+    """Does something after one of the batches of the second epoch, of which 7 are replayed if nothing happens."""
 
     def __init__(self, batch, what):
         self.batch, self.what = batch, what
@@ -235,10 +310,10 @@ def forget_gradients(trainer):
 
 
 @pytest.mark.parametrize(("what", "replays"), [
-    (switch_off, 5 + 2), (freeze, 5 + 2 + 5), (pack_anew, 5 + 2 + 5), (another_clip, 5 + 2 + 5),
-    (other_batches, 5 + 5 + 67), (other_behaviour, 5 + 2 + 5), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
+    (switch_off, 5 + 4), (freeze, 5 + 4 + 5), (pack_anew, 5 + 4 + 5), (another_clip, 5 + 4 + 5),
+    (other_batches, 5 + 7 + 67), (other_behaviour, 5 + 4 + 5), (evaluate, REPLAYS), (forget_gradients, REPLAYS)])
 def test_what_happens_in_the_middle_of_an_epoch(what, replays, backend, monkeypatch):
-    """After the fifth batch of the second epoch, when two have been replayed. Another size of batches counts from the
+    """After the fifth batch of the second epoch, when four have been replayed. Another size of batches counts from the
     next epoch on: 70 of them."""
     check(fitting(backend=backend, callback=lambda: At(4, what)), monkeypatch, replays)
 
@@ -292,7 +367,7 @@ def test_functions_from_elsewhere(activation, replays, monkeypatch):
 
 def test_gradients_are_there_after_a_replay(monkeypatch):
     """Also where a callback forgets them every time."""
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
     seen = []
 
     class Forgets(Callback):
@@ -304,8 +379,8 @@ def test_gradients_are_there_after_a_replay(monkeypatch):
     assert all(seen) and len(seen) == 4 * 9 * EPOCHS
 
 
-def test_a_recording_is_gone_after_its_epoch(monkeypatch):
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+def test_recordings_are_gone_after_training(monkeypatch):
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
     made = []
     before = Recording.__init__
 
@@ -317,20 +392,20 @@ def test_a_recording_is_gone_after_its_epoch(monkeypatch):
     gc.disable()
     try:
         fitting()([])
-        assert len(made) == 2 * EPOCHS and all(ref() is None for ref in made)
+        assert len(made) == 2 + (EPOCHS - 1) + 2 and all(ref() is None for ref in made)
     finally:
         gc.enable()
 
 
 def test_attempts_that_come_to_nothing_become_rarer(monkeypatch):
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
     net = network(lambda size, name: Dense(size, "silu"))
     trainer = Trainer(net, SGD(net.parameters(), lr=0.01), batch_size=8)
     attempts = []
     before = Recording.__init__
     monkeypatch.setattr(Recording, "__init__", lambda self, *a: (attempts.append(trainer.epoch), before(self, *a))[1])
     trainer.fit(X.reshape(70, 36), 12)
-    assert trainer.replayed == 0 and trainer.not_replayed
+    assert trainer.replays.replayed == 0 and trainer.replays.not_replayed
     assert sorted(set(attempts)) == [0, 2, 6]
 
 
@@ -340,18 +415,21 @@ def test_the_same_model_goes_on_with_validation_and_partial_fit(backend, monkeyp
         model.fit(X, validation=X[:9], callbacks=callbacks)
         model.partial_fit(X, callbacks=callbacks)
 
-    check(fit, monkeypatch, REPLAYS)
+    check(fit, monkeypatch, 5 + 7 + 5)
 
 
-def test_a_short_epoch_is_not_worth_a_recording():
+def test_a_short_training_is_not_worth_a_recording(monkeypatch):
     last = Last()
-    fitting()([last])
-    assert last.trainer.replayed == 0
+    fitting(X.reshape(70, 36)[:5 * 8])([last])
+    assert last.trainer.replays.replayed == 0 and "fewer than 16 whole batches" in last.trainer.replays.not_replayed
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 1)
+    fitting(X.reshape(70, 36)[:3 * 8])([last])
+    assert last.trainer.replays.replayed == 0 and "fewer than 4 whole batches" in last.trainer.replays.not_replayed
 
 
 def test_a_backward_after_a_replay_notices_that_the_weights_have_changed(monkeypatch):
     """As after a computed step."""
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
     losses, refused = [], []
 
     class Late(Callback):
@@ -368,7 +446,7 @@ def test_a_backward_after_a_replay_notices_that_the_weights_have_changed(monkeyp
 
 def test_two_threads_train_at_once(monkeypatch):
     """Each with the numbers it has when alone."""
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 8)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
     alone, trainers = Last(), [Last(), Last()]
     fit = fitting(optimizer=Adam)
     fit([alone])
