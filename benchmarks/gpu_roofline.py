@@ -6,13 +6,12 @@ device, which measure the time between them; a short kernel is faster in a graph
 the two; it exceeds 1 where the caches hold the data. Without a GPU the clock measures, and there is no graph.
 """
 
-import contextlib
 import dataclasses
-import gc
 import statistics
 import time
 
 import numpy as np
+from gpu_work import set_tf32
 
 from miniae.tasks import Sizes
 from miniae.tasks.bench import Roofline, durations, measure_roofline
@@ -79,13 +78,12 @@ def measure_rates(work, sizes):
     library = 2 * n**3 / min(durations(be, lambda: be.xp.matmul(a, a, out=out), sizes.seconds))
     rates = {"copy_bytes": here.bytes, "matmul_flops": max(here.flops, library), "backend_flops": here.flops,
              "library_flops": library, "tf32_flops": None, "tf32_by": None}
-    if hasattr(be, "tf32"):
-        be.tf32 = True
+    if set_tf32(be, True):
         try:
             rates |= {"tf32_flops": measure_roofline(be, dataclasses.replace(sizes, copied=1 << 20)).flops,
                       "tf32_by": "miniae"}
         finally:
-            be.tf32 = False
+            set_tf32(be, False)
     elif work.is_gpu and torch is not None and torch.cuda.is_available():
         torch.backends.cuda.matmul.allow_tf32 = True
         try:
@@ -134,36 +132,21 @@ def by_launches(be, run):
 
 def in_a_graph(be, run):
     """Seconds of a call among many in a CUDA graph: the median. Raises what capturing it raises."""
-    with be.xp.cuda.Stream(non_blocking=True) as stream, be.arena() as arena, be.silent():
-        graph = graph_of(stream, lambda: (arena.rewind(), run()), NODES)
+    with be.arena() as arena, be.silent():
+        def calls():
+            for _ in range(NODES):
+                arena.rewind()
+                run()
+
+        calls()
+        launch = be.graph(calls)
 
         def launches():
             for _ in range(GRAPHS):
-                graph.launch(stream)
+                launch()
 
         launches()
         return statistics.median(between_events(be, launches) for _ in range(ROUNDS)) / (GRAPHS * NODES)
-
-
-def graph_of(stream, run, nodes):
-    """A graph of so many calls, captured on the current stream after two that are not."""
-    for _ in range(2):
-        run()
-    stream.synchronize()
-    gc.collect()
-    gc.disable()  # nothing may be destroyed on the device while a graph is captured
-    try:
-        stream.begin_capture()
-        try:
-            for _ in range(nodes):
-                run()
-        except Exception:
-            with contextlib.suppress(Exception):  # what has gone wrong is known already
-                stream.end_capture()
-            raise
-        return stream.end_capture()
-    finally:
-        gc.enable()
 
 
 # -------------------------------------------------------------------- time of Python
@@ -178,10 +161,9 @@ def overheads(work):
              "matmul of the backend": lambda: be.matmul(small, small, out=out)}
     found = {name: python_time(be, call) for name, call in calls.items()}
     if work.is_gpu:
-        with xp.cuda.Stream(non_blocking=True) as stream:
-            for nodes in (1, 50):
-                graph = graph_of(stream, lambda: be.sigmoid(small, out=out), nodes)
-                found[f"graph of {nodes}"] = python_time(be, lambda graph=graph: graph.launch(stream))
+        for nodes in (1, 50):
+            launch = be.graph(lambda nodes=nodes: [be.sigmoid(small, out=out) for _ in range(nodes)])
+            found[f"graph of {nodes}"] = python_time(be, launch)
     return found
 
 

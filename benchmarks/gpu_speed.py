@@ -2,22 +2,26 @@
 
 All data lie on the device, and every step gathers its minibatch there by the numbers of the rows; float32. A turn is an
 epoch of `steps_of` steps with its shuffle; the device is waited for before and after it. The contestants take turns in
-one process; milliseconds a step, medians and quartiles over the turns.
+one process; milliseconds a step, medians and quartiles over the turns. miniae's turns are epochs of one training, which
+it records in the first.
 
 Before anything is timed, each contestant makes a few steps from the same weights, and must have the same losses.
 """
 
 import gc
 import statistics
+import threading
 import time
 
 import numpy as np
 from contest import BOLTZMANN, CONVOLUTIONAL, shaped, take_turns, trainer_of
+from gpu_work import set_tf32
 
 from miniae.backend import get
 from miniae.backend.philox import Generator, host_generator
 from miniae.gpucheck.models import images
 from miniae.tasks.bench import Clock
+from miniae.training import Callback
 
 try:
     import gpu_twins
@@ -59,13 +63,13 @@ def speed(work):
 def measured(work, name, batch, until, tf32):
     """Milliseconds of all contestants, whether their losses are the same, and what that is beside the targets."""
     result = {"model": name, "batch": batch, "tf32": tf32, "left_out": {}, "ms": {}}
-    if tf32 and not hasattr(work.be, "tf32"):
-        result["left_out"]["miniae"] = "it has no TF32"
-    steps = 4 if work.quick else steps_of(batch)
+    steps, ends = 4 if work.quick else steps_of(batch), []
     X = np.resize(images(min(steps * batch, 4096)), (steps * batch, 784))
-    with_tf32(work.be, tf32)
+    if not with_tf32(work.be, tf32) and tf32:
+        result["left_out"]["miniae"] = "it has no TF32"
     try:
-        epochs, result["losses"], clock = contestants(work, name, batch, X, until, result["left_out"], tf32)
+        epochs, result["losses"], clock = contestants(work, name, batch, X, until, result["left_out"], tf32,
+                                                         ends)
         turns = 1 if work.quick else TURNS
         while turns > 1 and time.monotonic() + sum(map(seconds_of, epochs.values())) * turns > until + 5:
             turns -= 1
@@ -77,6 +81,8 @@ def measured(work, name, batch, until, tf32):
             result["steady_ms"] = 1e3 * statistics.median(clock.seconds[1:] or clock.seconds)
     finally:
         with_tf32(work.be, False)
+    for end in ends:
+        end()
     epochs.clear()
     let_go(work)
     if not tf32:
@@ -84,8 +90,11 @@ def measured(work, name, batch, until, tf32):
     return result | judged(result["ms"])
 
 
-def contestants(work, name, batch, X, until, left_out, tf32):
-    """An epoch of each, by name; how far their first losses are from miniae's on NumPy; the clock of miniae's steps."""
+def contestants(work, name, batch, X, until, left_out, tf32, ends):
+    """An epoch of each, by name; how far their first losses are from miniae's on NumPy; the clock of miniae's steps.
+
+    What is to be called in the end is added to `ends`.
+    """
     found, clock = {}, Clock(4 if len(X) > 8 * batch else 1)
     weights, losses, uniforms = first_steps(work.cpu, name, batch, X)
     differences = {}
@@ -99,9 +108,10 @@ def contestants(work, name, batch, X, until, left_out, tf32):
         return False
 
     if "miniae" not in left_out and checked("miniae", first_steps(work.be, name, batch, X)[1]):
-        trainer = trainer_of(name, X[:batch], batch, work.be, callbacks=[clock])
-        rows = work.be.asarray(shaped(name, X))
-        found["miniae"] = lambda: trainer.fit(rows, trainer.epoch + 1)
+        training = Paced(trainer_of(name, X[:batch], batch, work.be, callbacks=[clock]),
+                         work.be.asarray(shaped(name, X)))
+        ends.append(training.end)
+        found["miniae"] = training.epoch
     if torch is None or (work.is_gpu and not torch.cuda.is_available()):
         return found, differences, clock
     data = torch.from_numpy(X).to("cuda" if work.is_gpu else "cpu")
@@ -128,6 +138,48 @@ def contestants(work, name, batch, X, until, left_out, tf32):
         except Exception as why:  # the yardstick must not end the measurement
             left_out[way] = f"{type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"
     return found, differences, clock
+
+
+class Paced(Callback):
+    """One long training whose epochs are made when they are asked for, so that it can take turns with others.
+
+    It has a thread of its own. Recordings of steps last as long as the training does.
+    """
+
+    def __init__(self, trainer, rows):
+        self.trainer, self.error = trainer, None
+        self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._train, args=(rows,), daemon=True)
+        trainer.callbacks.append(self)
+        self._thread.start()
+        self._wait()
+
+    def epoch(self):
+        """The next epoch, with all that comes after one."""
+        self._go.release()
+        self._wait()
+
+    def end(self):
+        """End the training, after one more epoch."""
+        self.trainer.epochs = self.trainer.epoch + 1
+        self._go.release()
+        self._thread.join()
+
+    def on_epoch_begin(self, trainer):
+        self._done.release()  # the epoch before, if there was one
+        self._go.acquire()
+
+    def _train(self, rows):
+        try:
+            self.trainer.fit(rows, 10**9)
+        except BaseException as why:
+            self.error = why
+        self._done.release()
+
+    def _wait(self):
+        self._done.acquire()
+        if self.error is not None:
+            raise self.error
 
 
 def first_steps(be, name, batch, X, dtype="float32"):
@@ -204,14 +256,14 @@ def let_go(work):
 
 
 def with_tf32(be, on):
-    """Lets matrix products and convolutions round their factors to TF32, or not: in PyTorch, and in miniae if it can.
+    """Lets matrix products and convolutions round their factors to TF32, or not, in PyTorch and in miniae; whether that
+    can.
 
     (PyTorch's convolutions do by itself.)
     """
     if torch is not None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
-    if hasattr(be, "tf32"):
-        be.tf32 = on
+    return set_tf32(be, on)
 
 
 # How many times as long as miniae these are to take: where launches bound PyTorch, and where arithmetic does.

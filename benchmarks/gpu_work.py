@@ -11,6 +11,14 @@ from miniae.data import write_json
 from miniae.gpucheck.check import ran, shortcomings, storable
 
 
+def set_tf32(be: Backend, on: bool) -> bool:
+    """Lets the backend round the factors of matrix products to TF32, or not; whether it can."""
+    if not hasattr(be, "precision"):
+        return False
+    be.precision = "tf32" if on else "float32"
+    return True
+
+
 @dataclass
 class Work:
     """A part at work on the backend `be`, with NumPy's `cpu` beside it, for at most so many seconds.

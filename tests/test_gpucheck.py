@@ -10,6 +10,7 @@ import pytest
 
 from miniae import gpucheck
 from miniae.backend import BackendUnavailable, get, kernels
+from miniae.backend.base import CaptureError
 from miniae.gpucheck.check import ran, shortcomings, storable
 from miniae.gpucheck.kernels import cases, error
 from miniae.gpucheck.models import images
@@ -57,8 +58,8 @@ def test_models_agree(device, name):
 def test_replayed_steps_leave_the_same_bits(device, name):
     found = gpucheck.check_replay(name, device, 2, 17, 4)
     assert found["same_bits"] and found["steps"] == 36 and bool(found["replayed"]) != bool(found["not_replayed"])
-    if device.name == "strict":
-        assert found["replayed"] > 20
+    assert found["replayed"] > 20 and found["graphed"] == found["replayed"]
+    assert not shortcomings({"replay": {name: found}})
 
 
 @pytest.mark.parametrize("kernel, right, wrong, noticed", [
@@ -89,10 +90,22 @@ def test_a_mistake_in_a_model_is_reported(monkeypatch, cuda_on_cpu):
 
 def test_replayed_steps_with_other_bits_are_reported(monkeypatch):
     """A replay that does nothing leaves the weights as they were."""
-    monkeypatch.setattr(RepeatedStep, "_replay", lambda self: setattr(self, "replays", self.replays + 1))
+    monkeypatch.setattr(RepeatedStep, "_replay", lambda self: None)
     found = gpucheck.check_replay("dense", get("numpy"), 1, 17, 4)
     assert not found["same_bits"]
     assert shortcomings({"replay": {"dense": found}}) == ["dense: replayed steps leave other bits"]
+
+
+@pytest.mark.filterwarnings("ignore::miniae.training.replay.GraphFallback")
+def test_replays_that_are_not_of_a_graph_are_reported(monkeypatch, cuda_on_cpu):
+    def refused(self, run):
+        raise CaptureError("refused")
+
+    monkeypatch.setattr(type(cuda_on_cpu), "graph", refused)
+    found = gpucheck.check_replay("dense", cuda_on_cpu, 1, 17, 4)
+    assert found["same_bits"]
+    assert shortcomings({"replay": {"dense": found}}) == [f"dense: 0 of {found['replayed']} replays were of a graph"]
+    assert not shortcomings({"replay": {"dense": gpucheck.check_replay("dense", get("numpy"), 1, 17, 4)}})
 
 
 def test_training_without_replays_shows_nothing_of_them():

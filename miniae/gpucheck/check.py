@@ -56,6 +56,8 @@ def shortcomings(results: dict[str, Any]) -> list[str]:
             found.append(f"{name}: replayed steps leave other bits")
         elif not replay["replayed"]:
             found.append(f"{name}: no step was replayed: {replay['not_replayed']}")
+        elif replay["has_graphs"] and replay["graphed"] < replay["replayed"]:
+            found.append(f"{name}: {replay['graphed']} of {replay['replayed']} replays were of a graph")
     return found
 
 

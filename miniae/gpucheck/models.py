@@ -101,7 +101,8 @@ def check_curve(name: str, gpu: Backend, cpu: Backend, steps: int = 100, batch: 
 
 def check_replay(name: str, be: Backend, epochs: int = 3, batches: int = 20, batch: int = 32) -> dict[str, Any]:
     """Whether training with and without `Trainer.replay` leaves the same bits: over several epochs, each of whole
-    batches and a smaller one. `replayed` and, where the trainer counts them, `graphs` say how many steps were."""
+    batches and a smaller one. `replayed` says how many steps were replayed, `graphed` how many of them as a graph
+    of the device, if it `has_graphs`."""
     X = images(batches * batch + batch // 3)
     states, losses = [], []
     for replay in (True, False):
@@ -111,8 +112,8 @@ def check_replay(name: str, be: Backend, epochs: int = 3, batches: int = 20, bat
         states.append([be.to_host(p._data) for p in trainer.model.parameters()]
                       + [np.asarray(v) for v in _arrays(trainer.optimizer.state_dict())])
         if replay:
-            counted = {"replayed": trainer.replayed, "not_replayed": trainer.not_replayed,
-                       "graphs": _number(getattr(trainer, "graphs", None))}
+            counted = {"replayed": trainer.replays.replayed, "graphed": trainer.replays.graphed,
+                       "not_replayed": trainer.replays.not_replayed, "has_graphs": type(be).graph is not Backend.graph}
     same = losses[0] == losses[1] and all(a.tobytes() == b.tobytes() for a, b in zip(*states, strict=True))
     return {"same_bits": same, "steps": epochs * (batches + 1), **counted}
 
@@ -120,8 +121,3 @@ def check_replay(name: str, be: Backend, epochs: int = 3, batches: int = 20, bat
 def _arrays(state: Any) -> Sequence[Any]:
     """The values of a state, in the order of their names."""
     return [state[name] for name in sorted(state)]
-
-
-def _number(graphs: Any) -> int | None:
-    """How many graphs, whether counted or kept."""
-    return len(graphs) if hasattr(graphs, "__len__") else graphs
