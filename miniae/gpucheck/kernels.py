@@ -123,8 +123,15 @@ def _products() -> Iterator[Case]:
         yield Case("matmul", ((n, k), (k, m)), lambda be, a, b: be.matmul(a, b), adds=True)
         yield Case("matmul, first transposed", ((k, n), (k, m)), lambda be, a, b: be.matmul(a.T, b), adds=True)
         yield Case("matmul, second transposed", ((n, k), (m, k)), lambda be, a, b: be.matmul(a, b.T), adds=True)
+        yield Case("own product", ((n, k), (k, m)), _own_product, adds=True)
+        yield Case("own product", ((k, n), (m, k)), lambda be, a, b: _own_product(be, a.T, b.T), adds=True)
         yield Case("affine", ((n, k), (k, m), (m,)), lambda be, x, w, b: be.affine(x, w, b), adds=True)
     yield Case("matmul", ((1, 100_000), (100_000, 1)), lambda be, a, b: be.matmul(a, b), adds=True)
+
+
+def _own_product(be: Backend, a: Any, b: Any) -> Any:
+    """a b by a backend's own kernel, `product`, where it has one beside `matmul`."""
+    return getattr(be, "product", be.matmul)(a, b)
 
 
 def _sums() -> Iterator[Case]:
@@ -162,6 +169,9 @@ def _convolutions(windows: Windows, n: int, channels: int, filters: int) -> Iter
     for name, shapes in (("conv", (image, weight)), ("conv_input_grad", (output, weight)),
                          ("conv_weight_grad", (image, output))):
         yield Case(name, shapes, lambda be, a, b, name=name: getattr(be, name)(a, b, windows), adds=True)
+    columns = (channels, *windows.kernel, n, *windows.output)
+    yield Case("im2col", (image,), lambda be, x: be.im2col(x, windows))
+    yield Case("col2im", (columns,), lambda be, c: be.col2im(c, windows), adds=True)
 
 
 def _tiles() -> Iterator[tuple[Windows, int, int]]:
