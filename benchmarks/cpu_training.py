@@ -12,31 +12,20 @@ and DeZero take part where they are installed. `bare` is the loop of bare_numpy.
 
 import argparse
 import os
-import statistics
 import sys
-import time
 
 import bare_numpy
 import numpy as np
 import peers
 import torch
+from contest import CONVOLUTIONAL, DENSE, VARIATIONAL, shaped, take_turns, trainer_of
 from results import write
 
 from miniae.data import load
-from miniae.models import Autoencoder, VariationalAutoencoder
-from miniae.models.convolutional import compressor
-from miniae.optim import Adam
-from miniae.training import Trainer
 
-DENSE = {
-    "784-32-784": [784, 32, 784],
-    "784-128-64-128-784": [784, 128, 64, 128, 784],
-    "784-128-64-32-64-128-784": [784, 128, 64, 32, 64, 128, 784],
-    "784-1000-500-250-30": [784, 1000, 500, 250, 30, 250, 500, 1000, 784],
-}
-MODELS = [*DENSE, "convolutional 16-8-8", "variational 784-400-20"]
+MODELS = [*DENSE, CONVOLUTIONAL, VARIATIONAL]
 BATCHES = [32, 128, 1024]
-LARGE = ("784-1000-500-250-30", "convolutional 16-8-8")
+LARGE = ("784-1000-500-250-30", CONVOLUTIONAL)
 TURNS = 7
 
 
@@ -47,20 +36,8 @@ def images_a_turn(name, batch):
 
 def ours(name, X, batch):
     """An epoch of the library's own trainer."""
-    if name in DENSE:
-        sizes = DENSE[name]
-        middle = len(sizes) // 2
-        model = Autoencoder(sizes[1:middle], sizes[middle], activation="relu", code_activation="relu",
-                            output_activation="sigmoid", loss="mse", epochs=0)
-    elif name.startswith("convolutional"):
-        encoder, decoder = compressor((1, 28, 28))
-        X = X.reshape(-1, 1, 28, 28)
-        model = Autoencoder(encoder=encoder, decoder=decoder, loss="mse", epochs=0)
-    else:
-        model = VariationalAutoencoder([400], 20, activation="relu", loss="bce", epochs=0)
-    network = model.fit(X).network_
-    trainer = Trainer(network, Adam(network.parameters(), lr=1e-3), batch_size=batch)
-    return lambda: trainer.fit(X, trainer.epoch + 1)
+    trainer = trainer_of(name, X, batch)
+    return lambda: trainer.fit(shaped(name, X), trainer.epoch + 1)
 
 
 def contestants(name, X, batch):
@@ -73,18 +50,6 @@ def contestants(name, X, batch):
         if epoch is not None:
             found[peer] = epoch
     return found
-
-
-def take_turns(epochs, steps, turns):
-    """Milliseconds a step of each: (first quartile, median, third quartile)."""
-    times = {name: [] for name in epochs}
-    for turn in range(turns + 1):
-        for name, epoch in epochs.items():
-            began = time.perf_counter()
-            epoch()
-            if turn:  # the first warms up
-                times[name].append((time.perf_counter() - began) * 1e3 / steps)
-    return {name: statistics.quantiles(t, n=4) for name, t in times.items()}
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

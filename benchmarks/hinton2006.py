@@ -13,17 +13,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from hinton import CODE, HIDDEN, falling, fine_tuned, pretrained, seconds
 from results import FOLDER, write
 from stages import stage, tenth, test_error
 
 from miniae import Autoencoder
 from miniae.data import load
-from miniae.models import PCA, pretrain
-from miniae.optim.schedules import cosine
+from miniae.models import PCA
 from miniae.report import metrics, pictures
-from miniae.training import Callback, LearningRate
-
-HIDDEN, CODE, BATCH = [1000, 500, 250], 30, 100
+from miniae.training import Callback
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="5 epochs a layer and 5 of fine-tuning")
@@ -46,13 +44,8 @@ class TestError(Callback):
 
 def tuned(title, model, epochs):
     """The model, trained by Adam with a learning rate that falls to 0, and its squared error on the test set."""
-    model.set_params(loss="bce", batch_size=BATCH, lr=1e-3, epochs=epochs)
-    model.fit(data.train, callbacks=stage(out, title, LearningRate(cosine(epochs)), TestError()))
+    fine_tuned(model, data.train, epochs, stage(out, title, falling(epochs), TestError()))
     return model, metrics.squared_error(data.test, model.reconstruct(data.test))
-
-
-def seconds(*histories):
-    return sum(row["seconds"] for history in histories for row in history)
 
 
 results = {}
@@ -60,8 +53,7 @@ pca = PCA(CODE).fit(data.train)
 results["pca"] = metrics.squared_error(data.test, pca.reconstruct(data.test))
 logistic, results["logistic_pca"] = tuned("logistic PCA", Autoencoder((), CODE), FINE_TUNING)
 
-stack = pretrain(data.train, [784, *HIDDEN, CODE], epochs=PRETRAINING, batch_size=BATCH,
-                 callbacks=lambda title: stage(out, f"pretraining {title}"))
+stack = pretrained(data.train, CODE, PRETRAINING, lambda title: stage(out, f"pretraining {title}"))
 results |= {f"rbm_{i + 1}_squared_error": history[-1]["loss"] for i, history in enumerate(stack.histories)}
 results["stack"] = metrics.squared_error(data.test, stack.reconstruct(data.test))
 deep, results["deep"] = tuned("fine-tuning", stack.unroll(), FINE_TUNING)
@@ -76,8 +68,7 @@ results["shallow_hidden"] = width
 raw, results["not_pretrained"] = tuned(
     "without pretraining", Autoencoder(HIDDEN, CODE, activation="sigmoid", init=tenth), FINE_TUNING)
 
-flat = pretrain(data.train, [784, *HIDDEN, 2], epochs=PRETRAINING, batch_size=BATCH,
-                callbacks=lambda title: stage(out, f"pretraining {title}"))
+flat = pretrained(data.train, 2, PRETRAINING, lambda title: stage(out, f"pretraining {title}"))
 plane, results["deep_2"] = tuned("fine-tuning of the map", flat.unroll(), MAP)
 pca_2 = PCA(2).fit(data.train)
 results["pca_2"] = metrics.squared_error(data.test, pca_2.reconstruct(data.test))

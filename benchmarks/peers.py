@@ -12,14 +12,14 @@ import torch
 nn = torch.nn
 
 
-def _dense(sizes):
+def dense(sizes):
     layers = []
     for a, b in zip(sizes, sizes[1:], strict=False):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1], nn.Sigmoid())
 
 
-def _convolutional():
+def convolutional():
     def conv(a, b):
         return nn.Conv2d(a, b, 3, padding=1)
 
@@ -56,15 +56,15 @@ class Variational(nn.Module):
 
 def _pytorch(memory_format=torch.contiguous_format, compiled=False, **adam):
     def make(name, sizes, X, batch):
-        convolutional = name.startswith("convolutional")
+        images = name.startswith("convolutional")
         if compiled and shutil.which("g++") is None:
             return None
-        if memory_format is torch.channels_last and not convolutional:
+        if memory_format is torch.channels_last and not images:
             return None
-        model = _dense(sizes) if sizes else _convolutional() if convolutional else Variational()
+        model = dense(sizes) if sizes else convolutional() if images else Variational()
         model = model.to(memory_format=memory_format)
         data = torch.tensor(X)
-        if convolutional:
+        if images:
             data = data.reshape(-1, 1, 28, 28).to(memory_format=memory_format)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **adam)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cuda_on_cpu import CublasOnCPU, CupyOnCPU
+from kernel_report import kernel_report
 
 import miniae
 from miniae.backend import BackendUnavailable, get
@@ -45,8 +46,10 @@ def data_dir() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter):
-    """A skipped test must not be mistaken for one that passed."""
+    """A skipped test must not be mistaken for one that passed, nor a kernel's old text for its present one."""
     skipped = [str(r.longrepr) for r in terminalreporter.stats.get("skipped", [])]
     gpu = sum("backend cupy" in why for why in skipped)
     if gpu:
         terminalreporter.write_line(f"{gpu} tests need an NVIDIA GPU and did not run here")
+    for line in kernel_report():
+        terminalreporter.write_line(line)

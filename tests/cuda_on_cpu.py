@@ -271,8 +271,9 @@ class CupyOnCPU:
             get_current_stream=lambda: self.streams[-1],
             Event=Event,
             alloc_pinned_memory=bytearray,
-            runtime=SimpleNamespace(runtimeGetVersion=lambda: 13000, memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
-                "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}, getDeviceCount=lambda: 3),
+            runtime=SimpleNamespace(memGetInfo=lambda: self.memory, getDeviceProperties=lambda number: {
+                "name": b"pretended GPU", "totalGlobalMem": self.memory[1]}, getDeviceCount=lambda: 3,
+                runtimeGetVersion=lambda: 13000),
             Device=lambda number=0: SimpleNamespace(id=number, use=lambda: self.used.append(
                 (threading.get_ident(), number))),
             get_allocator=lambda: self.allocator,

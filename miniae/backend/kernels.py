@@ -78,6 +78,11 @@ class Kernels:
             self._functions[instance] = self._modules[self._file[instance]].get_function(instance)
         self._functions[instance](blocks, threads, args)
 
+    @property
+    def launched(self) -> set[str]:
+        """The names of the kernels that have run."""
+        return {instance.split("<")[0] for instance in self._functions}
+
     def for_each(self, kernel: str, n: int, dtype: Any, *args: Any) -> None:
         """Run a kernel for n elements of a dtype; n comes as its last argument."""
         self.for_each_of(f"{kernel}<{TYPES[str(dtype)]}>", n, *args)

@@ -12,7 +12,7 @@ from miniae.autodiff import Tensor, gradcheck, gradcheck_jvp
 from miniae.backend import Backend, get
 from miniae.backend.philox import Generator, host_generator
 
-__all__ = ["Example", "Row", "check_all", "examples"]
+__all__ = ["Example", "Row", "check", "check_all", "examples"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,14 @@ class Row:
 
 def check_all(backend: str | Backend | None = None) -> list[Row]:
     """Compare every function's backward and jvp with central differences in float64, on a backend."""
-    rows = []
-    for example in examples():
-        inputs = example.inputs(backend=get(backend))
-        gradient = gradcheck(example.function, inputs).error
-        rows.append(Row(example.name, gradient, gradcheck_jvp(example.function, inputs).error
-                        if example.has_jvp else None))
-    return rows
+    return [check(example, backend) for example in examples()]
+
+
+def check(example: Example, backend: str | Backend | None = None) -> Row:
+    """Compare one function's backward and jvp with central differences in float64, on a backend."""
+    inputs = example.inputs(backend=get(backend))
+    gradient = gradcheck(example.function, inputs).error
+    return Row(example.name, gradient, gradcheck_jvp(example.function, inputs).error if example.has_jvp else None)
 
 
 def examples() -> list[Example]:

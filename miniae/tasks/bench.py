@@ -20,7 +20,7 @@ from miniae.tasks.kernels import Sizes, kernels
 from miniae.training import Callback, Trainer
 from miniae.training.replay import WORTH_RECORDING
 
-__all__ = ["HEADER", "Roofline", "Timing", "bench"]
+__all__ = ["HEADER", "Clock", "Roofline", "Timing", "bench"]
 
 HEADER = f"{'':<28}{'shape':<32}{'ms':>9}{'GFLOP/s':>10}{'GB/s':>8}{'roofline':>10}"
 
@@ -144,7 +144,7 @@ def _compressor(**settings: Any) -> Autoencoder:
     return Autoencoder(encoder=encoder, decoder=decoder, **settings)
 
 
-class _Clock(Callback):
+class Clock(Callback):
     """Notes how long a training step takes, on average over those of an epoch after the first `warmup`."""
 
     def __init__(self, warmup: int):
@@ -167,7 +167,7 @@ def step_seconds(model: Autoencoder, seconds: float, steps: int = WORTH_RECORDIN
     By itself it takes enough steps for most to be replayed, as in training.
     """
     X = host_generator(0, "bench").random(((warmup + steps) * model.batch_size, 784), np.float32)
-    clock = _Clock(warmup)
+    clock = Clock(warmup)
     end = time.perf_counter() + seconds
     while len(clock.seconds) < least or time.perf_counter() < end:
         model.partial_fit(X, callbacks=[clock])

@@ -143,7 +143,7 @@ def test_it_is_an_attribute_and_an_argument():
 @pytest.mark.parametrize("precision", BITS)
 def test_a_recorded_step_rounds_as_well(precision, backend, monkeypatch):
     """Weights after replayed steps are those after computed ones; and not those of float32."""
-    monkeypatch.setattr("miniae.training.trainer.WORTH_RECORDING", 4)
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 4)
     x = np.random.default_rng(0).random((64, 12), np.float32)
 
     def weights(replay, precision):

@@ -1,0 +1,5 @@
+import sys
+
+from miniae.gpucheck import main
+
+sys.exit(main())
