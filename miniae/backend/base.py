@@ -232,6 +232,10 @@ class Backend(ImageKernels, Precision):
         """factor a, for a factor without axes; `a` itself where that is the array `one`."""
         return a if factor is self._ones.get(factor.dtype) else self.multiply(a, factor)
 
+    def add_scaled(self, total: Array, a: Array, factor: float) -> None:
+        """total += factor a."""
+        self.xp.add(total, self.multiply(a, factor), out=total)
+
     def divide(self, a: Any, b: Any, out: Array | None = None) -> Array:
         return self.elementwise(self.xp.divide, a, b, out=out)
 
@@ -455,6 +459,14 @@ class Backend(ImageKernels, Precision):
         xp.multiply(root, epsilon, out=root)
         self.copy(w, out=rates)
         xp.multiply(rates[0:1], lr, out=rates[0:1])
+
+    def momentum(self, p: Array, g: Array, v: Array, rate: Array, scratch: Array, momentum: float) -> None:
+        """v = momentum v + g;  p -= rate[0] v."""
+        xp = self.xp
+        xp.multiply(v, momentum, out=v)
+        xp.add(v, g, out=v)
+        xp.multiply(v, rate, out=scratch)
+        xp.subtract(p, scratch, out=p)
 
     def adam(self, p: Array, g: Array, m: Array, v: Array, rates: Array, scratch: Array, beta1: float, beta2: float
              ) -> None:

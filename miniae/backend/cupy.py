@@ -178,6 +178,16 @@ class CupyBackend(CupyImageKernels, CupyDevice):
     def bce_logits(self, z: Array, t: Array) -> tuple[Array, Array]:
         return self._loss("bce_logits", z, t) if self._fits(z, t) else super().bce_logits(z, t)
 
+    def add_scaled(self, total: Array, a: Array, factor: float) -> None:
+        if not self._fits(total, a):
+            return super().add_scaled(total, a, factor)
+        self.kernels.for_each("add_scaled", total.size, total.dtype, total, a, total.dtype.type(factor))
+
+    def momentum(self, p: Array, g: Array, v: Array, rate: Array, scratch: Array, momentum: float) -> None:
+        if not self._fits(p, g, v) or rate.dtype != p.dtype:
+            return super().momentum(p, g, v, rate, scratch, momentum)
+        self.kernels.for_each("momentum", p.size, p.dtype, p, g, v, rate, p.dtype.type(momentum))
+
     def adam(self, p: Array, g: Array, m: Array, v: Array, rates: Array, scratch: Array, beta1: float, beta2: float
              ) -> None:
         if not self._fits(p, g, m, v) or rates.dtype != p.dtype:

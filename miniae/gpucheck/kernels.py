@@ -104,11 +104,26 @@ def _elementwise() -> Iterator[Case]:
         "bce_logits": lambda be, a, b: be.bce_logits(a, b),
         "uniform": lambda be, a, b: Generator(3, "check", be).uniform(a.shape, a.dtype),
         "normal": lambda be, a, b: Generator(3, "check", be).normal(a.shape, a.dtype),
+        "momentum": _momentum,
+        "add_scaled": _add_scaled,
         "adam": _adam,
     }
     for n in _LENGTHS:
         for name, kernel in kernels.items():
             yield Case(name, ((n,), (n,)), kernel)
+
+
+def _momentum(be: Backend, g: Any, start: Any) -> Any:
+    p, (v, scratch) = be.copy(start), [be.zeros(g.shape, g.dtype) for _ in range(2)]
+    for _ in range(2):
+        be.momentum(p, g, v, be.asarray([0.01], g.dtype), scratch, 0.9)
+    return p, v
+
+
+def _add_scaled(be: Backend, a: Any, start: Any) -> Any:
+    total = be.copy(start)
+    be.add_scaled(total, a, 0.3)
+    return total
 
 
 def _adam(be: Backend, g: Any, start: Any) -> Any:
@@ -126,8 +141,19 @@ def _products() -> Iterator[Case]:
         yield Case("matmul, second transposed", ((n, k), (m, k)), lambda be, a, b: be.matmul(a, b.T), adds=True)
         yield Case("own product", ((n, k), (k, m)), _own_product, adds=True)
         yield Case("own product", ((k, n), (m, k)), lambda be, a, b: _own_product(be, a.T, b.T), adds=True)
+        for precision in ("float16", "bfloat16"):  # a device may round to tf32 in another way
+            yield Case(f"matmul in {precision}", ((n, k), (k, m)),
+                       lambda be, a, b, p=precision: _in_precision(p, be, a, b), adds=True)
         yield Case("affine", ((n, k), (k, m), (m,)), lambda be, x, w, b: be.affine(x, w, b), adds=True)
     yield Case("matmul", ((1, 100_000), (100_000, 1)), lambda be, a, b: be.matmul(a, b), adds=True)
+
+
+def _in_precision(precision: str, be: Backend, a: Any, b: Any) -> Any:
+    before, be.precision = be.precision, precision
+    try:
+        return be.matmul(a, b)
+    finally:
+        be.precision = before
 
 
 def _own_product(be: Backend, a: Any, b: Any) -> Any:
@@ -146,7 +172,7 @@ def _sums() -> Iterator[Case]:
 
 
 def _biases() -> Iterator[Case]:
-    """Bias and activation together, and their adjoint: layers and images, small ones and such as are cut into slices."""
+    """Bias and activation together, and their adjoint: of layers and images, small ones and such as are sliced."""
     for f in (None, "sigmoid", "tanh", "relu"):
         for shape in ((128, 784), (1, 1), (1500, 5), (3, 4, 5, 6), (40, 3, 14, 13)):
             yield Case("bias and activation", (shape, (shape[1],)),

@@ -31,11 +31,7 @@ class Momentum(Optimizer):
         self.momentum = check_fraction("momentum", momentum)
 
     def update(self, p: Any, g: Any) -> None:
-        xp, v = self.backend.xp, self.buffers["velocity"]
-        xp.multiply(v, self.momentum, out=v)
-        xp.add(v, g, out=v)
-        xp.multiply(v, self.rate, out=self.scratch)
-        xp.subtract(p, self.scratch, out=p)
+        self.backend.momentum(p, g, self.buffers["velocity"], self.rate, self.scratch, self.momentum)
 
 
 class Nesterov(Momentum):

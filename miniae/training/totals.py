@@ -23,7 +23,7 @@ class Totals:
         for name, term in terms.items():
             if name not in self._sums:
                 self._sums[name] = be.zeros((), self._dtype)
-            be.add(self._sums[name], be.multiply(term, float(n)), out=self._sums[name])
+            be.add_scaled(self._sums[name], term, float(n))
 
     def clear(self) -> None:
         """Begin anew."""

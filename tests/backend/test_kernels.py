@@ -182,6 +182,20 @@ def test_loss_of_extreme_logits(any_backend, dtype):
     close(be, grad, [[0, 0, 1]], dtype)
 
 
+@pytest.mark.parametrize("size", [0, 1, 1000])
+def test_momentum_and_scaled_sums(any_backend, dtype, rng, size):
+    be = any_backend
+    p, g, v = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+    arrays = [be.asarray(a) for a in (p, g, v, np.array([0.01], dtype), np.empty(size, dtype))]
+    be.momentum(*arrays, 0.9)
+    p, g, v = (a.astype("f8") for a in (p, g, v))
+    v = 0.9 * v + g
+    close(be, arrays[2], v, dtype)
+    close(be, arrays[0], p - 0.01 * v, dtype)
+    be.add_scaled(arrays[2], arrays[1], 32.0)
+    close(be, arrays[2], v + 32.0 * g, dtype, scale=10)
+
+
 @pytest.mark.parametrize("size", [0, 1, 1000, 300_000])
 def test_adam(any_backend, dtype, rng, size):
     be = any_backend
@@ -288,6 +302,8 @@ CALLS = {
     "add_bias": lambda be, a, b: be.add_bias(a, b[0], "sigmoid"),
     "add_bias_grad": lambda be, a, b: be.add_bias_grad(a, b, "tanh"),
     "increment": lambda be, a, b: _incremented(be, a),
+    "momentum": lambda be, a, b: _momentum(be, a, b),
+    "add_scaled": lambda be, a, b: (be.add_scaled(a, b, 0.3), a)[1],
     "adam": lambda be, a, b: _adam(be, a, b),
     "adam_rates": lambda be, a, b: _adam_rates(be, a.dtype),
     "philox_bernoulli": lambda be, a, b: _drawn(be, lambda out, *key: be.philox_bernoulli(out, b, *key), a),
@@ -295,6 +311,13 @@ CALLS = {
     "philox_uniform": lambda be, a, b: _drawn(be, be.philox_uniform, a),
     "box_muller": lambda be, a, b: _drawn(be, be.philox_normal, a),
 }
+
+
+def _momentum(be, a, b):
+    v, scratch = be.zeros(a.shape, a.dtype), be.zeros(a.shape, a.dtype)
+    for _ in range(2):
+        be.momentum(a, b, v, be.asarray([0.1], a.dtype), scratch, 0.9)
+    return a
 
 
 def _adam(be, a, b):

@@ -59,6 +59,21 @@ template <typename T> __global__ void softplus(const T* x, T* y, long long n) {
 
 // ---------------------------------------------------------------- updates
 
+// total += factor a
+template <typename T> __global__ void add_scaled(T* total, const T* a, T factor, long long n) {
+    FOR_EACH(i, n) total[i] += factor * a[i];
+}
+
+// v = momentum v + g;  p -= rate[0] v
+template <typename T>
+__global__ void momentum(T* p, const T* g, T* v, const T* rate, T momentum, long long n) {
+    FOR_EACH(i, n) {
+        T vi = momentum * v[i] + g[i];
+        v[i] = vi;
+        p[i] -= rate[0] * vi;
+    }
+}
+
 // m = b1 m + g;  v = b2 v + g^2;  p -= rates[0] m / (sqrt(v) + rates[1])
 template <typename T>
 __global__ void adam(T* p, const T* g, T* m, T* v, const T* rates, T b1, T b2, long long n) {
