@@ -65,7 +65,7 @@ def test_replayed_steps_leave_the_same_bits(device, name):
 @pytest.mark.parametrize("kernel, right, wrong, noticed", [
     ("sigmoid_grad", "(T(1) - y[i])", "(T(1) - y[i] * y[i])", {"sigmoid_grad"}),
     ("softplus", "log1p(exp(-fabs(x[i])))", "log(exp(-fabs(x[i])))", {"softplus"}),
-    ("philox_uniform", "< n; ++k", "< n - 1; ++k", {"uniform", "normal"}),
+    ("philox_uniform", "< n; ++k", "< n - 1; ++k", {"bernoulli", "mask", "normal", "uniform"}),
     ("adam", "T vi = b2 * v[i]", "T vi = b1 * v[i]", {"adam"}),
 ])
 def test_a_mistake_in_a_kernel_is_reported(tmp_path, monkeypatch, cuda_on_cpu, kernel, right, wrong, noticed):

@@ -177,7 +177,8 @@ class ScaledRows:
     def __init__(self, rows: Rows, kept: Kept, dtype: Any):
         self.rows, self.backend = rows, rows.backend
         self.dtypes = kept.dtype, np.dtype(dtype)  # first that of scaled samples, then that of the model
-        self.scaling = {name: self.backend.asarray(a, "float64") for name, a in kept.scaler.state().items()}
+        self.scaling = {name: self.backend.asarray(np.broadcast_to(a, kept.shape[1:]), "float64")
+                        for name, a in kept.scaler.state().items()}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -186,8 +187,11 @@ class ScaledRows:
         self.rows.load(order, following)
 
     def batch(self, order: Order) -> Any:
-        be, raw = self.backend, self.rows.batch(order)
-        x = raw
+        be = self.backend
+        if self.scaling and isinstance(self.rows, DeviceRows) and len(set(self.dtypes)) == 1:
+            out = be.empty((len(order), *self.rows.array.shape[1:]), self.dtypes[1])
+            return be.gather_scaled(self.rows.array, order.device, self.scaling["offset"], self.scaling["scale"], out)
+        x = raw = self.rows.batch(order)
         if self.scaling:
             x = self._as(raw, np.dtype("float64"))
             scaled = be.empty_like(raw) if x is raw else x  # what was loaded may be asked for again

@@ -104,6 +104,9 @@ def _elementwise() -> Iterator[Case]:
         "bce_logits": lambda be, a, b: be.bce_logits(a, b),
         "uniform": lambda be, a, b: Generator(3, "check", be).uniform(a.shape, a.dtype),
         "normal": lambda be, a, b: Generator(3, "check", be).normal(a.shape, a.dtype),
+        "bernoulli": lambda be, a, b: Generator(3, "check", be).bernoulli(a),
+        "mask": lambda be, a, b: Generator(3, "check", be).mask(a.shape, a.dtype, 0.3, 1.7),
+        "adam rates": _adam_rates,
         "momentum": _momentum,
         "add_scaled": _add_scaled,
         "adam": _adam,
@@ -111,6 +114,13 @@ def _elementwise() -> Iterator[Case]:
     for n in _LENGTHS:
         for name, kernel in kernels.items():
             yield Case(name, ((n,), (n,)), kernel)
+
+
+def _adam_rates(be: Backend, a: Any, b: Any) -> Any:
+    betas, scratch, rates = np.array([0.9, 0.999]), be.zeros((2,), "float64"), be.zeros((2,), a.dtype)
+    be.adam_rates(be.asarray(betas), be.asarray(1.0 - betas), be.asarray([3.0]), be.asarray([0.01], a.dtype), 1e-8,
+                  scratch, rates)
+    return rates
 
 
 def _momentum(be: Backend, g: Any, start: Any) -> Any:
@@ -169,6 +179,15 @@ def _sums() -> Iterator[Case]:
     yield Case("sum over samples and positions", ((5, 3, 14, 13),), lambda be, a: be.sum(a, axis=(0, 2, 3)), adds=True)
     for n, features in ((1000, 784), (7, 1), (1, 33)):
         yield Case("gather", ((n, features),), _gathered)
+        yield Case("gather of bytes, scaled", ((n, features),), _gathered_bytes)
+
+
+def _gathered_bytes(be: Backend, rows: Any) -> Any:
+    order = host_generator(0, "gather").integers(0, len(rows), 2 * len(rows) + 1)
+    pixels = be.asarray(host_generator(0, "pixels").integers(0, 256, rows.shape), "uint8")
+    offset, scale = (be.asarray(host_generator(0, name).uniform(1, 9, rows.shape[1:])) for name in ("offset", "scale"))
+    return be.gather_scaled(pixels, be.asarray(order, "int64"), offset, scale,
+                            be.empty((len(order), *rows.shape[1:]), rows.dtype))
 
 
 def _biases() -> Iterator[Case]:
