@@ -218,8 +218,8 @@ class Trainer:
             loss.backward()
             if self.clip is not None:
                 self.clip(self.optimizer)
-            if not first:
-                first.update(_arrays(terms))
+            for name, array in _arrays(terms).items():
+                first.setdefault(name, array)
             return loss
 
         observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))

@@ -103,7 +103,7 @@ def test_arrays_of_more_than_32_bits_count(cuda_on_cpu, monkeypatch):
     """Only a few pages of these images are ever touched, all others are zeros that take no memory."""
     side, step = 32000, 15000
     try:
-        x = np.zeros((3, 1, side, side), "float32")
+        x = np.zeros((3, 1, side, side), "float32").view(cuda_on_cpu.xp.ndarray)
     except MemoryError:
         pytest.skip("needs 12 GB of addresses")
     assert x.size > 2**31
@@ -111,12 +111,13 @@ def test_arrays_of_more_than_32_bits_count(cuda_on_cpu, monkeypatch):
     x[:, 0, ::step, ::step] = np.arange(27.0).reshape(3, 3, 3)
     assert x[2, 0, rows[2], rows[2]] == 26.0
     windows = Windows((side, side), (1, 1), (step, step))
-    w = np.full((2, 1, 1, 1), 2.0, "float32")
+    w, gy = (np.full(shape, value, "float32").view(cuda_on_cpu.xp.ndarray)
+             for shape, value in (((2, 1, 1, 1), 2.0), ((3, 2, 3, 3), 1.0)))
     expected = np.arange(27.0).reshape(3, 1, 3, 3)
     for way in ("implicit", "columns"):
         monkeypatch.setattr(cuda_on_cpu, "convolution", way)
         np.testing.assert_array_equal(cuda_on_cpu.conv(x, w, windows), np.repeat(2.0 * expected, 2, axis=1))
-        np.testing.assert_array_equal(cuda_on_cpu.conv_weight_grad(x, np.ones((3, 2, 3, 3), "float32"), windows),
+        np.testing.assert_array_equal(cuda_on_cpu.conv_weight_grad(x, gy, windows),
                                       np.full((2, 1, 1, 1), 351.0))
     np.testing.assert_array_equal(cuda_on_cpu.max_pool(x, windows)[0], expected)
     np.testing.assert_array_equal(cuda_on_cpu.sum_windows(x, windows), expected)
