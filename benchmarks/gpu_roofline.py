@@ -61,7 +61,7 @@ def timing(work, kernel, machine):
             row["graph_us"] = 1e6 * seconds
         except Exception as why:  # it can't be captured
             row["no_graph"] = f"{type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"
-    row["share"] = machine.share(row["flops"], row["bytes"], max(min(eager, seconds), 1e-9))
+    row["share"] = machine.share(row["flops"], row["bytes"], min(eager, seconds))
     return row
 
 
