@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import inspect
 import itertools
 import subprocess
 import threading
@@ -249,6 +250,17 @@ class Pool:
         return self.taken + self.unused
 
 
+@functools.cache
+def _signature(name):
+    """How CuPy's own function of that name is called; None where CuPy is not installed, or does not tell."""
+    try:
+        import cupy
+
+        return inspect.signature(getattr(cupy, name))
+    except (ImportError, ValueError, TypeError):
+        return None
+
+
 class CupyOnCPU:
     """What `CupyBackend` needs of the cupy package: NumPy, with `RawModule`, streams and graphs."""
 
@@ -313,7 +325,11 @@ class CupyOnCPU:
         if not callable(value) or isinstance(value, type):
             return value
 
+        signature = _signature(name)
+
         def function(*args, **kwargs):
+            if signature is not None:
+                signature.bind(*args, **kwargs)  # what NumPy's function takes and CuPy's does not, is an error
             if name in ("array", "asarray") and self.captured is not None:
                 raise RuntimeError(f"{name} copies from the host while a stream is capturing")
             if name in self._WRITING or kwargs.get("out") is not None:

@@ -193,6 +193,11 @@ class Backend(ImageKernels, Precision):
             return result if self.is_array(result) else self.xp.asarray(result)
         return self.copy(result, out=self.empty(result.shape, result.dtype))
 
+    def may_copy(self, nbytes: int) -> bool:
+        """Whether a recorded step is worth copying so much twice, which outlives it, to put it to the test: where a
+        step works on more than this, Python's part of its time is small."""
+        return nbytes <= 2**26
+
     def _in_arena(self, step: Callable[[], None]) -> Callable[[], None]:
         arena = Arena(self.allocate)
 

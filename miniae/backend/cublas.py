@@ -46,7 +46,9 @@ def library(cuda: int) -> Any:
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib  # comes with CuPy 14
 
-        return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+        path = load_nvidia_dynamic_lib("cublas").abs_path
+        if path:  # without one this program itself would be taken
+            return ctypes.CDLL(path)
     except (ImportError, RuntimeError, OSError):
         pass
     for name in (f"libcublas.so.{cuda}", f"cublas64_{cuda}.dll", "libcublas.so"):

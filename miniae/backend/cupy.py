@@ -141,6 +141,8 @@ class CupyBackend(CupyImageKernels, CupyDevice):
 
     def add_bias_grad(self, gy: Array, y: Array, f: str | None = None, out: Array | None = None
                       ) -> tuple[Array, Array]:
+        if _in_channels(gy) is None and gy.ndim == 4:
+            gy = self.contiguous(gy)
         lies, g = _in_channels(gy), gy if f is None else self.empty_like(gy)
         if (not gy.size or lies is None or str(gy.dtype) not in TYPES
                 or any(a.dtype != gy.dtype or _in_channels(a) != lies for a in (y, g))):
@@ -243,7 +245,10 @@ class CupyBackend(CupyImageKernels, CupyDevice):
         if str(out.dtype) not in TYPES:
             raise TypeError(f"uniform numbers are float32 or float64, not {out.dtype}")
         whole = self._gapless(out)
-        self.kernels.for_each(kernel, out.size, out.dtype, whole, *args, np.uint64(seed), np.uint64(stream), step)
+        if out.size:
+            words = -(-out.size // (8 if out.itemsize == 4 else 4))  # a thread has use for a block of random words
+            self.kernels.launch(f"{kernel}<{TYPES[str(out.dtype)]}>", *self.kernels.grid(words), whole, *args,
+                                np.uint64(seed), np.uint64(stream), step, np.int64(out.size))
         if whole is not out:
             self.copy(whole, out=out)
 
@@ -270,7 +275,7 @@ def make(number: int | None = None) -> CupyBackend:
         count = 0 if number is None else cupy.cuda.runtime.getDeviceCount()
         if number is not None and number < count:
             cupy.cuda.Device(number).use()
-        one = cupy.ones((1, 1))
+        some = cupy.empty((64, 64), "float32")
     except (ImportError, RuntimeError) as why:
         raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({_first_line(why)}): check the driver with "
                                  "nvidia-smi, or use the backend numpy") from None
@@ -278,7 +283,8 @@ def make(number: int | None = None) -> CupyBackend:
         raise BackendUnavailable(f"backend cupy:{number}: the devices that there are here go from cupy:0 to "
                                  f"cupy:{count - 1} (CUDA_VISIBLE_DEVICES may hide others)")
     try:
-        cupy.matmul(one, one) + one  # loads the compiler and the matrix products
+        some.fill(1.0)  # loads the compiler
+        cupy.matmul(some, some)  # and the matrix products
     except (ImportError, RuntimeError) as why:
         raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({_first_line(why)}): pip "
                                  'install "miniae[gpu-cuda13]" (or "miniae[gpu-cuda12]" for a driver of CUDA 12)'

@@ -84,6 +84,9 @@ class CupyDevice(Backend):
         free, total = self.memory()
         return nbytes <= free - _RESERVED * total
 
+    def may_copy(self, nbytes: int) -> bool:
+        return nbytes <= 2**31 and self.room_for(2 * nbytes)  # a graph saves more than Python's time
+
     def feeder(self, gather: Callable[[np.ndarray, np.ndarray], None], shape: Shape, dtype: Any) -> Feeder:
         return OverlappedFeeder(self, gather, shape, dtype, self._copies)
 
@@ -93,7 +96,7 @@ class CupyDevice(Backend):
 
     def explained(self, allocator: Callable[[int], Any]) -> Callable[[int], Any]:
         """An allocator of CuPy's whose `OutOfMemoryError`, a `MemoryError`, says in one line what there is and what to
-        do. All memory comes by way of it: arrays, what functions need in between, and kernels."""
+        do. Arrays come by way of it, and what functions need in between; not what CUDA takes for itself."""
         def allocate(nbytes: int) -> Any:
             try:
                 return allocator(nbytes)

@@ -65,6 +65,10 @@ class OverlappedFeeder(Feeder):
         except RuntimeError:
             return np.empty(shape, dtype)
 
+    def close(self) -> None:
+        self._copies.synchronize()  # else a copy might go on in memory that others have been given
+        self._fetched = None
+
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # at the end of the program CUDA may be gone already
-            self._copies.synchronize()  # else a copy might go on in memory that others have been given
+            self.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from miniae.backend.base import CaptureError
+from miniae.backend.recording import StepChanged
 
 
 def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[..., Any]], Callable[..., Any]],
@@ -24,11 +25,11 @@ def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[.
         stream.begin_capture()
         try:
             run()
-        except Exception as why:
+        except BaseException as why:
             with contextlib.suppress(Exception):  # the capture has failed already
                 stream.end_capture()
             let_go(stream)
-            if isinstance(why, MemoryError):
+            if isinstance(why, (MemoryError, StepChanged)) or not isinstance(why, Exception):
                 raise
             raise CaptureError(_first_line(why)) from why
         try:
@@ -47,8 +48,7 @@ def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[.
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A block in which no destructor runs that might wait for the device: that would end a capture."""
-    gc.collect()
+    """A block in which no cycle's destructor runs that might wait for the device: that would end a capture."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 """Kernels on images for CuPy: convolution and pooling by the CUDA sources `convolution.cu` and `image.cu`.
 
-They take contiguous arrays of float32 or float64; others fall back to `image.py`. No sum is made by atomics: what goes
-into an element is added by one thread, in an order that is always the same.
+They take float32 or float64, and copy what is not contiguous; other types fall back to `image.py`. No sum is made by
+atomics: what goes into an element is added by one thread, in an order that is always the same.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
     # ---------------------------------------------------------------- convolution
 
     def im2col(self, x: Array, windows: Windows, out: Array | None = None) -> Array:
-        n, channels = x.shape[:2]
+        x, (n, channels) = self.contiguous(x), x.shape[:2]
         out = self.empty((channels, *windows.kernel, n, *windows.output), x.dtype) if out is None else out
         if not _fit(x, out) or not _ordinary(windows):
             return super().im2col(x, windows, out)
@@ -78,7 +78,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         return out
 
     def conv(self, x: Array, w: Array, windows: Windows, out: Array | None = None) -> Array:
-        n, filters = x.shape[0], w.shape[0]
+        x, n, filters = self.contiguous(x), x.shape[0], w.shape[0]
         out = self.empty((n, filters, *windows.output), x.dtype) if out is None else out
         if not self._implicit(windows, x, w, out, uses=filters):
             return super().conv(x, w, windows, out)
@@ -87,7 +87,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         return out
 
     def conv_input_grad(self, gy: Array, w: Array, windows: Windows, out: Array | None = None) -> Array:
-        n, (filters, channels) = gy.shape[0], w.shape[:2]
+        gy, n, (filters, channels) = self.contiguous(gy), gy.shape[0], w.shape[:2]
         out = self.empty((n, channels, *windows.image), gy.dtype) if out is None else out
         if not self._implicit(windows, out, w, gy, uses=filters * math.prod(windows.stride)):
             return super().conv_input_grad(gy, w, windows, out)
@@ -97,7 +97,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         return out
 
     def conv_weight_grad(self, x: Array, gy: Array, windows: Windows, out: Array | None = None) -> Array:
-        filters, (n, channels) = gy.shape[1], x.shape[:2]
+        x, gy, filters, (n, channels) = self.contiguous(x), self.contiguous(gy), gy.shape[1], x.shape[:2]
         out = self.empty((filters, channels, *windows.kernel), x.dtype) if out is None else out
         if not self._implicit(windows, x, out, gy, uses=filters):
             return super().conv_weight_grad(x, gy, windows, out)
@@ -117,7 +117,8 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         """Whether to take the kernel that makes no columns, which are used in so many products each."""
         if self.convolution not in CONVOLUTIONS:
             raise ValueError(f"convolution must be one of {', '.join(CONVOLUTIONS)}; got {self.convolution!r}")
-        if self.convolution == "columns" or not _fit(x, w, y) or not _ordinary(windows) or max(
+        rounded = self.precision != "float32" and x.dtype == np.float32  # which is a matter of `matmul`
+        if self.convolution == "columns" or rounded or not _fit(x, w, y) or not _ordinary(windows) or max(
                 len(x), w.size, *(math.prod(a.shape[1:]) for a in (x, y))) >= LIMIT:
             return False
         columns = x.shape[1] * windows.size * math.prod(y.shape[2:]) * len(x) * x.itemsize
@@ -126,7 +127,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
     # ---------------------------------------------------------------- pooling
 
     def max_pool(self, x: Array, windows: Windows) -> tuple[Array, Array]:
-        winners = _winners(windows)
+        x, winners = self.contiguous(x), _winners(windows)
         if not _fit(x) or not _ordinary(windows) or _padded(windows) or winners is None:
             return super().max_pool(x, windows)
         shape = (*x.shape[:2], *windows.output)
@@ -135,13 +136,14 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         return y, winner
 
     def max_pool_select(self, x: Array, winner: Array, windows: Windows, out: Array | None = None) -> Array:
-        out = self.empty(winner.shape, x.dtype) if out is None else out
+        x, out = self.contiguous(x), self.empty(winner.shape, x.dtype) if out is None else out
         if not self._pools(x, out, winner, windows):
             return super().max_pool_select(x, winner, windows, out)
         self._pool("max_pool_select", out.size, x.dtype, winner, x, winner, out, _struct(windows))
         return out
 
     def max_pool_grad(self, gy: Array, winner: Array, windows: Windows, out: Array | None = None) -> Array:
+        gy = self.contiguous(gy)
         out = self.empty((*gy.shape[:2], *windows.image), gy.dtype) if out is None else out
         if not self._pools(gy, out, winner, windows):
             return super().max_pool_grad(gy, winner, windows, out)
@@ -158,6 +160,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         self.kernels.for_each_of(f"{kernel}<{TYPES[str(dtype)]}, {winners}>", n, *args)
 
     def sum_windows(self, x: Array, windows: Windows, out: Array | None = None) -> Array:
+        x = self.contiguous(x)
         out = self.empty((*x.shape[:2], *windows.output), x.dtype) if out is None else out
         if not _fit(x, out) or not _ordinary(windows) or _padded(windows):
             return super().sum_windows(x, windows, out)
@@ -165,6 +168,7 @@ class CupyImageKernels(CupyProduct, ImageKernels):
         return out
 
     def spread_windows(self, y: Array, windows: Windows, out: Array | None = None) -> Array:
+        y = self.contiguous(y)
         out = self.empty((*y.shape[:2], *windows.image), y.dtype) if out is None else out
         if not _fit(y, out) or not _ordinary(windows) or _padded(windows):
             return super().spread_windows(y, windows, out)

@@ -28,6 +28,9 @@ class Feeder:
     def fetch(self, index: np.ndarray) -> None:
         """The rows that will be wanted next: a feeder may begin to bring them while the device computes."""
 
+    def close(self) -> None:
+        """Bring nothing more: what was begun is over when this returns."""
+
     def take(self, index: np.ndarray) -> None:
         """Make these rows what `array` holds, for all that the device is told to do from now on."""
         self.gather(index, self._host)

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miniae.backend.base import Array, Backend
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "StepChanged"]
 
 # Of a backend's methods these are no kernels.
-_NO_KERNELS = {"arena", "capture", "device_info", "devices", "empty", "empty_like", "feeder", "is_array", "memory",
-               "one", "release", "rewind", "room_for", "silent"}
+_NO_KERNELS = {"arena", "capture", "device_info", "devices", "empty", "empty_like", "explained", "feeder", "graph",
+               "is_array", "may_copy", "memory", "one", "release", "rewind", "room_for", "silent"}
 # And these a recording can't hold.
 _TROUBLE = {"synchronize": "waits for the device", "to_host": "waits for the device", "upload": "copies from the host",
             "asarray": "makes an array", "zeros": "makes an array"}
@@ -30,8 +30,10 @@ _TROUBLE = {"synchronize": "waits for the device", "to_host": "waits for the dev
 _WRITING = {"add.at", "copyto"}
 # Held while a step is recorded: one at a time.
 _recording = threading.Lock()
-# What outlives a step is copied for the test. Where it is larger than this, Python's part of the time is small.
-_MOST_BYTES = 2**26
+
+
+class StepChanged(RuntimeError):
+    """A step that is replayed is not the one that was recorded."""
 
 
 class Recording:
@@ -64,8 +66,8 @@ class Recording:
                 buffers.next = first_buffer
                 function(*args, **kwargs)
         if buffers.differs:
-            raise RuntimeError("a replayed step asked for other arrays than the recorded one: it depends on something "
-                               "that changes. Train with trainer.replay = False")
+            raise StepChanged("a replayed step asked for other arrays than the recorded one: it depends on something "
+                              "that changes. Train with trainer.replay = False")
 
     def repeats(self, step: Callable[[], dict[str, Array]]) -> bool:
         """Run `step` once more; return whether it makes the same calls, with the same numbers and on the same arrays.
@@ -91,7 +93,7 @@ class Recording:
         Whatever is returned, the step has been made once then, and `result` is what it has worked out.
         """
         lasting, recorded = self._lasting(), self.result
-        if sum(a.nbytes for a in lasting) > _MOST_BYTES:
+        if not self.backend.may_copy(sum(a.nbytes for a in lasting)):
             self.trouble = self.trouble or "too much memory is involved to try it"
         before = [] if self.trouble else self._copies(lasting)
         if not self.repeats(step):

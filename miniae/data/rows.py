@@ -60,6 +60,9 @@ class Rows(Protocol):
         Rows that are loaded are those of the last `load` of as many, and lie in the same array each time.
         """
 
+    def close(self) -> None:
+        """Have nothing on its way: no more batches will be asked for."""
+
 
 def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     """`data` (N, ...) as rows for batches on this backend, in `dtype` unless they are integers (labels).
@@ -127,6 +130,9 @@ class DeviceRows:
     def load(self, order: Order, following: Order | None = None) -> None:
         """They are there."""
 
+    def close(self) -> None:
+        """Nothing is on its way."""
+
     def batch(self, order: Order) -> Any:
         return self.backend.gather(self.array, order.device)
 
@@ -149,6 +155,10 @@ class HostRows:
 
     def load(self, order: Order, following: Order | None = None) -> None:
         observed("data feeding", self._load, order, following)
+
+    def close(self) -> None:
+        for feeder in self._feeders.values():
+            feeder.close()
 
     def _load(self, order: Order, following: Order | None) -> None:
         self._feeder(len(order)).take(order.host)
@@ -185,6 +195,9 @@ class ScaledRows:
 
     def load(self, order: Order, following: Order | None = None) -> None:
         self.rows.load(order, following)
+
+    def close(self) -> None:
+        self.rows.close()
 
     def batch(self, order: Order) -> Any:
         be = self.backend

@@ -46,7 +46,10 @@ class Transpose(Function):
 
 
 class GetItem(Function):
-    """y = x[index].   dL/dx is dL/dy put back at the index, added up where it names an element twice."""
+    """y = x[index].   dL/dx is dL/dy put back at the index, added up where it names an element twice.
+
+    (For an index that is an array a GPU adds these up in no fixed order: the last bits may differ from run to run.)
+    """
 
     def __init__(self, index: Any):
         self.index = index

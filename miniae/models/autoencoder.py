@@ -116,7 +116,10 @@ class Autoencoder(NetworkEstimator):
             rows = self._beside(self._begin(X, y), y)
             held_out = None if validation is None else self._held_out(validation)
             self._ready()
-            self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
+            try:
+                self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
+            finally:
+                self._trainer.backend.release()
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:

@@ -203,7 +203,10 @@ class Classifier(NetworkEstimator):
             trainer = self._make_trainer((self.head_ if self.head_epochs else self.network_).parameters())
             trainer.callbacks = [*watch, *callbacks]
             self.history_ = trainer.history
-            trainer.fit((X, self._one_hot(np.searchsorted(classes, y))), self.head_epochs + self.epochs, held_out)
+            try:
+                trainer.fit((X, self._one_hot(np.searchsorted(classes, y))), self.head_epochs + self.epochs, held_out)
+            finally:
+                trainer.backend.release()
         return self
 
     def _check_parameters(self) -> None:

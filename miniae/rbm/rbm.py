@@ -123,7 +123,10 @@ class RBM(Estimator):
             trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
                               callbacks=[switch, *callbacks])
             self.history_ = trainer.history
-            trainer.fit(X, self.epochs, validation=held_out)
+            try:
+                trainer.fit(X, self.epochs, validation=held_out)
+            finally:
+                trainer.backend.release()
         return self
 
     def learning_rate(self) -> float:

@@ -5,6 +5,7 @@ A `RepeatedStep` is the steps on batches of one size, `Replays` those of a whole
 
 from __future__ import annotations
 
+import functools
 import warnings
 import weakref
 from collections.abc import Callable
@@ -137,12 +138,14 @@ class Replays:
 
     Recordings last until the end of training. In every epoch the first step on a whole batch is computed and compared;
     if it still is the same, so is that on the last batch of the epoch, which may be smaller and has a recording of its
-    own. `replayed` counts the replays, `graphed` those made by a graph of the device; `not_replayed` says why steps of
+    own. Asked after a step that is recorded, `writing(trainer)` gives what is to be called after every replay of it.
+    `replayed` counts the replays, `graphed` those made by a graph of the device; `not_replayed` says why steps of
     the last epoch were computed, or is empty.
     """
 
-    def __init__(self, trainer: Trainer):
+    def __init__(self, trainer: Trainer, writing: Callable[[Trainer], Callable[[], None]]):
         self._trainer = weakref.proxy(trainer)
+        self._writing = functools.partial(writing, self._trainer)
         self.replayed, self.graphed, self.not_replayed = 0, 0, ""
         self._steps: dict[int, RepeatedStep] = {}
         self._size = 0  # of whole batches
@@ -226,15 +229,3 @@ class Replays:
         return [trainer.replay and mode.observer is None, getattr(trainer.model, "training", None), trainer.optimizer,
                 trainer.clip, *packs, *[pack.holds_all() for pack in packs],
                 *[p.requires_grad for p in trainer.parameters]]
-
-    def _writing(self) -> Callable[[], None]:
-        """A function to call after a replay of the step that was just made: weights and gradients have been written."""
-        optimizer = self._trainer.optimizer
-        with_gradient = [p for p in self._trainer.parameters if p.grad is not None]
-
-        def written() -> None:
-            optimizer.written()
-            for p in with_gradient:
-                p.hold_grad()
-
-        return written

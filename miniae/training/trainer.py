@@ -79,10 +79,12 @@ class Trainer:
         self.batches = 0  # how many batches an epoch has
         self.stop = False  # a callback sets this to end training after the epoch
         self.replay = True  # whether steps may be replayed
-        self.replays = Replays(self)
+        self.replays = Replays(self, Trainer._writing)
+        self._validations = Replays(self, lambda trainer: lambda: None)  # which write nothing
         self.parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
         self._totals = Totals(self.backend, self.dtype)
+        self._held_out_totals = Totals(self.backend, self.dtype)
         self.snapshot = Snapshot.of(self)
 
     def fit(self, data: Any, epochs: int, validation: Any = None) -> list[dict[str, float]]:
@@ -117,9 +119,10 @@ class Trainer:
         finally:
             self.model.train(False)
             self.replays.end_training()
+            self._validations.end_training()
             self._arenas.clear()
-            del rows, held_out
-            self.backend.release()
+            for r in (*rows, *(held_out or ())):
+                r.close()
             with contextlib.ExitStack() as ends:  # every callback gets its turn, whatever happens in another's
                 for callback in reversed(self.callbacks):
                     ends.callback(callback.on_train_end, self)
@@ -137,20 +140,32 @@ class Trainer:
 
         In the middle of an epoch, from a callback, it leaves the epoch as it is.
         """
-        training = getattr(self.model, "training", False)
+        training, rows = getattr(self.model, "training", False), self._rows(data)
+        totals = Totals(self.backend, self.dtype)
         try:
-            return self._evaluated(self._rows(data))
+            return self._evaluated(rows, totals, functools.partial(self._loss, rows, totals))
         finally:
             self.model.train(training)
 
-    def _evaluated(self, rows: tuple[Rows, ...]) -> dict[str, float]:
+    def _validated(self, rows: tuple[Rows, ...]) -> dict[str, float]:
+        """What `evaluate` gives; in most epochs by replays."""
         self.model.train(False)
-        totals = Totals(self.backend, self.dtype)
+        totals = self._held_out_totals
+        totals.clear()
+        self._validations.begin_epoch(functools.partial(self._loss, rows, totals), len(rows[0]))
+        try:
+            return self._evaluated(rows, totals, self._validations)
+        finally:
+            self._validations.end_epoch()
+
+    def _evaluated(self, rows: tuple[Rows, ...], totals: Totals, step: Callable[[Order], Any]) -> dict[str, float]:
+        """The means of the losses that `step` adds to the totals, batch by batch."""
+        self.model.train(False)
         order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
             for part in self._loaded(rows, order):
                 with self._arena(len(part), update=False):
-                    totals.add(_arrays(self._terms(rows, part)), len(part))
+                    step(part)
                 totals.samples += len(part)
         return self._losses(totals)
 
@@ -193,15 +208,28 @@ class Trainer:
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
         seconds = time.perf_counter() - began
         if held_out is not None:
-            logs |= {f"val_{name}": value for name, value in self._evaluated(held_out).items()}
+            logs |= {f"val_{name}": value for name, value in self._validated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
 
     @contextlib.contextmanager
     def _arena(self, n: int, update: bool) -> Iterator[None]:
         """A block for a step on n samples, whose buffers are those of the last such step."""
-        arena = self._arenas.setdefault((n, update), Arena(self.backend.allocate))
+        arena = self._arenas.get((n, update))
+        if arena is None:
+            arena = self._arenas[n, update] = Arena(self.backend.allocate)
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
             yield
+
+    def _writing(self) -> Callable[[], None]:
+        """A function to call after a replay of the step that was just made: weights and gradients have been written."""
+        with_gradient = [p for p in self.parameters if p.grad is not None]
+
+        def written(optimizer: Optimizer = self.optimizer) -> None:
+            optimizer.written()
+            for p in with_gradient:
+                p.hold_grad()
+
+        return written
 
     def _step(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Any]:
         """One minibatch for the optimizer to lower the loss of. Every term, as it was first evaluated, goes to the
@@ -225,6 +253,12 @@ class Trainer:
         observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
         self._totals.add(first, len(order))
         return first
+
+    def _loss(self, rows: tuple[Rows, ...], totals: Totals, order: Order) -> dict[str, Any]:
+        """The terms of one minibatch, which are added to the totals."""
+        terms = _arrays(self._terms(rows, order))
+        totals.add(terms, len(order))
+        return terms
 
     def _terms(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
         be = self.backend

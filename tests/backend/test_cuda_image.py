@@ -82,11 +82,12 @@ def test_one_kernel_each(cuda_on_cpu, names, rng):
 
 
 def test_what_the_kernels_do_not_take_goes_to_the_reference(cuda_on_cpu, names, rng):
-    """Half precision, arrays that lie otherwise in memory, windows of more elements than 16 bits count."""
+    """Half precision, windows of more elements than 16 bits count; what lies otherwise in memory is copied."""
     windows = Windows((6, 5), (2, 2), (2, 1))
     halves = rng.standard_normal((2, 3, 6, 5)).astype("float16")
     turned = np.asfortranarray(rng.standard_normal((2, 3, 6, 5)))
-    for x in (halves, turned):
+    for x, launches in ((halves, 0), (turned, 6)):
+        names.clear()
         y, winner = REFERENCE.max_pool(x, windows)
         for mine, theirs in zip(cuda_on_cpu.max_pool(x, windows), (y, winner), strict=True):
             np.testing.assert_array_equal(mine, theirs)
@@ -95,7 +96,7 @@ def test_what_the_kernels_do_not_take_goes_to_the_reference(cuda_on_cpu, names, 
                            ("im2col", (x,)), ("spread_windows", (gy,))):
             np.testing.assert_array_equal(getattr(cuda_on_cpu, name)(*args, windows),
                                           getattr(REFERENCE, name)(*args, windows))
-    assert names == []
+        assert len(names) == launches
     assert _winners(Windows((256, 256), (256, 256))) == "u2" and _winners(Windows((258, 257), (257, 257))) is None
 
 

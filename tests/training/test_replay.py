@@ -15,10 +15,10 @@ from miniae import RBM
 from miniae import functions as F
 from miniae.autodiff import Tensor, observe
 from miniae.backend import BackendUnavailable, get
-from miniae.backend.recording import Recording
+from miniae.backend.recording import Recording, StepChanged
 from miniae.data import Standard
 from miniae.data.rows import Kept
-from miniae.models import VARIANTS, Autoencoder, AutoencoderNetwork
+from miniae.models import VARIANTS, Autoencoder, AutoencoderNetwork, ConvolutionalAutoencoder
 from miniae.nn import Build, Dense, Masking, Sequential
 from miniae.optim import OPTIMIZERS, SGD, Adam, ClipByNorm, Optimizer
 from miniae.training import Callback, Trainer
@@ -205,6 +205,54 @@ def test_steps_that_can_not_be_a_graph_are_replayed_call_by_call(cuda_on_cpu, mo
         assert losses[0] == losses[1] and replays.replayed == 5 + 7 and replays.graphed == 0
         assert len(warned) == 1 and warned[0].category is GraphFallback
         assert "single kernels instead of a graph" in str(warned[0].message)
+
+
+def test_an_interrupt_while_a_graph_is_captured(cuda_on_cpu, monkeypatch):
+    """It is passed on, and leaves neither an open capture nor a workspace behind."""
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
+    replay = Recording.replay
+
+    def interrupted(self):
+        replay(self)
+        if cuda_on_cpu.xp.captured is not None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recording, "replay", interrupted)
+    before = set(cuda_on_cpu.cublas._workspaces)
+    with pytest.raises(KeyboardInterrupt):
+        fitting(backend=cuda_on_cpu)([])
+    assert cuda_on_cpu.xp.captured is None and len(cuda_on_cpu.xp.streams) == 1
+    assert set(cuda_on_cpu.cublas._workspaces) == before or len(cuda_on_cpu.cublas._workspaces) == 1
+
+
+@pytest.mark.parametrize(("make", "nodes"), [
+    (lambda **s: Autoencoder([128, 64], 32, **s), 36),
+    (lambda **s: Autoencoder([1000, 500, 250], 30, **s), 46),
+    (lambda **s: RBM(500, **s), 32),
+    (lambda **s: ConvolutionalAutoencoder(filters=(16, 8, 8), **s), 65),
+], ids=["dense", "deep", "RBM", "convolutional"])
+def test_how_many_kernels_a_graph_has(make, nodes, cuda_on_cpu, monkeypatch):
+    """Each takes a GPU a microsecond or more, whatever it does: there shall not be more without notice."""
+    graphs = []
+    ended = type(cuda_on_cpu.xp.streams[0]).end_capture
+    monkeypatch.setattr(type(cuda_on_cpu.xp.streams[0]), "end_capture",
+                        lambda stream: (graphs.append(ended(stream)), graphs[-1])[1])
+    images = RNG.random((32, 1, 28, 28)).astype(np.float32)
+    model = make(epochs=4, batch_size=8, backend=cuda_on_cpu)
+    model.fit(images if isinstance(model, ConvolutionalAutoencoder) else images.reshape(32, -1))
+    assert [len(graph.calls) for graph in graphs] == [nodes]
+
+
+def test_a_replay_that_asks_for_other_arrays_is_no_matter_of_the_graph(cuda_on_cpu, monkeypatch):
+    monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 8)
+
+    def changed(self):
+        raise StepChanged("other arrays")
+
+    graph = cuda_on_cpu.graph
+    monkeypatch.setattr(cuda_on_cpu, "graph", lambda run: graph(lambda: changed(run)), raising=False)
+    with pytest.raises(StepChanged):
+        fitting(backend=cuda_on_cpu)([])
 
 
 def test_a_gradient_is_clipped_in_a_replay(backend, monkeypatch):
@@ -423,6 +471,17 @@ def test_the_same_model_goes_on_with_validation_and_partial_fit(backend, monkeyp
         model.partial_fit(X, callbacks=callbacks)
 
     check(fit, monkeypatch, 5 + 7 + 5)
+
+
+def test_validation_is_replayed_too(backend, monkeypatch):
+    """Of 8 whole batches and a smaller one, as training is; nothing is written by it."""
+    check(lambda callbacks: Autoencoder((12,), 3, epochs=EPOCHS, batch_size=8, backend=backend).fit(
+        X, validation=X, callbacks=callbacks), monkeypatch, REPLAYS)
+    last = Last()
+    model = Autoencoder((12,), 3, epochs=EPOCHS, batch_size=8, backend=backend).fit(X, validation=X, callbacks=[last])
+    replays = last.trainer._validations
+    assert replays.replayed == REPLAYS and replays.graphed == (0 if backend.name == "numpy" else REPLAYS)
+    assert model.history_[-1]["val_loss"] == pytest.approx(-model.score_samples(X).mean(), rel=1e-5)
 
 
 def test_a_short_training_is_not_worth_a_recording(monkeypatch):
