@@ -14,6 +14,7 @@ from miniae.data import make_scaler
 from miniae.data.rows import DeviceRows, HostRows, rows_on, scaled
 from miniae.models import Autoencoder
 from miniae.nn import GaussianNoise
+from miniae.training import Callback
 
 ROWS = np.arange(60.0, dtype="float32").reshape(20, 3)
 # What is asked for, and what is fetched in advance: mostly what is asked for next, but not always.
@@ -128,3 +129,17 @@ def test_what_there_is_room_for(cuda_on_cpu, monkeypatch):
     monkeypatch.setattr(be.xp.pool, "limit", 400)
     monkeypatch.setattr(be.xp.pool, "taken", 150)
     assert be.memory() == (250, 400) and be.room_for(150) and not be.room_for(151)
+
+
+def test_nothing_is_on_its_way_after_an_interrupted_training(cuda_on_cpu, monkeypatch):
+    """What a copy writes to goes back to the memory that others are given."""
+    class Interrupted(Callback):
+        def on_batch_end(self, trainer, batch):
+            if batch == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(cuda_on_cpu, "room_for", lambda nbytes, in_file=False: False)
+    with lateness(cuda_on_cpu, "copies"):
+        with pytest.raises(KeyboardInterrupt):
+            Autoencoder((2,), 1, epochs=1, batch_size=2, backend=cuda_on_cpu).fit(ROWS, callbacks=[Interrupted()])
+        assert not any(queue.waiting for queue in cuda_on_cpu.xp.queues)
