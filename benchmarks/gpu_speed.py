@@ -63,7 +63,7 @@ def speed(work):
 def measured(work, name, batch, until, tf32):
     """Milliseconds of all contestants, whether their losses are the same, and what that is beside the targets."""
     result = {"model": name, "batch": batch, "tf32": tf32, "left_out": {}, "ms": {}}
-    steps, ends = 4 if work.quick else steps_of(batch), []
+    steps, epochs, ends = 4 if work.quick else steps_of(batch), {}, []
     X = np.resize(images(min(steps * batch, 4096)), (steps * batch, 784))
     if not with_tf32(work.be, tf32) and tf32:
         result["left_out"]["miniae"] = "it has no TF32"
@@ -81,8 +81,8 @@ def measured(work, name, batch, until, tf32):
             result["steady_ms"] = 1e3 * statistics.median(clock.seconds[1:] or clock.seconds)
     finally:
         with_tf32(work.be, False)
-    for end in ends:
-        end()
+        for end in ends:
+            end()
     epochs.clear()
     let_go(work)
     if not tf32:

@@ -119,12 +119,13 @@ class Recording:
     def _watching(self) -> Iterator[None]:
         """A block in which the backend's kernels, and functions of its array namespace, are noted when called."""
         be, xp = self.backend, self.backend.xp
-        names = [name for name in dir(type(be)) if not name.startswith("_") and callable(getattr(type(be), name))]
+        names = [name for name in dir(type(be)) if not name.startswith("_") and name not in _NO_KERNELS
+                 and callable(getattr(type(be), name))]
         try:
             for name in names:
                 if name in _TROUBLE:
                     setattr(be, name, self._troubled(getattr(be, name), f"{name} {_TROUBLE[name]}"))
-                elif name not in _NO_KERNELS:
+                else:
                     setattr(be, name, self._noted(getattr(be, name)))
             be.xp = _Namespace(xp, self)
             yield

@@ -120,6 +120,8 @@ class HeadFirst(Callback):
 class Accuracy(Callback):
     """Adds `val_accuracy` to the epoch's logs: the share of scaled samples X whose class is the one of number k."""
 
+    only_device = True
+
     def __init__(self, model: Classifier, X: np.ndarray, k: np.ndarray):
         self.model, self.X, self.k = model, X, k
 

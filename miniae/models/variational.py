@@ -117,6 +117,8 @@ class WarmUp(Callback):
     autoencoders", 2016.
     """
 
+    only_device = True
+
     def __init__(self, epochs: int):
         self.epochs = epochs
 

@@ -25,6 +25,8 @@ MONITORED = ("free_energy_gap", "pseudo_likelihood", "hidden_activity", "hidden_
 class Monitor(Callback):
     """Adds what `measure` finds after an epoch to the epoch's row. `data`: arrays (N, visible) by name."""
 
+    only_device = True
+
     def __init__(self, **data: Any):
         self.data = data
 

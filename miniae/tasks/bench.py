@@ -147,6 +147,8 @@ def _compressor(**settings: Any) -> Autoencoder:
 class Clock(Callback):
     """Notes how long a training step takes, on average over those of an epoch after the first `warmup`."""
 
+    only_device = True
+
     def __init__(self, warmup: int):
         self.warmup = warmup
         self.seconds: list[float] = []

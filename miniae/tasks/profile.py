@@ -86,6 +86,8 @@ class Profiler(Callback):
     epoch are not taken apart.
     """
 
+    only_device = True
+
     def __init__(self, warmup: int = 5):
         self.warmup = check_count("warmup", warmup)
         self.steps: list[Counter[tuple[Any, ...]]] = []  # for each the seconds of (name, shapes, direction)

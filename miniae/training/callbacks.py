@@ -29,6 +29,9 @@ class Callback:
     One that remembers things from epoch to epoch is a `Remembering`, so that a run that goes on later has them too.
     """
 
+    only_device = False
+    """Whether, of what steps depend on, it only changes what lives on the device: learning rates, weights."""
+
     def on_train_begin(self, trainer: Trainer) -> None: ...
 
     def on_epoch_begin(self, trainer: Trainer) -> None: ...
@@ -61,6 +64,8 @@ class ProgressBar(Callback):
 
     The loss is read from the device a few times a second at most, never once a step.
     """
+
+    only_device = True
 
     def __init__(self, title: str = "training", file: Any = None, refresh: float = 0.2):
         self.title, self.file, self.refresh = title, file, refresh
@@ -128,6 +133,8 @@ class EarlyStopping(Remembering):
     "accuracy" or "likelihood" is larger when it is better: it must rise, and `best` is minus the highest.
     """
 
+    only_device = True
+
     def __init__(self, patience: int = 10, monitor: str = "val_loss", min_delta: float = 0.0,
                  restore_best: bool = True):
         if patience < 1:
@@ -177,6 +184,8 @@ class EarlyStopping(Remembering):
 class LearningRate(Callback):
     """Makes the learning rate `trainer.base_lr` times `schedule(epoch)`, the epoch counted from 0 (optim.schedules)."""
 
+    only_device = True
+
     def __init__(self, schedule: Callable[[int], float]):
         self.schedule = schedule
 
@@ -190,6 +199,8 @@ class MaxNorm(Callback):
     Those layers count that have a `unit_axis`: dense and convolutional ones. `parameters` are those that it may change,
     all of them by default.
     """
+
+    only_device = True
 
     def __init__(self, limit: float, parameters: Sequence[Parameter] | None = None):
         if not 0 < limit < math.inf:
@@ -212,6 +223,8 @@ class ReduceOnPlateau(Remembering):
     The rules are those of `optim.schedules.Plateau`. It never goes below `min_lr`, unless a schedule multiplies it too.
     What is larger when it is better (see `EarlyStopping`) counts with its sign turned.
     """
+
+    only_device = True
 
     def __init__(self, factor: float = 0.5, patience: int = 5, monitor: str = "val_loss", min_lr: float = 0.0):
         self.factor, self.patience, self.monitor, self.min_lr = factor, patience, monitor, min_lr

@@ -33,6 +33,8 @@ class Checkpoint(Callback):
     callbacks that look at the epoch when training begins.
     """
 
+    only_device = True
+
     def __init__(self, path: str | os.PathLike[str], every: int = 1, resume: bool = False):
         if every < 1:
             raise ValueError(f"a checkpoint is written every so many epochs, at least 1; got {every}")

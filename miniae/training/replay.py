@@ -20,6 +20,7 @@ from miniae.backend.repeats import may_repeat
 from miniae.data.rows import Order
 
 if TYPE_CHECKING:
+    from miniae.training.callbacks import Callback
     from miniae.training.trainer import Trainer
 
 __all__ = ["GraphFallback", "RepeatedStep", "Replays", "WORTH_RECORDING"]
@@ -41,7 +42,7 @@ class RepeatedStep:
     second is recorded; the third has to make the same calls; all others are replays. Unless a recording of steps in the
     same circumstances is `proven`, the third step is also made both ways, bit for bit.
 
-    After `compare_next` the next step is computed and compared with the recording once more, as Python may have changed
+    When an epoch begins, a step may be computed and compared with the recording once more, as Python may have changed
     something in the meantime; if it makes other calls, it counts as a first one.
 
     Steps run in an arena. Asked after a step that is recorded, `writing()` gives what is to be called after every
@@ -73,13 +74,16 @@ class RepeatedStep:
         """Whether the next step is a replay."""
         return self._next is RepeatedStep._replay
 
-    def compare_next(self) -> None:
-        """Compute the next step, if it would be a replay, and see whether the recording still holds."""
+    def begin_epoch(self, sure: bool) -> None:
+        """Another epoch begins: compute the next step, if it would be a replay, and see whether the recording still
+        holds. If that is `sure`, only from time to time."""
         if self.replaying:
-            self._next = RepeatedStep._compare
+            self._age += 1
+            if not sure or self._age & (self._age - 1) == 0:
+                self._next = RepeatedStep._compare
 
     def trust(self) -> None:
-        """Take back `compare_next`."""
+        """See to nothing in this epoch."""
         if self._next is RepeatedStep._compare:
             self._next = RepeatedStep._replay
 
@@ -93,7 +97,7 @@ class RepeatedStep:
         self._next = RepeatedStep._record
 
     def _record(self) -> None:
-        self.recordings += 1
+        self.recordings, self._age = self.recordings + 1, 0
         self._recording = Recording(self.backend, self._once)
         self._written, self._next = self._writing(), RepeatedStep._prove
 
@@ -133,14 +137,21 @@ class RepeatedStep:
         self._recording, self._again, self._next = None, None, go_on
 
 
+def _leaves_python_alone(callback: Callback) -> bool:
+    """Whether a callback changes nothing of Python's that a step depends on."""
+    return callback.only_device and type(callback).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 class Replays:
     """The steps of a trainer: recorded and replayed where that is allowed and worth it, else computed.
 
-    Recordings last until the end of training. In every epoch the first step on a whole batch is computed and compared;
-    if it still is the same, so is that on the last batch of the epoch, which may be smaller and has a recording of its
-    own. Asked after a step that is recorded, `writing(trainer)` gives what is to be called after every replay of it.
-    `replayed` counts the replays, `graphed` those made by a graph of the device; `not_replayed` says why steps of
-    the last epoch were computed, or is empty.
+    Recordings last until the end of training. Python may have changed something between two epochs: then the first step
+    on a whole batch is computed and compared. If it still is the same, so is that on the last batch of the epoch, which
+    may be smaller and has a recording of its own. Where all callbacks are the library's and `only_device`, that is done
+    in the first epoch after the recording, the second, the fourth, the eighth, ..., and else in every one. Asked after
+    a step that is recorded, `writing(trainer)` gives what is to be called after every replay of it. `replayed` counts
+    the replays, `graphed` those made by a graph of the device; `not_replayed` says why steps of the last epoch were
+    computed, or is empty.
     """
 
     def __init__(self, trainer: Trainer, writing: Callable[[Trainer], Callable[[], None]]):
@@ -163,7 +174,7 @@ class Replays:
         if self.not_replayed:
             self._steps.clear()
         for step in self._steps.values():
-            step.compare_next()
+            step.begin_epoch(sure=all(map(_leaves_python_alone, self._trainer.callbacks)))
         self._recordings = self._steps[self._size].recordings if self._size in self._steps else -1
 
     def __call__(self, order: Order) -> None:

@@ -21,7 +21,7 @@ from miniae.data.rows import Kept
 from miniae.models import VARIANTS, Autoencoder, AutoencoderNetwork, ConvolutionalAutoencoder
 from miniae.nn import Build, Dense, Masking, Sequential
 from miniae.optim import OPTIMIZERS, SGD, Adam, ClipByNorm, Optimizer
-from miniae.training import Callback, Trainer
+from miniae.training import Callback, LearningRate, Trainer
 from miniae.training.replay import GraphFallback
 
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")
@@ -161,6 +161,30 @@ def test_the_smaller_last_batch_is_replayed_too(callback, replays, backend, monk
     check(fit, monkeypatch, replays)
 
 
+def test_with_callbacks_of_the_library_recordings_are_compared_more_and_more_rarely(backend, monkeypatch):
+    """In the first epoch after that of the recording, in the second, the fourth, ... ."""
+    def trained(replay):
+        net = network(backend=backend)
+        trainer = Trainer(net, SGD(net.parameters(), lr=0.05), batch_size=8,
+                          callbacks=[LearningRate(lambda e: 1 / (1 + e))])
+        trainer.replay = replay
+        trainer.fit(X.reshape(70, 36)[:64], 7)
+        return trainer
+
+    computed, replayed = trained(False), trained(True)
+    assert replayed.replays.replayed == 5 + 7 + 7 + 8 + 7 + 8 + 8 and not computed.replays.replayed
+    for name, a in computed.model.state_dict().items():
+        np.testing.assert_array_equal(replayed.model.state_dict()[name], a)
+
+    class Subclass(LearningRate):
+        """Of a user's, and trusted less, whatever it inherits."""
+
+    net = network(backend=backend)
+    trainer = Trainer(net, SGD(net.parameters(), lr=0.05), batch_size=8, callbacks=[Subclass(lambda e: 1.0)])
+    trainer.fit(X.reshape(70, 36)[:64], 5)
+    assert trainer.replays.replayed == 5 + 7 + 7 + 7 + 7
+
+
 class OneEpochNoisier(Callback):
     """Changes a number of Python's before the fifth epoch."""
 
@@ -229,7 +253,7 @@ def test_an_interrupt_while_a_graph_is_captured(cuda_on_cpu, monkeypatch):
     (lambda **s: Autoencoder([128, 64], 32, **s), 36),
     (lambda **s: Autoencoder([1000, 500, 250], 30, **s), 46),
     (lambda **s: RBM(500, **s), 32),
-    (lambda **s: ConvolutionalAutoencoder(filters=(16, 8, 8), **s), 65),
+    (lambda **s: ConvolutionalAutoencoder(filters=(16, 8, 8), **s), 50),
 ], ids=["dense", "deep", "RBM", "convolutional"])
 def test_how_many_kernels_a_graph_has(make, nodes, cuda_on_cpu, monkeypatch):
     """Each takes a GPU a microsecond or more, whatever it does: there shall not be more without notice."""
