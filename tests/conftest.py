@@ -36,6 +36,17 @@ def cuda_on_cpu(tmp_path_factory):
     return CupyBackend(cupy, None, Cublas(cupy, CublasOnCPU(cupy, tmp_path_factory.mktemp("cublas"))))
 
 
+@pytest.fixture(params=["numpy", "strict", "cupy", "cuda_on_cpu"])
+def any_backend(request):
+    """Every backend, and the CUDA sources on the CPU."""
+    if request.param == "cuda_on_cpu":
+        return request.getfixturevalue("cuda_on_cpu")
+    try:
+        return get(request.param)
+    except BackendUnavailable as why:
+        pytest.skip(str(why))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data sets that MINIAE_DATA names; tests that need it skip where it is absent."""

@@ -14,7 +14,7 @@ import pytest
 from miniae import RBM
 from miniae import functions as F
 from miniae.autodiff import Tensor, observe
-from miniae.backend import BackendUnavailable, get
+from miniae.backend import get
 from miniae.backend.recording import Recording, StepChanged
 from miniae.data import Standard
 from miniae.data.rows import Kept
@@ -32,15 +32,10 @@ EPOCHS = 3
 REPLAYS = 8 - 3 + (EPOCHS - 1) * (8 - 1)  # all but the first three steps, and later the first of an epoch
 
 
-@pytest.fixture(params=["numpy", "strict", "cuda_on_cpu", "cupy"])
-def backend(request):
+@pytest.fixture
+def backend(any_backend):
     """Each in turn; on all but NumPy replays are graphs."""
-    if request.param == "cuda_on_cpu":
-        return request.getfixturevalue("cuda_on_cpu")
-    try:
-        return get(request.param)
-    except BackendUnavailable as why:
-        pytest.skip(str(why))
+    return any_backend
 
 
 class Last(Callback):
