@@ -12,7 +12,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import Dense, GaussianNoise, Layer, Sequential
+from miniae.nn import BatchNorm, Dense, GaussianNoise, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import check_number
 
@@ -30,7 +30,7 @@ class HashingNetwork(AutoencoderNetwork):
     when it is rounded.
     """
 
-    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, noise: float = 4.0, **kwargs: Any):
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, noise: float = 1.0, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
         self.noise = GaussianNoise(noise)
 
@@ -52,13 +52,19 @@ class SemanticHashing(Autoencoder):
     """An autoencoder whose codes are bits: near in Hamming distance where the samples are alike.
 
     The code's units are sigmoids, whose inputs are disturbed in training (see `HashingNetwork`): that drives them to 0
-    and 1. `transform` gives h in (0, 1), `binary_codes` the bits, for `tasks.SemanticIndex` to compare by counting. All
-    else is as in `Autoencoder`; an encoder of your own ends with the units' inputs, without an activation. To begin
-    with RBMs, as the paper does: `SemanticHashing.from_stack(pretrain(X, [784, 500, 250, 32], code_unit="bernoulli"))`.
+    and 1. `transform` gives h in (0, 1), `binary_codes` the bits, for `tasks.SemanticIndex` to compare by counting.
+
+    From random weights, units that are driven to their ends are soon driven to the same one for all samples, where no
+    gradient brings them back. The paper therefore begins with RBMs: `SemanticHashing.from_stack(pretrain(X, [784, 500,
+    250, 32], code_unit="bernoulli"))`. Without, the inputs of the code's units are normalised over the batch
+    (`nn.BatchNorm`), which keeps each of them on for some samples and off for others.
+
+    All else is as in `Autoencoder`; an encoder of your own ends with the units' inputs, without an activation.
 
     Parameters
     ----------
-    noise : standard deviation of the noise that is added to the inputs of the code's units; 4 as in the paper.
+    noise : standard deviation of the noise that is added to the inputs of the code's units. From an RBM these are large
+        already, and 4, as in the paper, is what `from_stack` has; where they are normalised they begin at 1.
     threshold : which h is a 1: "median", more than half of the training data have, unit by unit, or a number in (0, 1).
         With the median every bit is on for half of the data, and so tells most when taken alone; 0.5 is where units
         that noise has driven apart have the fewest samples, but a unit may be on for nearly all samples, or for none.
@@ -75,7 +81,7 @@ class SemanticHashing(Autoencoder):
     network_class = HashingNetwork
     network_settings = (*Autoencoder.network_settings, "noise")
 
-    def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, noise: float = 4.0,
+    def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, noise: float = 1.0,
                  threshold: str | float = "median", **settings: Any):
         super().__init__(hidden, code, **settings)
         self.noise, self.threshold = noise, threshold
@@ -95,6 +101,9 @@ class SemanticHashing(Autoencoder):
         encoder = Sequential([*below, inputs], dtype=top.place.dtype, backend=top.place.backend)
         return cls(**{**plain.get_params(), "encoder": encoder, "code_activation": "linear", "noise": noise,
                       "threshold": threshold})
+
+    def _dense_encoder(self, input_shape: Shape) -> Sequential:
+        return Sequential([*super()._dense_encoder(input_shape).layers, BatchNorm()])
 
     def binary_codes(self, X: Any) -> np.ndarray:
         """The bits of X: (N, ...) to (N, code), bool."""

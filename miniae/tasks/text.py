@@ -65,8 +65,8 @@ def _read_table(path: Path, text: str, label: str | None) -> Documents:
         table = csv.DictReader(file, delimiter="\t" if ending.endswith(".tsv") else ",")
         for column in (text, label):
             if column is not None and column not in (table.fieldnames or ()):
-                raise DataError(f"{path} has no column {column!r}, it has {', '.join(table.fieldnames or ())}: name one "
-                                "of these")
+                raise DataError(f"{path} has no column {column!r}, it has {', '.join(table.fieldnames or ())}: name "
+                                "one of these")
         rows = [(row[text], row[label] if label else None) for row in table]
     if not rows:
         raise DataError(f"{path} has no rows: there is nothing to read")
