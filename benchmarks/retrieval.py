@@ -8,7 +8,7 @@ is looked in, the first 2,000 test images the queries. Models are trained withou
 a few epochs, which is what some minutes allow: their losses still fall. Text: the BBC's news articles, of which 249 are
 the queries; in 800 of the other 1,000, drawn anew for each seed, is looked, and words and their weights are theirs.
 Layers, noise, losses and epochs were compared before on parts of the training data (of text, of the 1,000 articles),
-not on the queries. Milliseconds a query are of all queries at once, without the time that the model takes to encode them.
+not on the queries. Milliseconds a query are of all queries at once, without the time that a model takes to encode them.
 """
 
 import argparse
@@ -144,8 +144,8 @@ def text():
         add("autoencoder 2000-250-32, pretrained by RBMs", model.transform(X / top), model.transform(Q / top),
             began=began)
         model = SemanticHashing.from_stack(stack, **training).fit(X / top)
-        add("semantic hashing 2000-250-32, pretrained by RBMs", model.binary_codes(X / top), model.binary_codes(Q / top),
-            "hamming", began)
+        codes, query_codes = model.binary_codes(X / top), model.binary_codes(Q / top)
+        add("semantic hashing 2000-250-32, pretrained by RBMs", codes, query_codes, "hamming", began)
         began = time.perf_counter()
         model = SemanticHashing([], BITS, **training).fit(X)
         add("semantic hashing 2000-32, without RBMs", model.binary_codes(X), model.binary_codes(Q), "hamming", began)

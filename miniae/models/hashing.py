@@ -19,7 +19,7 @@ from miniae.training import check_number
 if TYPE_CHECKING:
     from miniae.models.stack import Stack
 
-__all__ = ["HashingNetwork", "SemanticHashing"]
+__all__ = ["Balanced", "HashingNetwork", "SemanticHashing"]
 
 
 class HashingNetwork(AutoencoderNetwork):
@@ -48,6 +48,14 @@ class HashingNetwork(AutoencoderNetwork):
         return {**super().config(), "noise": self.noise.std}
 
 
+class Balanced(BatchNorm):
+    """`nn.BatchNorm` that takes a batch of one, which has no variance, by its running mean and variance."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.scale, self.shift, self.running_mean, self.running_variance, self.momentum,
+                            self.epsilon, self.training and len(x) > 1)
+
+
 class SemanticHashing(Autoencoder):
     """An autoencoder whose codes are bits: near in Hamming distance where the samples are alike.
 
@@ -57,7 +65,7 @@ class SemanticHashing(Autoencoder):
     From random weights, units that are driven to their ends are soon driven to the same one for all samples, where no
     gradient brings them back. The paper therefore begins with RBMs: `SemanticHashing.from_stack(pretrain(X, [784, 500,
     250, 32], code_unit="bernoulli"))`. Without, the inputs of the code's units are normalised over the batch
-    (`nn.BatchNorm`), which keeps each of them on for some samples and off for others.
+    (as by `nn.BatchNorm`), which keeps each of them on for some samples and off for others.
 
     All else is as in `Autoencoder`; an encoder of your own ends with the units' inputs, without an activation.
 
@@ -103,7 +111,7 @@ class SemanticHashing(Autoencoder):
                       "threshold": threshold})
 
     def _dense_encoder(self, input_shape: Shape) -> Sequential:
-        return Sequential([*super()._dense_encoder(input_shape).layers, BatchNorm()])
+        return Sequential([*super()._dense_encoder(input_shape).layers, Balanced()])
 
     def binary_codes(self, X: Any) -> np.ndarray:
         """The bits of X: (N, ...) to (N, code), bool."""
