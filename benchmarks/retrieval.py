@@ -99,7 +99,7 @@ def images(name):
         ids = found[way][shown]
         neighbours(folder / f"retrieval_{name}_{way.split(',')[0].replace(' ', '_')}.png", Q[shown], X[ids],
                    data.image_shape, captions=[[str(label) for label in row] for row in y[ids]],
-                   title=f"{name}: {title}; below, the labels of what was found")
+                   title=f"{name}: {title}; labels below")
     return rows
 
 

@@ -24,8 +24,8 @@ def retrieval():
         rows.append([names[way], _METRICS[metric], f"{100 * row['precision']:.1f} %",
                      f"{100 * fashion[key]['precision']:.1f} %", f"{row['bytes']:,}", f"{row['ms']:.2f}"])
     note = (f"The ten nearest of {s['database']:,} training images for each of {s['queries']:,} test images. One seed. "
-            f"Models were trained on {s['trained_on']:,} images without labels for {s['epochs']} epochs, which is short "
-            f"(RBMs: {s['image_rbm_epochs']} a layer). Milliseconds on MNIST, on one thread of a busy machine, without "
+            f"Models were trained on {s['trained_on']:,} images without labels for {s['epochs']} epochs, which is "
+            f"short (RBMs: {s['image_rbm_epochs']} a layer). Milliseconds on MNIST, on one thread of a busy machine, without "
             "encoding.\n")
     return table(["precision@10", "compared by", "MNIST", "Fashion-MNIST", "bytes an image", "ms a query"], rows) + \
         "\n\n" + note + made_by(content)
@@ -42,6 +42,7 @@ def retrieval_text():
         rows.append([names.get(way, way), f"{statistics.mean(shares):.1f}{spread} %", f"{seeds[0]['bytes']:,}",
                      f"{statistics.mean(row['ms'] for row in seeds):.2f}"])
     note = (f"249 BBC news articles of five categories, looked for among 800; mean and standard deviation over "
-            f"{s['text_seeds']} draws of these, which are also the models' seeds. Numbers are compared by cosine, bits by "
-            f"Hamming distance. {s['text_epochs']} epochs (RBMs: {s['rbm_epochs']} a layer), multinomial loss.\n")
-    return table(["BBC news", "precision@10", "bytes a document", "ms a query"], rows) + "\n\n" + note + made_by(content)
+            f"{s['text_seeds']} draws of these, which are also the models' seeds. Numbers are compared by cosine, bits "
+            f"by Hamming distance. {s['text_epochs']} epochs (RBMs: {s['rbm_epochs']} a layer), multinomial loss.\n")
+    return table(["BBC news", "precision@10", "bytes a document", "ms a query"], rows) + "\n\n" + note + \
+        made_by(content)

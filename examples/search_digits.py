@@ -14,9 +14,9 @@ from miniae.data import load
 from miniae.report import neighbours
 
 digits = load("digits")
-few = 1000 if "--quick" in sys.argv[1:] else None
+few, some = (2000, 300) if "--quick" in sys.argv[1:] else (None, None)
 train, labels = digits.train[:few], digits.train_labels[:few]
-test, asked = digits.test[:few], digits.test_labels[:few]
+test, asked = digits.test[:some], digits.test_labels[:some]
 folder = Path("runs/examples")
 folder.mkdir(parents=True, exist_ok=True)
 models = {"cosine": Autoencoder([256], 30, loss="bce", epochs=10),
