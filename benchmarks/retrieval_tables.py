@@ -1,4 +1,4 @@
-"""The README's tables of retrieval, from its result file. `tables.py` puts them in their place."""
+"""The README's tables of retrieval, from its result file."""
 
 import statistics
 
@@ -25,8 +25,8 @@ def retrieval():
                      f"{100 * fashion[key]['precision']:.1f} %", f"{row['bytes']:,}", f"{row['ms']:.2f}"])
     note = (f"The ten nearest of {s['database']:,} training images for each of {s['queries']:,} test images. One seed. "
             f"Models were trained on {s['trained_on']:,} images without labels for {s['epochs']} epochs, which is "
-            f"short (RBMs: {s['image_rbm_epochs']} a layer). Milliseconds on MNIST, on one thread of a busy machine, without "
-            "encoding.\n")
+            f"short (RBMs: {s['image_rbm_epochs']} a layer). Milliseconds on MNIST, on one thread of a busy machine, "
+            "without encoding.\n")
     return table(["precision@10", "compared by", "MNIST", "Fashion-MNIST", "bytes an image", "ms a query"], rows) + \
         "\n\n" + note + made_by(content)
 
