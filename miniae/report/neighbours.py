@@ -39,8 +39,8 @@ def neighbours(path: str | os.PathLike[str], queries: Any, found: Any, image_sha
     gap, between = max(4, width // 12), 24 if captions else max(4, height // 12)
     left, top, aside = 16, 64 if title else 32, width // 3
     columns = found.shape[1]
-    with drawing(path, 2 * left + width + aside + columns * (width + gap) - gap,
-                 top + len(queries) * (height + between) + 8) as figure:
+    whole = 2 * left + width + aside + columns * (width + gap) - gap
+    with drawing(path, whole, top + len(queries) * (height + between) + 8) as figure:
         for m, (query, row) in enumerate(zip(queries, found, strict=True)):
             y = top + m * (height + between)
             for j, sample in enumerate((query, *row)):
@@ -54,5 +54,6 @@ def neighbours(path: str | os.PathLike[str], queries: Any, found: Any, image_sha
         canvas.write(figure, left, top - 6, "query", va="bottom", fontsize=8, color=QUIET)
         canvas.write(figure, left + width + aside, top - 6, "nearest", va="bottom", fontsize=8, color=QUIET)
         if title:
-            canvas.write(figure, left, 34, title, va="bottom", fontsize=11, weight="bold")
+            fitting = (whole - 2 * left) / (1.3 * len(title))  # a letter is some 1.3 dots wide for each point
+            canvas.write(figure, left, 34, title, va="bottom", fontsize=min(11, fitting), weight="bold")
     return Path(path)
