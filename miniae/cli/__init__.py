@@ -23,6 +23,8 @@ _COMMANDS = {
     "generate": "make new samples",
     "interpolate": "show what lies between samples",
     "encode": "turn data into a model's codes",
+    "index": "make an index of data, in which what is like a sample is found",
+    "search": "find what is like a sample, in an index",
     "evaluate": "measure how well a model reconstructs data",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",

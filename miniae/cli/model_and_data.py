@@ -28,21 +28,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
 
 
-def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
+def open_both(args: argparse.Namespace, part: str = "test") -> tuple[Autoencoder, Samples]:
     """The model, and data of the width it was made for."""
     model = load_autoencoder(args.model, args.backend)
-    samples = find(args.data, args.label)
+    return model, data_for(model, args.model, args.data, args.label, part)
+
+
+def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: str = "test") -> Samples:
+    """Data of the width that the model, of the file `path`, was made for; of a data set by name the part "train" or
+    "test"."""
+    samples = find(data, label)
     if isinstance(samples, Dataset):
-        samples = Samples(samples.test, samples.test_labels, samples.image_shape, samples.feature_names)
+        X, labels = (samples.train, samples.train_labels) if part == "train" else (samples.test, samples.test_labels)
+        samples = Samples(X, labels, samples.image_shape, samples.feature_names)
     if samples.X.shape[1] != model.n_features_in_:
-        raise DataError(f"{args.data} has {samples.X.shape[1]} features a sample, {args.model} was made for "
+        raise DataError(f"{data} has {samples.X.shape[1]} features a sample, {path} was made for "
                         f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")
     if model.needs_labels and samples.labels is None:
-        raise DataError(f"{args.model} needs labels with the samples, and {args.data} has none: name the label column "
-                        "with --label, or give data with labels")
+        raise DataError(f"{path} needs labels with the samples, and {data} has none: name the label column with "
+                        "--label, or give data with labels")
     if model.takes_labels and samples.labels is not None:
         samples = dataclasses.replace(samples, labels=_as_known(samples.labels, model.classes_))
-    return model, _in_order(samples, model.extra_.get("feature_names"), args.data)
+    return _in_order(samples, model.extra_.get("feature_names"), data)
 
 
 def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:

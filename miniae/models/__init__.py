@@ -11,6 +11,7 @@ from miniae.models.denoising import NOISES, DenoisingAutoencoder
 from miniae.models.estimator import MODELS
 from miniae.models.files import load, save
 from miniae.models.generative import GenerativeAutoencoder
+from miniae.models.hashing import HashingNetwork, SemanticHashing
 from miniae.models.jacobian import contraction, jacobian_norm
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.parameters import meanings
@@ -29,9 +30,9 @@ __all__ = [
     "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder",
     "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder",
     "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian",
-    "GaussianMixture", "GenerativeAutoencoder", "KSparseAutoencoder", "L1SparseAutoencoder", "PosteriorCollapse",
-    "Prior", "Reconstruction", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder",
-    "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder",
-    "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales",
-    "load", "meanings", "pretrain", "save",
+    "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork", "KSparseAutoencoder", "L1SparseAutoencoder",
+    "PosteriorCollapse", "Prior", "Reconstruction", "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll",
+    "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
+    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior",
+    "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
 ]

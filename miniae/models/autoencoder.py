@@ -33,8 +33,10 @@ class Autoencoder(NetworkEstimator):
     code : size of the code.
     decoder_hidden : sizes of the decoder's hidden layers, where they differ from the reverse of `hidden`.
     activation, code_activation : of the hidden layers and of the code: names from `functions.ACTIVATIONS`.
-    loss : "mse", "mae", "huber", or "bce" for data in [0, 1].
-    output_activation : None takes the one that fits the loss: sigmoid for "bce", linear for the others.
+    loss : "mse", "mae", "huber", "bce" for data in [0, 1], or "multinomial" for shares of a whole (counts of words,
+        divided by their sum), also in [0, 1].
+    output_activation : None takes the one that fits the loss: sigmoid for "bce", softmax for "multinomial", linear for
+        the others.
     tied : the decoder uses the transposes of the encoder's weights.
     corruption : layers that disturb the input in training (`nn.GaussianNoise`, `nn.Masking`, `nn.SaltAndPepper`).
     l1, l2 : strengths of penalties on the weights.

@@ -18,13 +18,19 @@ from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
-__all__ = ["load", "save"]
+__all__ = ["contents", "load", "model_of", "save"]
 
 _FORMAT = 1
 
 
 def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:
     """Write a trained model to `path`, whole or not at all. `extra` is JSON to keep with it, given back by `load`."""
+    save_tensors(path, *contents(model, extra))
+
+
+def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray],
+                                                                                    dict[str, Any]]:
+    """A trained model as what its file holds: arrays by name, and the header."""
     network = model._network()
     not_here = (*model.in_network, "backend")  # what the network's own description holds, or belongs to the machine
     tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
@@ -42,7 +48,7 @@ def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str,
         "extra": extra or {},
         **model._header(),
     }
-    save_tensors(path, tensors, header)
+    return tensors, header
 
 
 def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> NetworkEstimator:
@@ -53,7 +59,12 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
     `extra` is in `model.extra_`. Raises `StorageError` when the file is missing, damaged, of another program or of a
     later format.
     """
-    tensors, header = load_tensors(path)
+    return model_of(*load_tensors(path), path, backend)
+
+
+def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
+             backend: str | Backend | None = None) -> NetworkEstimator:
+    """The model whose `contents` these are. Raises `StorageError`, naming `path` as where they are from, for others."""
     if header.get("kind") != "model":
         raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a model: "
                            "name the model.safetensors of a run")

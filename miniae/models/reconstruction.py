@@ -11,6 +11,7 @@ _LOSSES = {
     "mae": (F.absolute_error, "linear"),
     "huber": (F.huber, "linear"),
     "bce": (F.binary_cross_entropy, "sigmoid"),
+    "multinomial": (F.cross_entropy, "softmax"),
 }
 RECONSTRUCTION_LOSSES = tuple(_LOSSES)
 
@@ -18,9 +19,12 @@ RECONSTRUCTION_LOSSES = tuple(_LOSSES)
 class Reconstruction:
     """The last step of a decoder: y = activation(z), and L(y, target).
 
-    `loss` is mse, mae, huber or bce (sums over features, means over the batch); `activation` a name or None, which
-    means the sigmoid for bce and none for the others. Where bce meets the sigmoid the loss is computed from z itself,
-    which neither overflows nor loses the gradient of a saturated output.
+    `loss` is mse, mae, huber, bce or multinomial (sums over features, means over the batch); `activation` a name or
+    None, which means the sigmoid for bce, the softmax for multinomial and none for the others. Where bce meets the
+    sigmoid the loss is computed from z itself, which neither overflows nor loses the gradient of a saturated output.
+
+    multinomial is -sum_i x_i log y_i, y = softmax(z): for words, x_i being the share (or weight) of a document's words
+    that are the i-th. It always has the softmax, and is computed from z.
     """
 
     def __init__(self, loss: str = "mse", activation: str | None = None):
@@ -28,9 +32,12 @@ class Reconstruction:
             raise ValueError(f"unknown reconstruction loss {loss!r}: expected one of {', '.join(_LOSSES)}")
         function, default = _LOSSES[loss]
         self.name, self.activation = loss, activation or default
-        self._activate = F.get_activation(self.activation)
-        self._from_logits = loss == "bce" and self.activation == "sigmoid"
-        self._loss = F.binary_cross_entropy_with_logits if self._from_logits else function
+        if (loss == "multinomial") != (self.activation == "softmax"):
+            raise ValueError(f"the loss {loss!r} does not go with a {self.activation} output: leave output_activation "
+                             "out")
+        self._activate = F.softmax if self.activation == "softmax" else F.get_activation(self.activation)
+        self._from_logits = (loss, self.activation) in (("bce", "sigmoid"), ("multinomial", "softmax"))
+        self._loss = F.binary_cross_entropy_with_logits if self._from_logits and loss == "bce" else function
 
     def __call__(self, z: Tensor) -> Tensor:
         """The reconstruction."""
@@ -42,7 +49,7 @@ class Reconstruction:
 
     def weighted_loss(self, z: Tensor, target: Tensor, weights: Tensor) -> Tensor:
         """The loss with a weight for each element: for mse, and for bce with its sigmoid."""
-        if self._from_logits:
+        if self._from_logits and self.name == "bce":
             return F.weighted_binary_cross_entropy_with_logits(z, target, weights)
         if self.name != "mse":
             raise ValueError(f"a weighted loss is mse, or bce with a sigmoid output; got {self.name} with a "
@@ -52,4 +59,4 @@ class Reconstruction:
     @property
     def unit_interval(self) -> bool:
         """Whether targets must lie in [0, 1]: the output can't leave it, or the loss is not defined outside."""
-        return self.name == "bce" or self.activation == "sigmoid"
+        return self.name in ("bce", "multinomial") or self.activation == "sigmoid"

@@ -98,7 +98,8 @@ class Stack:
         return Autoencoder(
             hidden=[pair.up.units for pair in self.pairs[:-1]], code=self.pairs[-1].up.units,
             activation=first.up.activation, code_activation=self.pairs[-1].up.activation, tied=tied,
-            loss=loss or ("bce" if output == "sigmoid" else "mse"), output_activation=output,
+            loss=loss or ("bce" if output == "sigmoid" else "mse"),
+            output_activation=None if loss == "multinomial" else output,
             encoder=Sequential(ups, dtype=place.dtype, backend=place.backend),
             decoder=Sequential(downs, dtype=place.dtype, backend=place.backend),
             dtype=place.dtype, backend=place.backend, seed=place.seed, **training,

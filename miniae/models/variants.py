@@ -8,6 +8,7 @@ from miniae.models.conditional import ConditionalVariationalAutoencoder
 from miniae.models.contractive import ContractiveAutoencoder
 from miniae.models.convolutional import ConvolutionalAutoencoder
 from miniae.models.denoising import DenoisingAutoencoder
+from miniae.models.hashing import SemanticHashing
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.variational import VariationalAutoencoder
 from miniae.models.vector_quantised import VectorQuantisedAutoencoder
@@ -28,5 +29,6 @@ VARIANTS: dict[str, type[Autoencoder]] = {
     "conditional": ConditionalVariationalAutoencoder,
     "adversarial": AdversarialAutoencoder,
     "wasserstein": WassersteinAutoencoder,
+    "semantic-hashing": SemanticHashing,
 }
 """What the command line and the settings of a run call them."""

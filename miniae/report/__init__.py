@@ -2,6 +2,7 @@
 
 from miniae.report.generated import interpolations, manifold, sample_grid, traversal
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors, ssim
+from miniae.report.neighbours import neighbours
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.rbm_pictures import histograms, monitors
 from miniae.report.sparsity import (
@@ -17,6 +18,6 @@ from miniae.report.two_sample import classifier_test, mmd
 __all__ = [
     "active_fraction", "bce", "bce_floor", "classifier_test", "dead_units", "filters", "histograms", "images",
     "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold", "mean_activity", "mmd",
-    "monitors", "mse", "population_sparsity", "psnr", "reconstructions", "roofline_shares", "sample_grid",
+    "monitors", "mse", "neighbours", "population_sparsity", "psnr", "reconstructions", "roofline_shares", "sample_grid",
     "squared_error", "squared_errors", "ssim", "step_parts", "traversal",
 ]

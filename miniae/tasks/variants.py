@@ -49,7 +49,7 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     names = kind._parameter_names()
     *hidden, code = config.layers
     arguments = {**training, "activation": config.activation, "tied": config.tied}
-    if not issubclass(kind, VariationalAutoencoder):  # whose likelihood decides
+    if not issubclass(kind, VariationalAutoencoder) and config.loss != "multinomial":  # which decide themselves
         arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
     if labels is not None and "prior" in names:
         arguments["prior"] = GaussianMixture(len(known_labels(check_labels(labels, len(labels)))))
