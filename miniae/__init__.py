@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from miniae.models import (
         PCA,
         Autoencoder,
+        AutoRec,
         Classifier,
         ConditionalVariationalAutoencoder,
         DeepBeliefNetwork,
+        MultinomialVAE,
         Stack,
         VariationalAutoencoder,
         load,
@@ -39,15 +41,16 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
-    "Autoencoder": "models", "Classifier": "models", "ConditionalVariationalAutoencoder": "models",
-    "DeepBeliefNetwork": "models", "PCA": "models", "RBM": "rbm", "Sequential": "nn", "Stack": "models",
-    "Trainer": "training", "VariationalAutoencoder": "models", "load": "models", "pretrain": "models",
+    "AutoRec": "models", "Autoencoder": "models", "Classifier": "models",
+    "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models", "MultinomialVAE": "models",
+    "PCA": "models", "RBM": "rbm", "Sequential": "nn", "Stack": "models", "Trainer": "training",
+    "VariationalAutoencoder": "models", "load": "models", "pretrain": "models",
 }
 
 __all__ = [
-    "PCA", "RBM", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function",
-    "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load",
-    "no_grad", "pretrain", "use_backend",
+    "PCA", "RBM", "AutoRec", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork",
+    "Function", "MultinomialVAE", "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder", "functions",
+    "gradcheck", "jvp", "load", "no_grad", "pretrain", "use_backend",
 ]
 
 

@@ -31,6 +31,15 @@ class Sparse:
         counts = np.bincount(rows[last], minlength=shape[0])
         return cls(_ends(counts), columns[last].astype(_index_type(shape[1])), values[last], shape[1])
 
+    def check(self, rows: int, name: str) -> Sparse:
+        """This matrix. Raises `ValueError` unless it has so many rows, and its arrays fit each other."""
+        starts, n = self.starts, len(self.values)
+        if len(starts) != rows + 1 or starts[0] != 0 or starts[-1] != n or (np.diff(starts) < 0).any() \
+                or len(self.columns) != n or (n and not 0 <= self.columns.min() <= self.columns.max() < self.shape[1]):
+            raise ValueError(f"{name} is no sparse matrix of {rows} rows and {self.shape[1]} columns: its row starts, "
+                             "columns and values do not fit each other")
+        return self
+
     def __len__(self) -> int:
         return self.shape[0]
 

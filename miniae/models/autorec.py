@@ -212,6 +212,8 @@ class AutoRec(Recommender):
     def _set_arrays(self, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> None:
         super()._set_arrays(arrays, header)
         self.biases_ = Biases(float(arrays["bias"]), arrays["user_biases"], arrays["item_biases"], self.ridge)
+        if (len(self.biases_.users), len(self.biases_.items)) != self.ratings_.matrix.shape:
+            raise ValueError("there are not as many biases as users and items")
 
 
 def _residuals(matrix: Sparse, biases: Biases) -> Sparse:

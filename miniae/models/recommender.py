@@ -146,7 +146,7 @@ class Recommender(Autoencoder):
     def _set_arrays(self, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> None:
         users, items = (np.array(header[name]["ids"]).astype(header[name]["dtype"]) for name in ("users", "items"))
         matrix = Sparse(arrays["starts"], arrays["columns"], arrays["values"], len(items))
-        self.ratings_ = Ratings(users, items, matrix)
+        self.ratings_ = Ratings(users, items, matrix.check(len(users), "what it was fitted to"))
 
     def _header(self) -> dict[str, Any]:
         return {name: {"dtype": ids.dtype.str, "ids": ids.tolist()}
