@@ -175,6 +175,11 @@ class AutoRec(Recommender):
             ratings[there] += outputs[np.searchsorted(part, rows[there]), columns[there]]
         return self._clipped(ratings).reshape(shape)
 
+    def baseline(self, users: Any, items: Any) -> np.ndarray:
+        """What the biases alone say: m + b_u + b_i, of users and items by their ids, as in `predict`."""
+        users, items, shape = self._pairs(users, items)
+        return self._clipped(self.biases_(users, items)).reshape(shape)
+
     def _clipped(self, ratings: np.ndarray) -> np.ndarray:
         values = self.ratings_.matrix.values
         return np.clip(ratings, values.min(), values.max())
