@@ -18,7 +18,7 @@ import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "write_text", "write_json", "save_tensors", "load_tensors"]
 
-_HEADER_KEY, _CHECKSUM_KEY = "miniae", "checksum"
+_HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
 
 class StorageError(ValueError):
@@ -75,8 +75,8 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], h
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(a, order="C") for name, a in tensors.items()}
-    text = json.dumps(header)
-    data = save(contiguous, metadata={_HEADER_KEY: text, _CHECKSUM_KEY: _checksum(contiguous, text)})
+    checked = {**header, _CHECKSUM: _checksum(contiguous, header)}
+    data = save(contiguous, metadata={_HEADER_KEY: json.dumps(checked)})
     with writing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -95,9 +95,6 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
                 raise StorageError(f"{path} is a safetensors file of some other program: it has no {_HEADER_KEY!r} "
                                    "header. Expected a file that miniae wrote")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        if metadata.get(_CHECKSUM_KEY, "") not in ("", _checksum(tensors, metadata[_HEADER_KEY])):
-            raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use "
-                               "a copy")
         header = json.loads(metadata[_HEADER_KEY])
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: name a .safetensors file that miniae wrote") from None
@@ -107,12 +104,15 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
                            "copy") from None
     if not isinstance(header, dict):
         raise StorageError(f"{path} is damaged: its header is not a JSON object")
+    if _CHECKSUM in header and header.pop(_CHECKSUM) != _checksum(tensors, header):  # older files have none
+        raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use a "
+                           "copy")
     return tensors, header
 
 
-def _checksum(tensors: dict[str, np.ndarray], header: str) -> str:
+def _checksum(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> str:
     """The CRC-32 of the header and of all arrays, with their names, types and shapes."""
-    total = zlib.crc32(header.encode())
+    total = zlib.crc32(json.dumps(header).encode())
     for name in sorted(tensors):
         a = tensors[name]
         total = zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total)
