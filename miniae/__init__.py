@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from miniae.models import (
         PCA,
         Autoencoder,
+        AutoRec,
         Classifier,
         ConditionalVariationalAutoencoder,
         DeepBeliefNetwork,
+        MultinomialVAE,
         SemanticHashing,
         Stack,
         VariationalAutoencoder,
@@ -41,16 +43,16 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
-    "Autoencoder": "models", "Classifier": "models", "ConditionalVariationalAutoencoder": "models",
-    "DeepBeliefNetwork": "models", "PCA": "models", "RBM": "rbm", "SemanticHashing": "models", "SemanticIndex": "tasks",
-    "Sequential": "nn", "Stack": "models", "Trainer": "training", "VariationalAutoencoder": "models", "load": "models",
-    "pretrain": "models",
+    "Autoencoder": "models", "AutoRec": "models", "Classifier": "models", "ConditionalVariationalAutoencoder":
+    "models", "DeepBeliefNetwork": "models", "load": "models", "MultinomialVAE": "models", "PCA": "models", "pretrain":
+    "models", "RBM": "rbm", "SemanticHashing": "models", "SemanticIndex": "tasks", "Sequential": "nn", "Stack":
+    "models", "Trainer": "training", "VariationalAutoencoder": "models",
 }
 
 __all__ = [
-    "PCA", "RBM", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function",
-    "SemanticHashing", "SemanticIndex", "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder",
-    "functions", "gradcheck", "jvp", "load", "no_grad", "pretrain", "use_backend",
+    "PCA", "RBM", "AutoRec", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork",
+    "Function", "MultinomialVAE", "SemanticHashing", "SemanticIndex", "Sequential", "Stack", "Tensor", "Trainer",
+    "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load", "no_grad", "pretrain", "use_backend",
 ]
 
 

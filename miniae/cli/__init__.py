@@ -22,6 +22,7 @@ _COMMANDS = {
     "denoise": "take the noise out of data",
     "generate": "make new samples",
     "interpolate": "show what lies between samples",
+    "recommend": "say what users might like, by the ratings they gave",
     "encode": "turn data into a model's codes",
     "index": "make an index of data, in which what is like a sample is found",
     "search": "find what is like a sample, in an index",

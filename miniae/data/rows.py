@@ -11,6 +11,7 @@ from miniae.backend import Backend
 from miniae.backend.feeding import Feeder
 from miniae.data.pieces import is_mapped, let_go, pieces
 from miniae.data.scaling import Identity, Scaler, floating
+from miniae.data.sparse import Sparse
 
 __all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
 
@@ -67,9 +68,11 @@ class Rows(Protocol):
 def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     """`data` (N, ...) as rows for batches on this backend, in `dtype` unless they are integers (labels).
 
-    What is `Kept`, floats of a mapped file, and what the device has no room for, are converted batch by batch; all else
-    is moved to the device at once, if it is not there already.
+    What is `Kept` or `Sparse`, floats of a mapped file, and what the device has no room for, are converted batch by
+    batch; all else is moved to the device at once, if it is not there already.
     """
+    if isinstance(data, Sparse):
+        return SparseRows(data, backend, dtype)
     if isinstance(data, Kept):
         return ScaledRows(_raw_rows(data.array, backend), data, dtype)
     data = data if backend.is_array(data) else np.asarray(data)
@@ -145,7 +148,7 @@ class HostRows:
     the system takes them back where it needs the memory.
     """
 
-    def __init__(self, array: np.ndarray, backend: Backend):
+    def __init__(self, array: np.ndarray | Sparse, backend: Backend):
         self.array, self.backend = array, backend
         self.dtype = array.dtype.newbyteorder("=")
         self._feeders: dict[int, Feeder] = {}  # for each size of a batch
@@ -179,6 +182,17 @@ class HostRows:
             np.take(array, index, axis=0, out=out, mode="wrap")  # the mode "raise" would gather into a buffer first
         else:
             out[...] = array[index]  # `take` would copy the whole array first
+
+
+class SparseRows(HostRows):
+    """Rows of a `Sparse` matrix, which the host makes whole batch by batch, in the dtype of the model."""
+
+    def __init__(self, matrix: Sparse, backend: Backend, dtype: Any):
+        super().__init__(matrix, backend)
+        self.dtype = np.dtype(dtype)
+
+    def _gather(self, index: np.ndarray, out: np.ndarray) -> None:
+        self.array.write(index, out)
 
 
 class ScaledRows:

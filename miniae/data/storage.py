@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "write_text", "write_json", "save_tensors", "load_tensors"]
 
-_HEADER_KEY = "miniae"
+_HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
 
 class StorageError(ValueError):
@@ -70,11 +71,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
-    """Write arrays by name, with a JSON header. The same contents give the same bytes."""
+    """Write arrays by name, with a JSON header and a checksum. The same contents give the same bytes."""
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(a, order="C") for name, a in tensors.items()}
-    data = save(contiguous, metadata={_HEADER_KEY: json.dumps(header)})
+    checked = {**header, _CHECKSUM: _checksum(contiguous, header)}
+    data = save(contiguous, metadata={_HEADER_KEY: json.dumps(checked)})
     with writing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -102,4 +104,17 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
                            "copy") from None
     if not isinstance(header, dict):
         raise StorageError(f"{path} is damaged: its header is not a JSON object")
+    if _CHECKSUM in header and header.pop(_CHECKSUM) != _checksum(tensors, header):  # older files have none
+        raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use a "
+                           "copy")
     return tensors, header
+
+
+def _checksum(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> str:
+    """The CRC-32 of the header and of all arrays, with their names, types and shapes."""
+    total = zlib.crc32(json.dumps(header).encode())
+    for name in sorted(tensors):
+        a = tensors[name]
+        total = zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8), total)
+    return f"{total:08x}"

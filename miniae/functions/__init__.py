@@ -32,11 +32,12 @@ from miniae.functions.loss import (
     get_loss,
     huber,
     kl_sparsity,
+    masked_squared_error,
     squared_error,
     weighted_binary_cross_entropy_with_logits,
     weighted_squared_error,
 )
-from miniae.functions.normalization import batch_norm, layer_norm
+from miniae.functions.normalization import batch_norm, layer_norm, unit_norm
 from miniae.functions.pooling import avg_pool2d, max_pool2d, upsample2d
 from miniae.functions.reduction import max, mean, min, sum
 from miniae.functions.shape import broadcast_to, concatenate, flatten, getitem, pad, reshape, transpose
@@ -49,9 +50,9 @@ __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate", "conv2d",
     "conv_transpose2d", "cross_entropy", "dense", "divide", "dropout", "elu", "exp", "flatten", "gaussian_code",
     "gaussian_code_kl", "gaussian_kl", "gaussian_negative_log_likelihood", "gelu", "get_activation", "get_loss",
-    "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu", "linear", "log",
-    "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "mean", "min", "mmd", "multiply", "negative", "pad",
-    "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax", "softplus", "sqrt", "squared_distances",
-    "squared_error", "straight_through", "subtract", "sum", "tanh", "top_k", "transpose", "upsample2d",
-    "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
+    "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu",
+    "linear", "log", "log_softmax", "logsumexp", "masked_squared_error", "matmul", "max", "max_pool2d", "mean", "min",
+    "mmd", "multiply", "negative", "pad", "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax",
+    "softplus", "sqrt", "squared_distances", "squared_error", "straight_through", "subtract", "sum", "tanh", "top_k",
+    "transpose", "unit_norm", "upsample2d", "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]

@@ -165,6 +165,7 @@ def _normalisation() -> list[Example]:
         Example("batch_norm: images", norm(True), _normal((3, 2, 3, 2), (2,), (2,))),
         Example("batch_norm: inference", norm(False), _normal((5, 4), (4,), (4,))),
         Example("layer_norm", F.layer_norm, _normal((3, 4), (4,), (4,))),
+        Example("unit_norm", F.unit_norm, _normal((3, 4))),
     ]
 
 
@@ -172,6 +173,7 @@ def _losses() -> list[Example]:
     rng = host_generator(0, "targets")
     targets, rows = rng.random((3, 4)), rng.dirichlet(np.ones(4), 3)
     weights = np.arange(12.0).reshape(3, 4) / 5
+    incomplete = np.where(np.arange(12).reshape(3, 4) % 3 == 0, np.nan, targets)
     away = _normal((3, 4))
     return [
         Example("squared_error", lambda y: F.squared_error(y, targets), away),
@@ -179,6 +181,7 @@ def _losses() -> list[Example]:
         Example("huber", lambda y: F.huber(y, np.zeros((3, 4)), 0.4), _apart(3, 4)),
         Example("binary_cross_entropy", lambda p: F.binary_cross_entropy(p, targets), _between(0.1, 0.9, (3, 4))),
         Example("binary_cross_entropy_with_logits", lambda z: F.binary_cross_entropy_with_logits(z, targets), away),
+        Example("masked_squared_error", lambda y: F.masked_squared_error(y, incomplete), away),
         Example("weighted_squared_error", lambda y: F.weighted_squared_error(y, targets, weights), away),
         Example("weighted_binary_cross_entropy_with_logits",
                 lambda z: F.weighted_binary_cross_entropy_with_logits(z, targets, weights), away),

@@ -15,7 +15,7 @@ from miniae.functions.softmax import LogSoftmax, softmax
 
 __all__ = [
     "LOSSES", "absolute_error", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
-    "gaussian_kl", "get_loss", "huber", "kl_sparsity", "squared_error",
+    "gaussian_kl", "get_loss", "huber", "kl_sparsity", "masked_squared_error", "squared_error",
     "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]
 
@@ -183,6 +183,41 @@ class WeightedSquaredError(Function):
         return (ty * w * (y - t)).sum() * (2.0 / max(len(y), 1))
 
 
+class MaskedSquaredError(Function):
+    """L = 1/N sum_n sum_i (y_ni - t_ni)^2 over the targets that are known: those that are not are NaN.
+
+    dL/dy = 2/N (y - t) where t is known, and 0 elsewhere. Sedhain et al., "AutoRec", WWW 2015, equation 1.
+    """
+
+    @staticmethod
+    def difference(xp, y, t):
+        return xp.where(xp.isnan(t), 0.0, y - t).astype(y.dtype)
+
+    @staticmethod
+    def known(xp, t):
+        return (~xp.isnan(t)).astype(t.dtype)
+
+    @staticmethod
+    def known_or_zero(xp, t):
+        return xp.where(xp.isnan(t), 0.0, t).astype(t.dtype)
+
+    def forward(self, y, t):
+        be, n = self.be, max(len(y), 1)
+        difference = be.formula(self.difference, y, t)
+        loss = be.sum(be.multiply(difference, difference))
+        self.save(be.multiply(difference, 2.0 / n, out=difference))
+        return be.multiply(loss, 1.0 / n)
+
+    def backward(self, gy):
+        (grad,) = self.saved
+        return self.be.scaled(grad, gy), None
+
+    def jvp(self, loss, ty, tt):
+        y, t = self.inputs
+        known, target = (Tensor._wrap(self.be.formula(f, t._data), self.be) for f in (self.known, self.known_or_zero))
+        return (ty * known * (y - target)).sum() * (2.0 / max(len(y), 1))
+
+
 class WeightedBinaryCrossEntropyWithLogits(Function):
     """L = 1/N sum w (softplus(z) - t z).   dL/dz = 1/N w (sigmoid(z) - t).
 
@@ -344,6 +379,14 @@ def weighted_squared_error(y: Any, target: Any, weights: Any) -> Tensor:
     """The squared error with a weight for each element, which is not differentiated. All (N, ...)."""
     y, target = _same_shape(y, target)
     return WeightedSquaredError()(y, target, _same_shape(y, weights)[1])
+
+
+def masked_squared_error(y: Any, target: Any) -> Tensor:
+    """The squared error over known targets, those that are not NaN: summed over them, averaged over the batch.
+
+    Both (N, ...); where nothing is known of a sample, it counts as 0.
+    """
+    return MaskedSquaredError()(*_same_shape(y, target))
 
 
 def weighted_binary_cross_entropy_with_logits(z: Any, target: Any, weights: Any) -> Tensor:

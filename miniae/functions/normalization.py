@@ -1,4 +1,4 @@
-"""Batch and layer normalisation."""
+"""Batch and layer normalisation, and vectors of length 1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from miniae.autodiff import Function, Tensor
 
-__all__ = ["batch_norm", "layer_norm"]
+__all__ = ["batch_norm", "layer_norm", "unit_norm"]
 
 
 class Normalize(Function):
@@ -94,3 +94,36 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float = 1e-5) ->
         raise ValueError(f"layer_norm takes gamma and beta in the shape of x's last axes, got x {x.shape}, "
                          f"gamma {gamma.shape}, beta {beta.shape}")
     return Normalize(tuple(range(x.ndim - gamma.ndim, x.ndim)), epsilon)(x) * gamma + beta
+
+
+class UnitNorm(Function):
+    """y = x / |x| over the last axis, and 0 for x = 0.   dL/dx = (dL/dy - y sum(dL/dy y)) / |x|, or 0."""
+
+    @staticmethod
+    def inverse_length(xp, x):
+        squared = xp.sum(x * x, axis=-1, keepdims=True)
+        return (squared > 0).astype(x.dtype) / xp.sqrt(squared + (squared == 0).astype(x.dtype))
+
+    @staticmethod
+    def gradient(xp, gy, y, inverse):
+        return (gy - y * xp.sum(gy * y, axis=-1, keepdims=True)) * inverse
+
+    def forward(self, x):
+        inverse = self.be.formula(self.inverse_length, x)
+        y = self.be.multiply(x, inverse)
+        self.save(y, inverse)
+        return y
+
+    def backward(self, gy):
+        return self.be.formula(self.gradient, gy, *self.saved)
+
+    def jvp(self, y, tx):
+        x = self.inputs[0]
+        squared = (x * x).sum(-1, True)
+        empty = Tensor._wrap(self.be.formula(lambda xp, s: (s == 0).astype(s.dtype), squared._data), self.be)
+        return (tx - y * (tx * y).sum(-1, True)) * ((1.0 - empty) / (squared + empty) ** 0.5)
+
+
+def unit_norm(x: Tensor) -> Tensor:
+    """x (N, ..., D) with vectors of length 1 along the last axis; what is all 0 stays 0."""
+    return UnitNorm()(x)

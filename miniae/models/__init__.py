@@ -2,6 +2,7 @@
 
 from miniae.models.adversarial import AdversarialAutoencoder, AdversarialNetwork
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.autorec import AutoRec, AutoRecNetwork, Biases
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
@@ -13,10 +14,12 @@ from miniae.models.files import load, save
 from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.hashing import HashingNetwork, SemanticHashing
 from miniae.models.jacobian import contraction, jacobian_norm
+from miniae.models.multinomial import MultinomialNetwork, MultinomialVAE
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.parameters import meanings
 from miniae.models.pca import PCA
 from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, SwissRoll, get_prior
+from miniae.models.recommender import Recommender
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
@@ -27,11 +30,12 @@ from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork
 
 __all__ = [
     "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
-    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "Autoencoder",
-    "AutoencoderNetwork", "Classifier", "ClassifierNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder",
-    "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian",
-    "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork", "KSparseAutoencoder", "L1SparseAutoencoder",
-    "PosteriorCollapse", "Prior", "Reconstruction", "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll",
+    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec", "AutoRecNetwork",
+    "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "ConditionalNetwork",
+    "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
+    "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
+    "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
+    "Recommender", "Reconstruction", "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll",
     "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
     "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior",
     "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",

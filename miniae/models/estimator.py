@@ -64,6 +64,13 @@ class NetworkEstimator(Estimator):
         """What a file holds beside parameters, network and scaling, as JSON."""
         return {}
 
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that a file holds beside the network's and the scaling's."""
+        return {}
+
+    def _set_arrays(self, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+        """Take from a file what `_arrays` and `_header` gave."""
+
     def _set_loaded(self, header: dict[str, Any]) -> None:
         """Take from a file's header what `_header` wrote, and from `network_` what `in_network` names."""
 

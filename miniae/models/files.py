@@ -35,6 +35,7 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
     not_here = (*model.in_network, "backend")  # what the network's own description holds, or belongs to the machine
     tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
     tensors |= {f"scaling.{name}": a for name, a in model.scaler_.state().items()}
+    tensors |= {f"own.{name}": a for name, a in model._arrays().items()}
     header = {
         "format": _FORMAT,
         "kind": "model",
@@ -84,6 +85,7 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
         for name, generator in network.generators().items():
             generator.step = header["generators"].get(name, 0)
         model._set_fitted(network, scaler_from(model.scaling, _part("scaling.", tensors)))
+        model._set_arrays(_part("own.", tensors), header)
         model._set_loaded(header)
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise StorageError(f"{path} is damaged: {why}") from None

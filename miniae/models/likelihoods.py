@@ -9,10 +9,11 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
+from miniae.functions.softmax import LogSoftmax
 from miniae.nn import Layer
 from miniae.nn.layer import Shape
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "make_likelihood"]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "Multinomial", "make_likelihood"]
 
 
 class Likelihood(Layer):
@@ -102,6 +103,26 @@ class Gaussian(Likelihood):
         precision = be.elementwise(be.xp.exp, be.multiply(log_sigma, -2.0))
         constant = be.multiply(be.add(log_sigma, 0.5 * math.log(2.0 * math.pi)), float(y.shape[-1]))
         return be.multiply(be.add(be.multiply(error, be.multiply(precision, 0.5)), constant), -1.0)
+
+
+class Multinomial(Likelihood):
+    """p(x | z) = prod_i p_i^x_i, p = softmax(y), times the number of orders that the counts x can come in.
+
+    That number does not depend on y, and is left out. Liang et al., "Variational autoencoders for collaborative
+    filtering", WWW 2018, equation 2.
+    """
+
+    name, activation = "multinomial", "softmax"
+
+    def forward(self, y: Tensor) -> Tensor:
+        return F.softmax(y)
+
+    def loss(self, y: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(y, target)
+
+    def log_density(self, y: Any, x: Any) -> Any:
+        be = self.place.backend
+        return be.sum(be.multiply(be.formula(LogSoftmax.value, y, -1), x), axis=-1)
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {"bce": Bernoulli, "gaussian": Gaussian}

@@ -4,7 +4,7 @@ from miniae.nn.conv import Conv2D, ConvTranspose2D
 from miniae.nn.dense import Dense, TiedDense
 from miniae.nn.layer import LAYERS, Build, Layer, layer_config, layer_from_config
 from miniae.nn.noise import Dropout, GaussianNoise, Masking, SaltAndPepper
-from miniae.nn.normalization import BatchNorm, LayerNorm
+from miniae.nn.normalization import BatchNorm, LayerNorm, UnitNorm
 from miniae.nn.parameter import Parameter, ParameterPack
 from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 from miniae.nn.sequential import Sequential
@@ -12,5 +12,5 @@ from miniae.nn.shape import Activation, Flatten, Reshape
 
 __all__ = ["LAYERS", "Activation", "AvgPool2D", "BatchNorm", "Build", "Conv2D", "ConvTranspose2D", "Crop", "Dense",
            "Dropout", "Flatten", "GaussianNoise", "Layer", "LayerNorm", "Masking", "MaxPool2D", "Parameter",
-           "ParameterPack", "Reshape", "SaltAndPepper", "Sequential", "TiedDense", "UpSample2D", "layer_config",
-           "layer_from_config"]
+           "ParameterPack", "Reshape", "SaltAndPepper", "Sequential", "TiedDense", "UnitNorm", "UpSample2D",
+           "layer_config", "layer_from_config"]

@@ -14,7 +14,7 @@ from miniae.nn.conv import Conv2D, ConvTranspose2D
 from miniae.nn.dense import Dense, TiedDense
 from miniae.nn.layer import Build, Layer, Shape
 from miniae.nn.noise import Dropout, GaussianNoise, Masking, SaltAndPepper
-from miniae.nn.normalization import BatchNorm, LayerNorm
+from miniae.nn.normalization import BatchNorm, LayerNorm, UnitNorm
 from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 from miniae.nn.sequential import Sequential
 from miniae.nn.shape import Activation, Flatten, Reshape
@@ -42,6 +42,7 @@ def layer_examples() -> dict[str, tuple[Callable[[Build], Layer], Shape]]:
         "Crop": (lambda place: Crop(5, 3), image),
         "BatchNorm": (lambda place: BatchNorm(), image),
         "LayerNorm": (lambda place: LayerNorm(), vector),
+        "UnitNorm": (lambda place: UnitNorm(), vector),
         "Dropout": (lambda place: Dropout(0.4), vector),
         "GaussianNoise": (lambda place: GaussianNoise(0.3), vector),
         "Masking": (lambda place: Masking(0.4), vector),

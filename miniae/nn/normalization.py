@@ -1,4 +1,4 @@
-"""Layers that bring their input to mean 0 and variance 1, and then to a scale and shift that are learnt."""
+"""Layers that bring their input to mean 0 and variance 1, and then to a learnt scale and shift; or to length 1."""
 
 from __future__ import annotations
 
@@ -63,6 +63,13 @@ class LayerNorm(Layer):
 
     def config(self) -> dict[str, Any]:
         return {"epsilon": self.epsilon}
+
+
+class UnitNorm(Layer):
+    """y = x / |x|: vectors (N, D) of length 1, and 0 where x is. Nothing is learnt."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.unit_norm(x)
 
 
 def check_epsilon(epsilon: float) -> float:

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.checksum import load_checked, save_checked
-from miniae.data.storage import StorageError
+from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.estimator import NetworkEstimator
 from miniae.models.files import contents, model_of
 from miniae.tasks.distances import METRICS
@@ -281,7 +280,7 @@ class SemanticIndex:
             tensors |= {f"model.{name}": a for name, a in arrays.items()}
         if self.thresholds_ is not None:
             tensors["thresholds"] = self.thresholds_
-        save_checked(path, tensors, {"kind": _KIND, "format": _FORMAT, "metric": self.metric, "size": self._size,
+        save_tensors(path, tensors, {"kind": _KIND, "format": _FORMAT, "metric": self.metric, "size": self._size,
                                      "threshold": self.threshold, "next": self._next, "model": model,
                                      "extra": self.extra})
 
@@ -291,7 +290,10 @@ class SemanticIndex:
 
         Nothing in the file is run. Raises `StorageError` for other files, damaged ones and those of a later format.
         """
-        tensors, header = load_checked(path, _KIND)
+        tensors, header = load_tensors(path)
+        if header.get("kind") != _KIND:
+            raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a file of the "
+                               f"kind {_KIND!r}")
         if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
             raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: install "
                                "a newer miniae")

@@ -14,6 +14,7 @@ tf = torch.nn.functional
 
 RNG = host_generator(0, "targets")
 TARGETS, ROWS = torch.tensor(RNG.random((3, 4))), torch.tensor(RNG.dirichlet(np.ones(4), 3))
+KNOWN = torch.arange(12).reshape(3, 4) % 3 != 0
 ZEROS = torch.zeros(3, 4, dtype=torch.float64)
 
 
@@ -110,6 +111,8 @@ PEERS = {
     "upsample2d": lambda x: x.repeat_interleave(2, 2).repeat_interleave(3, 3),
     "batch_norm": batch_norm(True), "batch_norm: images": batch_norm(True), "batch_norm: inference": batch_norm(False),
     "layer_norm": lambda x, gamma, beta: tf.layer_norm(x, (4,), gamma, beta),
+    "unit_norm": lambda x: tf.normalize(x, dim=-1),
+    "masked_squared_error": lambda y: ((y - TARGETS)[KNOWN]**2).sum() / 3,
     "squared_error": lambda y: summed(tf.mse_loss, y, TARGETS),
     "absolute_error": lambda y: summed(tf.l1_loss, y, ZEROS),
     "huber": lambda y: summed(tf.huber_loss, y, ZEROS, delta=0.4),

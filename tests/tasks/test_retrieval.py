@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import miniae
-from miniae.data import StorageError, load_tensors, save_tensors
+from miniae.data import StorageError
 from miniae.models import PCA, VARIANTS, Autoencoder, ConditionalVariationalAutoencoder, SemanticHashing, pretrain
 from miniae.tasks import SemanticIndex, retrieval
 
@@ -322,21 +322,17 @@ def test_damaged_files_are_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(StorageError, match="expected a model"):
         miniae.load(path)
-    tensors, header = load_tensors(path)
-    save_tensors(path, {**tensors, "ids": tensors["ids"] + 1}, header)
-    with pytest.raises(StorageError, match="its checksum is not that of its contents"):
-        SemanticIndex.load(path)
     with pytest.raises(StorageError, match="does not exist"):
         SemanticIndex.load(tmp_path / "none.safetensors")
 
 
 def test_a_later_format_is_refused(tmp_path):
-    from miniae.data.checksum import load_checked, save_checked
+    from miniae.data.storage import load_tensors, save_tensors
 
     path = tmp_path / "index.safetensors"
     saved(path)
-    tensors, header = load_checked(path, "index")
-    save_checked(path, tensors, {**header, "format": 2})
+    tensors, header = load_tensors(path)
+    save_tensors(path, tensors, {**header, "format": 2})
     with pytest.raises(StorageError, match="install a newer miniae"):
         SemanticIndex.load(path)
 
