@@ -35,17 +35,18 @@ if TYPE_CHECKING:
     )
     from miniae.nn import Sequential
     from miniae.rbm import RBM
+    from miniae.tasks import AnomalyDetector
     from miniae.training import Trainer
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
-    "Autoencoder": "models", "Classifier": "models", "ConditionalVariationalAutoencoder": "models",
+    "AnomalyDetector": "tasks", "Autoencoder": "models", "Classifier": "models", "ConditionalVariationalAutoencoder": "models",
     "DeepBeliefNetwork": "models", "PCA": "models", "RBM": "rbm", "Sequential": "nn", "Stack": "models",
     "Trainer": "training", "VariationalAutoencoder": "models", "load": "models", "pretrain": "models",
 }
 
 __all__ = [
-    "PCA", "RBM", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function",
+    "PCA", "RBM", "AnomalyDetector", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function",
     "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load",
     "no_grad", "pretrain", "use_backend",
 ]

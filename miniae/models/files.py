@@ -18,18 +18,23 @@ from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
-__all__ = ["load", "save"]
+__all__ = ["load", "packed", "save", "unpacked"]
 
 _FORMAT = 1
 
 
 def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:
     """Write a trained model to `path`, whole or not at all. `extra` is JSON to keep with it, given back by `load`."""
+    save_tensors(path, *packed(model, extra))
+
+
+def packed(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A trained model as arrays by name and a header of JSON: what its file holds, alone or among others' parts."""
     network = model._network()
     not_here = (*model.in_network, "backend")  # what the network's own description holds, or belongs to the machine
     tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
     tensors |= {f"scaling.{name}": a for name, a in model.scaler_.state().items()}
-    header = {
+    return tensors, {
         "format": _FORMAT,
         "kind": "model",
         "class": type(model).__name__,
@@ -42,7 +47,6 @@ def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str,
         "extra": extra or {},
         **model._header(),
     }
-    save_tensors(path, tensors, header)
 
 
 def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> NetworkEstimator:
@@ -53,7 +57,12 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
     `extra` is in `model.extra_`. Raises `StorageError` when the file is missing, damaged, of another program or of a
     later format.
     """
-    tensors, header = load_tensors(path)
+    return unpacked(*load_tensors(path), path, backend)
+
+
+def unpacked(tensors: dict[str, Any], header: dict[str, Any], path: str | os.PathLike[str],
+             backend: str | Backend | None = None) -> NetworkEstimator:
+    """The model whose parts `packed` gave, read from the file at `path`. Raises `StorageError` as `load` does."""
     if header.get("kind") != "model":
         raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a model: "
                            "name the model.safetensors of a run")
