@@ -40,13 +40,15 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
-    "AnomalyDetector": "tasks", "Autoencoder": "models", "Classifier": "models", "ConditionalVariationalAutoencoder": "models",
+    "AnomalyDetector": "tasks", "Autoencoder": "models", "Classifier": "models",
+    "ConditionalVariationalAutoencoder": "models",
     "DeepBeliefNetwork": "models", "PCA": "models", "RBM": "rbm", "Sequential": "nn", "Stack": "models",
     "Trainer": "training", "VariationalAutoencoder": "models", "load": "models", "pretrain": "models",
 }
 
 __all__ = [
-    "PCA", "RBM", "AnomalyDetector", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function",
+    "PCA", "RBM", "AnomalyDetector", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder",
+    "DeepBeliefNetwork", "Function",
     "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load",
     "no_grad", "pretrain", "use_backend",
 ]

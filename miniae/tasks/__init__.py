@@ -10,6 +10,6 @@ from miniae.tasks.run import Run, new_folder
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "Profile", "Run", "RunConfig", "Sizes", "bench", "further_settings", "machine", "new_folder",
-    "own_measures", "profile", "with_labels",
+    "LAYERS", "AnomalyDetector", "Profile", "Run", "RunConfig", "Sizes", "bench", "further_settings", "machine",
+    "new_folder", "own_measures", "profile", "with_labels",
 ]

@@ -63,7 +63,8 @@ class AnomalyDetector(Estimator):
     false_alarms : where `contamination` is 0, the share of the fitted rows that the threshold cuts off all the same.
     noise : the levels of Gaussian noise, in units of the scaled features: a trained member for each.
     members : how many trained members there are for each level, of different seeds and rows.
-    hidden : units of the hidden layer. None: 4 for each feature, from 64 to 256.
+    hidden : units of each of the three hidden layers, the code among them; it is noise that keeps members from copying.
+        None: 4 for each feature, from 64 to 256.
     updates : optimizer steps a member is trained for, at most. Training ends early when the loss of the rows that are
         held out does not fall.
     max_samples : rows that a member is trained on, at most; drawn anew for each.
@@ -91,7 +92,7 @@ class AnomalyDetector(Estimator):
     """
 
     def __init__(self, *, contamination: float = 0.1, false_alarms: float = 0.01,
-                 noise: Sequence[float] = (1.0, 0.5, 0.25), members: int = 1, hidden: int | None = None,
+                 noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
                  updates: int = 600, max_samples: int = 4096, scaling: str = "robust",
                  model: Autoencoder | None = None, seed: int = 0, dtype: str = "float32",
                  backend: str | Backend | None = None):
@@ -161,8 +162,9 @@ class AnomalyDetector(Estimator):
             return
         hidden = min(max(64, 4 * self.n_features_in_), 256) if self.hidden is None else self.hidden
         for i, level in enumerate(level for level in sorted(self.noise, reverse=True) for _ in range(count)):
-            yield DenoisingAutoencoder([int(hidden)], int(hidden), activation="tanh", level=float(level), code_activation="tanh", lr=3e-3,
-                                       batch_size=128, seed=self.seed + i, dtype=self.dtype, backend=self.backend)
+            yield DenoisingAutoencoder([int(hidden)], int(hidden), activation="tanh", code_activation="tanh",
+                                       level=float(level), lr=3e-3, batch_size=128, seed=self.seed + i,
+                                       dtype=self.dtype, backend=self.backend)
 
     def _add_member(self, model: Autoencoder, rows: np.ndarray, oddness: np.ndarray, rng: np.random.Generator) -> None:
         """Train a member on those rows that are the least odd so far."""
