@@ -24,6 +24,7 @@ _COMMANDS = {
     "interpolate": "show what lies between samples",
     "encode": "turn data into a model's codes",
     "evaluate": "measure how well a model reconstructs data",
+    "detect": "find anomalies, and say what is odd about them",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
     "info": "describe a model file",

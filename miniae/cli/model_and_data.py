@@ -42,7 +42,7 @@ def open_both(args: argparse.Namespace) -> tuple[Autoencoder, Samples]:
                         "with --label, or give data with labels")
     if model.takes_labels and samples.labels is not None:
         samples = dataclasses.replace(samples, labels=_as_known(samples.labels, model.classes_))
-    return model, _in_order(samples, model.extra_.get("feature_names"), args.data)
+    return model, in_order(samples, model.extra_.get("feature_names"), args.data)
 
 
 def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[
     return None if known is None else tuple(known)
 
 
-def _in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:
+def in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:
     """The samples with their columns as the model had them, where both name them."""
     if not names or not samples.feature_names or samples.feature_names == names:
         return samples
