@@ -191,13 +191,12 @@ def main():
                              lambda X=X, y=y, method=method, protocol=protocol: measure(method, X, y, protocol, seed))
 
     known, theirs = ([name for name in methods if name.startswith("pyod") is pyods] for pyods in (False, True))
-    for seed in range(SEEDS):  # so that there is something of everything early on
+    for seed in range(SEEDS):
         tabular(known, seed)
-        if seed == 0 and data is not None:
-            for c in range(10):
-                once(f"fashion {c}", lambda c=c: images(c, data))
-        if seed < FEW:
-            tabular(theirs, seed)
+    for seed in range(FEW):
+        tabular(theirs, seed)
+        for c in range(0 if data is None else 10):
+            once(f"fashion {c}", lambda c=c: images(c, data))
     results = {}
     for protocol, method, name in ((p, m, n) for p in ("normal", "all") for m in methods for n in loaded):
         runs = [store[key] for seed in range(SEEDS) if (key := f"{name} {protocol} {method} {seed}") in store]

@@ -52,14 +52,17 @@ class AnomalyDetector(Estimator):
 
     which is near 1 for ordinary rows and the sum of the contributions of the features.
 
-    Data to fit may be contaminated. Members come in order of falling noise, and none is shown the share
-    `contamination` of the rows which those before it find oddest: a group of anomalies that is large enough to be
-    learned is far out at first. Features are scaled by median and winsorised deviation, and beyond 3 scales grow by
+    Data to fit may be contaminated. Members come in order of falling noise, and none is shown the share `trim` of the
+    rows which those before it find oddest: a group of anomalies that is large enough to be learned is far out at first.
+    Features are scaled by median and winsorised deviation, and beyond 3 scales grow by
     their logarithm only, so that single huge values neither set the scale nor drown the rest.
 
     Parameters
     ----------
-    contamination : the share of the fitted rows taken to be anomalies, which the threshold cuts off. 0 for clean data.
+    contamination : the share of the fitted rows taken to be anomalies, which the threshold cuts off. 0 for clean data,
+        all of which are learned.
+    trim : the share of the rows, the oddest ones, that are not learned, unless the data are clean. It should be larger
+        than the share of anomalies that is to be feared.
     false_alarms : where `contamination` is 0, the share of the fitted rows that the threshold cuts off all the same.
     noise : the levels of Gaussian noise, in units of the scaled features: a trained member for each.
     members : how many trained members there are for each level, of different seeds and rows.
@@ -87,16 +90,17 @@ class AnomalyDetector(Estimator):
     2
 
     Vincent, "A connection between score matching and denoising autoencoders", Neural Computation 23, 2011; Alain and
-    Bengio, "What regularized auto-encoders learn from the data-generating distribution", JMLR 15, 2014. Training on the
-    rows that fit so far: Rousseeuw, "Least median of squares regression", JASA 79, 1984.
+    Bengio, "What regularized auto-encoders learn from the data-generating distribution", JMLR 15, 2014. Learning from
+    three quarters of the rows, those that fit best: Rousseeuw and Van Driessen, "A fast algorithm for the minimum
+    covariance determinant estimator", Technometrics 41, 1999.
     """
 
-    def __init__(self, *, contamination: float = 0.1, false_alarms: float = 0.01,
+    def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
                  noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
                  updates: int = 600, max_samples: int = 4096, scaling: str = "robust",
                  model: Autoencoder | None = None, seed: int = 0, dtype: str = "float32",
                  backend: str | Backend | None = None):
-        self.contamination, self.false_alarms = contamination, false_alarms
+        self.contamination, self.trim, self.false_alarms = contamination, trim, false_alarms
         self.noise, self.members, self.hidden, self.updates = noise, members, hidden, updates
         self.max_samples, self.scaling, self.model = max_samples, scaling, model
         self.seed, self.dtype, self.backend = seed, dtype, backend
@@ -140,6 +144,7 @@ class AnomalyDetector(Estimator):
 
     def _check_parameters(self) -> None:
         _check_share("contamination", self.contamination)
+        _check_share("trim", self.trim)
         _check_share("false_alarms", self.false_alarms)
         for level in self.noise:
             check_number("every level of noise", level)
@@ -168,7 +173,8 @@ class AnomalyDetector(Estimator):
 
     def _add_member(self, model: Autoencoder, rows: np.ndarray, oddness: np.ndarray, rng: np.random.Generator) -> None:
         """Train a member on those rows that are the least odd so far."""
-        kept = np.argsort(oddness, kind="stable")[:max(math.ceil(len(rows) * (1 - self.contamination)), 2)]
+        trim = self.trim if self.contamination else 0.0
+        kept = np.argsort(oddness, kind="stable")[:max(math.ceil(len(rows) * (1 - trim)), 2)]
         kept = rng.permutation(kept)[:max(self.max_samples, 2)]
         held_out, train = np.split(kept, [max(int(_HELD_OUT * len(kept)), 1)])
         if self.model is None:
