@@ -81,6 +81,7 @@ class AnomalyDetector(Estimator):
     threshold_ : the `anomaly_score` from which on a row is an anomaly.
     members_ : the trained autoencoders.
 
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = np.repeat(rng.normal(size=(500, 1)), 4, axis=1) + 0.1 * rng.normal(size=(500, 4))
     >>> detector = AnomalyDetector(contamination=0).fit(X)
