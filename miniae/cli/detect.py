@@ -3,9 +3,9 @@
     miniae detect detector.safetensors normal.csv --fit
     miniae detect detector.safetensors new.csv -o scores.csv --explain
 
-Scores are larger for odder rows, near 1 for ordinary ones; what reaches the detector's threshold is an anomaly. Where
-there are labels (--label, or those of the data), they are used to judge the scores and for nothing else: odd rows are
-the ones labelled 1, or as --odd says.
+Scores are larger for odder rows, near 1 for those like the learned ones; what is above the detector's threshold is an
+anomaly. Where there are labels (--label, or those of the data), they are used to judge the scores and for nothing else:
+odd rows are the ones labelled 1, or as --odd says.
 """
 
 from __future__ import annotations

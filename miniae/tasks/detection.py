@@ -50,7 +50,7 @@ class AnomalyDetector(Estimator):
 
         score(x) = mean_m mean_j e_mj(x)^2 / v_mj        v_mj : mean of e_mj^2 on held-out rows + a tenth of all v_m's
 
-    which is near 1 for ordinary rows and the sum of the contributions of the features.
+    which is near 1 for rows like those that were learned, and the sum of the contributions of the features.
 
     Data to fit may be contaminated. Members come in order of falling noise, and none is shown the share `trim` of the
     rows which those before it find oddest: a group of anomalies that is large enough to be learned is far out at first.
@@ -188,7 +188,7 @@ class AnomalyDetector(Estimator):
     # ---------------------------------------------------------------- scores
 
     def anomaly_score(self, X: Any) -> np.ndarray:
-        """How odd each row is: near 1 for ordinary ones, and larger is worse. (N, ...) to (N,), float64."""
+        """How odd each row is: near 1 for rows like those learned, and larger is worse. (N, ...) to (N,), float64."""
         return self._by_block(X, lambda part: part.reshape(len(part), -1).sum(axis=1), ())
 
     def contributions(self, X: Any) -> np.ndarray:
