@@ -27,6 +27,7 @@ _COMMANDS = {
     "index": "make an index of data, in which what is like a sample is found",
     "search": "find what is like a sample, in an index",
     "evaluate": "measure how well a model reconstructs data",
+    "detect": "find anomalies, and say what is odd about them",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
     "info": "describe a model file",

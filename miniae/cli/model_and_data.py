@@ -49,7 +49,7 @@ def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: 
                         "--label, or give data with labels")
     if model.takes_labels and samples.labels is not None:
         samples = dataclasses.replace(samples, labels=_as_known(samples.labels, model.classes_))
-    return _in_order(samples, model.extra_.get("feature_names"), data)
+    return in_order(samples, model.extra_.get("feature_names"), data)
 
 
 def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[
     return None if known is None else tuple(known)
 
 
-def _in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:
+def in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:
     """The samples with their columns as the model had them, where both name them."""
     if not names or not samples.feature_names or samples.feature_names == names:
         return samples

@@ -2,6 +2,7 @@
 
 from miniae.tasks.bench import bench
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
+from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.kernels import Sizes
 from miniae.tasks.machine import machine
 from miniae.tasks.profile import Profile, profile
@@ -11,6 +12,7 @@ from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "BagOfWords", "Documents", "Neighbours", "Profile", "Run", "RunConfig", "SemanticIndex", "Sizes", "bench",
-    "further_settings", "machine", "new_folder", "own_measures", "profile", "read_documents", "with_labels",
+    "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "Neighbours", "Profile", "Run", "RunConfig",
+    "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
+    "read_documents", "with_labels",
 ]

@@ -1,0 +1,123 @@
+"""Find the rows of data that are odd: by a detector fitted before, or with --fit by one that is fitted to them.
+
+    miniae detect detector.safetensors normal.csv --fit
+    miniae detect detector.safetensors new.csv -o scores.csv --explain
+
+Scores are larger for odder rows, near 1 for those like the learned ones; what is above the detector's threshold is an
+anomaly. Where there are labels (--label, or those of the data), they are used to judge the scores and for nothing else:
+odd rows are the ones labelled 1, or as --odd says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from miniae.cli import model_and_data
+from miniae.data import DataError, Dataset, Samples, find, write
+from miniae.report.ranking import average_precision, ranking_curves, roc_auc
+from miniae.tasks import AnomalyDetector
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a detector's .safetensors file; with --fit, the one to write")
+    parser.add_argument("data", metavar="DATA",
+                        help="a name (digits, mnist, fashion-mnist), or the path of a file or folder; of data with a "
+                             "training and a test part, --fit takes the first and scores the second")
+    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
+    parser.add_argument("--odd", metavar="LABEL", default="1", help="the label of odd rows (default: 1)")
+    parser.add_argument("--backend", default="auto", metavar="NAME",
+                        help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: auto)")
+    parser.add_argument("--fit", action="store_true", help="fit a detector to the data and write it to MODEL")
+    parser.add_argument("--contamination", type=float, default=None, metavar="SHARE",
+                        help="with --fit: the share of the rows that are taken to be anomalies, 0 for clean data "
+                             "(default: 0.1)")
+    parser.add_argument("--seed", type=int, default=None, metavar="N",
+                        help="with --fit: decides initial weights, noise and the choice of rows (default: 0)")
+    parser.add_argument("-o", "--out", metavar="FILE", help="where to write the scores (.csv, .npy or .npz)")
+    parser.add_argument("--explain", action="store_true",
+                        help="write what each feature adds to the score, too, and say it of the oddest rows")
+    parser.add_argument("--picture", metavar="FILE", help="where to draw ROC and precision-recall curves (.png)")
+
+
+def run(args: argparse.Namespace) -> int:
+    model_and_data.check_picture(args.picture)
+    if args.out:
+        if Path(args.out).suffix.lower() not in (".csv", ".npy", ".npz"):
+            raise DataError(f"can't write {args.out}: expected a name that ends in .npy, .npz or .csv")
+        model_and_data.check_folder_of(args.out)
+    if args.fit:
+        samples, detector = _fit(args)
+    else:
+        if args.contamination is not None or args.seed is not None:
+            raise DataError("--contamination and --seed are for fitting: add --fit, or leave them out")
+        detector = AnomalyDetector.load(args.model, args.backend)
+        samples = _samples(args, "test")
+    samples = _fitting(detector, samples, args.data)
+    names = samples.feature_names or [f"x_{i}" for i in range(samples.X.shape[1])]
+    odd = None if samples.labels is None else np.array([str(label) == args.odd for label in samples.labels])
+    if args.picture and (odd is None or odd.all() or not odd.any()):
+        raise DataError(f"can't draw {args.picture}: curves need rows with the label {args.odd} and rows with others; "
+                        "name the label column with --label, and the odd label with --odd")
+    X = samples.X.reshape(-1, *detector.input_shape_)
+    parts = detector.contributions(X).reshape(len(X), -1) if args.explain else None
+    scores = detector.anomaly_score(X)
+    found = scores > detector.threshold_
+    print(f"{int(found.sum()):,} of {len(X):,} rows are anomalies: scores above {detector.threshold_:.4g}")
+    if odd is not None and odd.any() and not odd.all():
+        print(f"by the labels: ROC-AUC {roc_auc(odd, scores):.4f}, average precision "
+              f"{average_precision(odd, scores):.4f}; of {int(odd.sum()):,} odd rows {int((found & odd).sum()):,} were "
+              f"found, with {int((found & ~odd).sum()):,} false alarms")
+    if parts is not None:
+        _explain(scores, parts, names)
+    if args.out:
+        columns = [scores, found, *(() if parts is None else parts.T)]
+        write(args.out, np.stack(columns, axis=1), ["score", "anomaly", *(names if parts is not None else ())])
+        print(f"written to {args.out}: {len(X)} rows")
+    if args.picture:
+        ranking_curves(args.picture, odd, scores)
+        print(f"drawn to {args.picture}")
+    return 0
+
+
+def _fit(args: argparse.Namespace) -> tuple[Samples, AnomalyDetector]:
+    """A detector fitted and written, and the samples to score with it."""
+    if Path(args.model).exists():
+        raise DataError(f"{args.model} exists: choose a new name for the detector, or leave --fit out to use that one")
+    if Path(args.model).suffix != ".safetensors":
+        raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
+    model_and_data.check_folder_of(args.model)
+    samples = _samples(args, "train")
+    settings = {"contamination": args.contamination, "seed": args.seed}
+    detector = AnomalyDetector(scaling="robust" if samples.image_shape is None else "shared", backend=args.backend,
+                               **{name: value for name, value in settings.items() if value is not None})
+    detector.fit(samples.X)
+    detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
+    print(f"written to {args.model}: fitted to {len(samples.X):,} rows of {samples.X.shape[1]} features")
+    return _samples(args, "test"), detector
+
+
+def _samples(args: argparse.Namespace, part: str) -> Samples:
+    samples = find(args.data, args.label)
+    if not isinstance(samples, Dataset):
+        return samples
+    return Samples(getattr(samples, part), getattr(samples, f"{part}_labels"), samples.image_shape,
+                   samples.feature_names)
+
+
+def _fitting(detector: AnomalyDetector, samples: Samples, source: str) -> Samples:
+    """The samples with their columns as the detector had them. Raises `DataError` where they are of another kind."""
+    if samples.X.shape[1] != detector.n_features_in_:
+        raise DataError(f"{source} has {samples.X.shape[1]} features a row, the detector was made for "
+                        f"{detector.n_features_in_}: give data of the same kind, or name the label column with --label")
+    return model_and_data.in_order(samples, getattr(detector, "extra_", {}).get("feature_names"), source)
+
+
+def _explain(scores: np.ndarray, parts: np.ndarray, names: list[str]) -> None:
+    """Say what the oddest rows' scores are made of."""
+    for row in np.argsort(-scores, kind="stable")[:5]:
+        most = np.argsort(-parts[row], kind="stable")[:3]
+        shares = ", ".join(f"{names[j]} {100 * parts[row, j] / scores[row]:.0f} %" for j in most)
+        print(f"row {row}: score {scores[row]:.4g}, of which {shares}")

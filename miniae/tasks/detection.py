@@ -1,0 +1,327 @@
+"""Finding the odd rows: `AnomalyDetector`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from miniae.backend import Backend
+from miniae.data import StorageError, load_tensors, save_tensors
+from miniae.models import Autoencoder, DenoisingAutoencoder
+from miniae.models.files import contents, model_of
+from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples
+
+__all__ = ["AnomalyDetector"]
+
+_FORMAT = 1
+SCALINGS = ("robust", "shared")
+
+# How many rows scales, thresholds and members are made from at most, and how many are scored at once.
+_POOL, _BLOCK = 1 << 15, 1 << 13
+
+# The share of a member's rows that its early stopping and its spreads are measured on.
+_HELD_OUT = 0.2
+
+# From so many scales from the middle on, values grow by their logarithm only.
+_FAR = 3.0
+
+
+class AnomalyDetector(Estimator):
+    """Says how odd each row is, how much each of its features has to do with that, and which rows are anomalies.
+
+    A denoising autoencoder learns x from x + noise. With noise of deviation s the best it can answer is
+    E[x | x + noise], and what it then gets wrong about a row is, by Tweedie's formula, the slope of the log-density
+    of the data blurred by that noise:
+
+        x - f(x) = -s^2 grad log p_s(x)        for Gaussian data of covariance C:  s^2 (C + s^2)^-1 (x - mean)
+
+    Little noise weighs directions in which the data hardly vary: rows *off the manifold* stand out, as by the
+    Mahalanobis distance. With ever more noise the answer is the middle of the data, whatever x is, and the error x
+    itself: rows that are *far out* stand out, as by the squared norm of the z-scores. So the detector has a member for
+    each of several levels of noise, and one for infinite noise, which needs no network. Hidden units are bounded
+    (tanh): outputs are bounded then, and no row is so far out that it is reconstructed well. The score is the mean
+    over members m and features j
+
+        score(x) = mean_m mean_j e_mj(x)^2 / v_mj        v_mj : mean of e_mj^2 on held-out rows + a tenth of all v_m's
+
+    which is near 1 for rows like those that were learned, and the sum of the contributions of the features.
+
+    Data to fit may be contaminated. Members come in order of falling noise, and none is shown the share `trim` of the
+    rows which those before it find oddest: a group of anomalies that is large enough to be learned is far out at first.
+    Features are scaled by median and winsorised deviation, and beyond 3 scales grow by
+    their logarithm only, so that single huge values neither set the scale nor drown the rest.
+
+    Parameters
+    ----------
+    contamination : the share of the fitted rows taken to be anomalies, which the threshold cuts off. 0 for clean data,
+        all of which are learned.
+    trim : the share of the rows, the oddest ones, that are not learned, unless the data are clean. It should be larger
+        than the share of anomalies that is to be feared.
+    false_alarms : where `contamination` is 0, the share of the fitted rows that the threshold cuts off all the same.
+    noise : the levels of Gaussian noise, in units of the scaled features: a trained member for each.
+    members : how many trained members there are for each level, of different seeds and rows.
+    hidden : units of each of the three hidden layers, the code among them; it is noise that keeps members from copying.
+        None: 4 for each feature, from 64 to 256.
+    updates : optimizer steps a member is trained for, at most. Training ends early when the loss of the rows that are
+        held out does not fall.
+    max_samples : rows that a member is trained on, at most; drawn anew for each.
+    scaling : "robust" scales each feature on its own, "shared" all of them alike: for pixels, or what has one unit.
+    model : an `Autoencoder` of any kind and with layers of your own: its copies, of other seeds, are the members,
+        `members` of them, instead of those that `noise`, `hidden` and `updates` describe.
+    seed, dtype, backend : as in `Autoencoder`.
+
+    Attributes
+    ----------
+    threshold_ : the `anomaly_score` from which on a row is an anomaly.
+    members_ : the trained autoencoders.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.repeat(rng.normal(size=(500, 1)), 4, axis=1) + 0.1 * rng.normal(size=(500, 4))
+    >>> detector = AnomalyDetector(contamination=0).fit(X)
+    >>> detector.predict([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, -1.0, 1.0]]).tolist()
+    [1, -1]
+    >>> int(detector.contributions([[1.0, 1.0, -1.0, 1.0]]).argmax())
+    2
+
+    Vincent, "A connection between score matching and denoising autoencoders", Neural Computation 23, 2011; Alain and
+    Bengio, "What regularized auto-encoders learn from the data-generating distribution", JMLR 15, 2014. Learning from
+    three quarters of the rows, those that fit best: Rousseeuw and Van Driessen, "A fast algorithm for the minimum
+    covariance determinant estimator", Technometrics 41, 1999.
+    """
+
+    def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
+                 noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
+                 updates: int = 600, max_samples: int = 4096, scaling: str = "robust",
+                 model: Autoencoder | None = None, seed: int = 0, dtype: str = "float32",
+                 backend: str | Backend | None = None):
+        self.contamination, self.trim, self.false_alarms = contamination, trim, false_alarms
+        self.noise, self.members, self.hidden, self.updates = noise, members, hidden, updates
+        self.max_samples, self.scaling, self.model = max_samples, scaling, model
+        self.seed, self.dtype, self.backend = seed, dtype, backend
+
+    # ---------------------------------------------------------------- training
+
+    def fit(self, X: Any, y: Any = None) -> AnomalyDetector:
+        """Learn what rows usually look like. X: (N, ...), finite numbers, at least 2 rows; y is not used.
+
+        Raises `ValueError` for data and parameters that can't be used.
+        """
+        self._check_parameters()
+        X = check_samples(X)
+        if len(X) < 2:
+            raise ValueError(f"X has {len(X)} row, expected at least 2: there is nothing to compare it with")
+        with self._unless_refused():
+            rng = np.random.default_rng(self.seed)
+            pool = X[_some(rng, len(X), _POOL)]
+            self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
+            self.middle_, self.scale_ = _middle_and_scale(pool, self.scaling)
+            self.members_: list[Autoencoder] = []
+            rows = self._scaled(pool)
+            errors = np.square(rows)
+            self.spreads_ = [_spread(errors)]
+            scores = oddness = self._member_score(errors, 0)
+            for model in self._models():
+                self._add_member(model, rows, oddness, rng)
+                score = self._member_score(self._errors(self.members_[-1], rows), -1)
+                scores, oddness = scores + score, oddness * score
+            self._cut(scores / len(self.spreads_), self.contamination or self.false_alarms)
+        return self
+
+    def calibrate(self, X: Any, false_alarms: float = 0.01) -> AnomalyDetector:
+        """Set the threshold so that it cuts off the share `false_alarms` of X, (N, ...): clean rows, best of all ones
+        that were not fitted."""
+        self._cut(self.anomaly_score(X), _check_share("false_alarms", false_alarms))
+        return self
+
+    def _cut(self, scores: np.ndarray, share: float) -> None:
+        self.threshold_ = float(np.quantile(scores, 1.0 - share))
+
+    def _check_parameters(self) -> None:
+        _check_share("contamination", self.contamination)
+        _check_share("trim", self.trim)
+        _check_share("false_alarms", self.false_alarms)
+        for level in self.noise:
+            check_number("every level of noise", level)
+        for name in ("members", "updates", "max_samples"):
+            check_count(name, getattr(self, name))
+        if self.hidden is not None:
+            check_count("hidden", self.hidden)
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
+        if self.model is not None and not isinstance(self.model, Autoencoder):
+            raise ValueError(f"model is a {type(self.model).__name__}, expected an Autoencoder, of any kind")
+
+    def _models(self) -> Iterator[Autoencoder]:
+        """The members to be trained, in this order."""
+        count = check_count("members", self.members)
+        if self.model is not None:
+            own = self.model.get_params()
+            for i in range(count):
+                yield type(self.model)(**own | {"seed": self.seed + i, "dtype": self.dtype, "backend": self.backend})
+            return
+        hidden = min(max(64, 4 * self.n_features_in_), 256) if self.hidden is None else self.hidden
+        for i, level in enumerate(level for level in sorted(self.noise, reverse=True) for _ in range(count)):
+            yield DenoisingAutoencoder([int(hidden)], int(hidden), activation="tanh", code_activation="tanh",
+                                       level=float(level), lr=3e-3, batch_size=128, seed=self.seed + i,
+                                       dtype=self.dtype, backend=self.backend)
+
+    def _add_member(self, model: Autoencoder, rows: np.ndarray, oddness: np.ndarray, rng: np.random.Generator) -> None:
+        """Train a member on those rows that are the least odd so far."""
+        trim = self.trim if self.contamination else 0.0
+        kept = np.argsort(oddness, kind="stable")[:max(math.ceil(len(rows) * (1 - trim)), 2)]
+        kept = rng.permutation(kept)[:max(self.max_samples, 2)]
+        held_out, train = np.split(kept, [max(int(_HELD_OUT * len(kept)), 1)])
+        if self.model is None:
+            model.epochs = math.ceil(self.updates / math.ceil(len(train) / model.batch_size))
+            model.patience = max(model.epochs // 4, 3)
+        model.fit(rows[train], validation=rows[held_out])
+        self.members_.append(model)
+        self.spreads_.append(_spread(self._errors(model, rows[held_out])))
+
+    # ---------------------------------------------------------------- scores
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """How odd each row is: near 1 for rows like those learned, and larger is worse. (N, ...) to (N,), float64."""
+        return self._by_block(X, lambda part: part.reshape(len(part), -1).sum(axis=1), ())
+
+    def contributions(self, X: Any) -> np.ndarray:
+        """What each feature adds to the row's `anomaly_score`: (N, ...) to the same shape, float64, never negative.
+
+        A feature contributes where it is far out, or not what the row's other features let expect; also through them,
+        as what is odd spoils the expectation of what depends on it.
+        """
+        return self._by_block(X, lambda part: part, self._fitted().input_shape_)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus `anomaly_score`: larger is more normal, as scikit-learn has it. (N,)."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """How far below the threshold each row's score is: negative for anomalies. (N,)."""
+        return self._fitted().threshold_ - self.anomaly_score(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """-1 for anomalies and 1 for other rows, (N,), as scikit-learn's outlier detectors have it."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
+        """`predict` for the rows that were fitted."""
+        return self.fit(X).predict(X)
+
+    def _by_block(self, X: Any, of: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """`of` the contributions of so many rows at a time."""
+        X = check_samples(X, self._fitted().input_shape_)
+        out = np.empty((len(X), *shape))
+        for start in range(0, len(X), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            rows = self._scaled(X[block])
+            total = np.square(rows) / self.spreads_[0]
+            for member, spread in zip(self.members_, self.spreads_[1:], strict=True):
+                total += self._errors(member, rows) / spread
+            out[block] = of(total / (len(self.spreads_) * self.n_features_in_))
+        return out
+
+    def _errors(self, member: Autoencoder, rows: np.ndarray) -> np.ndarray:
+        """e^2, each element's squared error: (N, ...), float64."""
+        return np.square(member.reconstruct(rows).astype(np.float64) - rows)
+
+    def _member_score(self, errors: np.ndarray, member: int) -> np.ndarray:
+        return (errors / self.spreads_[member]).reshape(len(errors), -1).mean(axis=1)
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        """z = (x - middle) / scale, and beyond 3 growing by the logarithm: 3 (1 + log(|z| / 3)), with z's sign."""
+        z = np.asarray((X - self.middle_) / self.scale_, np.float64)
+        size = np.maximum(np.abs(z), _FAR)
+        return (np.clip(z, -_FAR, _FAR) + np.sign(z) * _FAR * np.log(size / _FAR)).astype(self.dtype)
+
+    def _fitted(self) -> AnomalyDetector:
+        if not hasattr(self, "threshold_"):
+            raise NotFittedError("this AnomalyDetector is not fitted yet: call fit first, or load one")
+        return self
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str], extra: dict[str, Any] | None = None) -> None:
+        """Write all that `load` needs to one safetensors file, with a checksum. `extra` is JSON to keep with it."""
+        self._fitted()
+        tensors = {"middle": self.middle_, "scale": self.scale_}
+        tensors |= {f"spread.{i}": spread for i, spread in enumerate(self.spreads_)}
+        members = []
+        for i, member in enumerate(self.members_):
+            own, header = contents(member)
+            tensors |= {f"member.{i}.{name}": a for name, a in own.items()}
+            members.append(header)
+        params = {name: value for name, value in self.get_params().items() if name not in ("model", "backend")}
+        header = {"format": _FORMAT, "kind": "detector", "params": {**params, "noise": list(map(float, self.noise))},
+                  "own_model": self.model is not None, "members": members, "input_shape": list(self.input_shape_),
+                  "threshold": self.threshold_, "extra": extra or {}}
+        save_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> AnomalyDetector:
+        """The detector in a file that `save` wrote, which gives the same answers. What was saved as `extra` is in its
+        `extra_`. Nothing in the file is run. Raises `StorageError` for files that are missing, damaged (by their
+        checksum), of another kind or of a later format."""
+        tensors, header = load_tensors(path)
+        if header.get("kind") != "detector":
+            raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a detector: fit "
+                               "one by miniae detect --fit, or AnomalyDetector.save")
+        if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
+            raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: install "
+                               "a newer miniae")
+        try:
+            detector = cls(**header["params"], backend=backend)
+            detector.middle_, detector.scale_ = tensors["middle"], tensors["scale"]
+            detector.spreads_ = [tensors[f"spread.{i}"] for i in range(1 + len(header["members"]))]
+            detector.members_ = [
+                model_of({name.removeprefix(f"member.{i}."): a for name, a in tensors.items()
+                          if name.startswith(f"member.{i}.")}, member, path, backend)
+                for i, member in enumerate(header["members"])]
+            detector.input_shape_ = tuple(header["input_shape"])
+            detector.n_features_in_ = math.prod(detector.input_shape_)
+            detector.threshold_, detector.extra_ = header["threshold"], header["extra"]
+            if header["own_model"]:
+                first = detector.members_[0]
+                detector.model = type(first)(**first.get_params())
+        except (KeyError, TypeError, ValueError, IndexError) as why:
+            raise StorageError(f"{path} is damaged: {why}") from None
+        return detector
+
+
+def _some(rng: np.random.Generator, rows: int, most: int) -> np.ndarray | slice:
+    """Numbers of at most so many rows, in order."""
+    return slice(None) if rows <= most else np.sort(rng.choice(rows, most, replace=False, shuffle=False))
+
+
+def _middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+    """The median of each feature, and its deviation with the outer hundredths on either side pulled in to their edge.
+
+    The plain deviation where nearly all values are equal, 1 where all are, up to rounding. For "shared", the root mean
+    square of the deviations, for all features.
+    """
+    X = X.astype(np.float64)
+    low, middle, high = np.quantile(X, (0.01, 0.5, 0.99), axis=0)
+    deviation = X.std(axis=0)
+    if scaling == "shared":
+        return middle, np.full_like(middle, math.sqrt(np.square(deviation).mean()) or 1.0)
+    least = 1e-7 * np.abs(X).max(axis=0)
+    scale = np.clip(X, low, high).std(axis=0)
+    scale = np.where(scale > least, scale, deviation)
+    return middle, np.where(scale > least, scale, np.where(least > 0, 1e7 * least, 1.0))
+
+
+def _spread(errors: np.ndarray) -> np.ndarray:
+    """The mean squared error of each feature and a tenth of that of all, so that no feature's is too near 0."""
+    spread = errors.mean(axis=0, dtype=np.float64)
+    return spread + (0.1 * spread.mean() or 1.0)
+
+
+def _check_share(name: str, value: Any) -> float:
+    if not 0 <= check_number(name, value) < 1:
+        raise ValueError(f"{name} is a share of the rows, expected a number from 0 to less than 1, got {value!r}")
+    return float(value)

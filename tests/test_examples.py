@@ -1,0 +1,25 @@
+"""The examples in their quick form, as a user runs them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str, folder: Path) -> str:
+    """What an example prints, run in that folder."""
+    done = subprocess.run([sys.executable, EXAMPLES / name, "--quick"], cwd=folder, capture_output=True, text=True,
+                          env={"PYTHONPATH": str(EXAMPLES.parent), "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_intrusions_are_found(tmp_path):
+    out = run("detect_intrusions.py", tmp_path)
+    assert re.search(r"20 attacks; \d+ are reported, (19|20) of them attacks", out)
+    assert float(re.search(r"detector: ROC-AUC ([\d.]+)", out)[1]) > 0.99
+    assert (tmp_path / "runs/examples/detect_intrusions.png").stat().st_size > 5000
