@@ -7,8 +7,10 @@
 import sys
 
 import numpy as np
+from detection_tables import detection
 from gpu_tables import gpu_check
 from layout import ROOT, load, made_by, table
+from recommendation_tables import recommendation, recommendation_choices
 from retrieval_tables import retrieval, retrieval_text
 from speed_tables import cpu_training, scaling
 from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
@@ -163,7 +165,8 @@ def likelihood():
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
                                   cpu_training, speed, scaling, gpu_check, precision, comparison, denoising, sparse,
-                                  contractive, convolutional, vae, adversarial, retrieval, retrieval_text, gradients)}
+                                  contractive, convolutional, vae, adversarial, detection,
+                                  retrieval, retrieval_text, recommendation, recommendation_choices, gradients)}
 
 
 def filled(text):

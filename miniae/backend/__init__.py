@@ -87,6 +87,8 @@ class use_backend:
     'numpy'
     """
 
+    __slots__ = ("_before", "_precision_before", "backend", "name")  # a misspelt attribute is an error
+
     def __init__(self, backend: str | Backend, precision: str | None = None):
         self._before = list(_default)
         self.backend = get(backend)
@@ -95,6 +97,15 @@ class use_backend:
             self.backend.precision = precision
         self.name = self.backend.name
         _default[:] = [self.backend]
+
+    @property
+    def precision(self) -> str:
+        """That of the backend."""
+        return self.backend.precision
+
+    @precision.setter
+    def precision(self, value: str) -> None:
+        self.backend.precision = value
 
     def __enter__(self) -> Backend:
         return self.backend

@@ -89,7 +89,13 @@ def run(args: argparse.Namespace) -> int:
             if job.model is None:
                 raise
             ended = why
-        measures = job.write(folder)
+            if isinstance(why, KeyboardInterrupt):
+                print("interrupted: saving and measuring what has been trained (Ctrl-C again to stop)", flush=True)
+        try:
+            measures = job.write(folder)
+        except KeyboardInterrupt:
+            print(f"written to {folder} so far: {', '.join(sorted(p.name for p in folder.iterdir())) or 'nothing'}")
+            raise
     finally:
         if made and not any(folder.iterdir()):
             folder.rmdir()

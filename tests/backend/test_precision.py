@@ -142,19 +142,6 @@ def test_it_is_an_attribute_and_an_argument():
 
 
 @pytest.mark.parametrize("precision", BITS)
-def test_convolutions_round_on_a_device_too(cuda_on_cpu, monkeypatch):
-    """Those that are computed without a matrix of windows otherwise."""
-    rng, windows = np.random.default_rng(0), Windows((6, 6), (3, 3))
-    x, w = rng.standard_normal((2, 3, 6, 6)).astype("f4"), rng.standard_normal((4, 3, 3, 3)).astype("f4")
-    results = {}
-    for be in (get("numpy"), cuda_on_cpu):
-        for precision in ("float32", "bfloat16"):
-            monkeypatch.setattr(be, "precision", precision)
-            results[be.name, precision] = be.to_host(be.conv(be.asarray(x), be.asarray(w), windows))
-    np.testing.assert_allclose(results["cupy", "bfloat16"], results["numpy", "bfloat16"], rtol=1e-5, atol=1e-5)
-    assert np.abs(results["cupy", "bfloat16"] - results["cupy", "float32"]).max() > 1e-3
-
-
 def test_a_recorded_step_rounds_as_well(precision, backend, monkeypatch):
     """Weights after replayed steps are those after computed ones; and not those of float32."""
     monkeypatch.setattr("miniae.training.replay.WORTH_RECORDING", 4)
@@ -190,3 +177,28 @@ def test_a_run_trains_with_it_and_puts_it_back():
     assert seen == ["bfloat16"] and get("numpy").precision == "float32"
     with pytest.raises(ValueError, match="unknown precision 'half'"):
         dataclasses.replace(config, precision="half")
+
+
+def test_precision_may_be_set_by_what_use_backend_returns():
+    with miniae.use_backend("numpy"):
+        chosen = miniae.use_backend("numpy")
+        chosen.precision = "bfloat16"
+        assert get("numpy").precision == chosen.precision == "bfloat16"
+        with pytest.raises(ValueError, match="bf16"):
+            chosen.precision = "bf16"
+        with pytest.raises(AttributeError):
+            chosen.precison = "float32"
+    assert get("numpy").precision == "float32"
+
+
+def test_convolutions_round_on_a_device_too(cuda_on_cpu, monkeypatch):
+    """Those that are computed without a matrix of windows otherwise."""
+    rng, windows = np.random.default_rng(0), Windows((6, 6), (3, 3))
+    x, w = rng.standard_normal((2, 3, 6, 6)).astype("f4"), rng.standard_normal((4, 3, 3, 3)).astype("f4")
+    results = {}
+    for be in (get("numpy"), cuda_on_cpu):
+        for precision in ("float32", "bfloat16"):
+            monkeypatch.setattr(be, "precision", precision)
+            results[be.name, precision] = be.to_host(be.conv(be.asarray(x), be.asarray(w), windows))
+    np.testing.assert_allclose(results["cupy", "bfloat16"], results["numpy", "bfloat16"], rtol=1e-5, atol=1e-5)
+    assert np.abs(results["cupy", "bfloat16"] - results["cupy", "float32"]).max() > 1e-3

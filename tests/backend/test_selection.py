@@ -126,7 +126,9 @@ class cuda:
 def test_missing_libraries_name_the_extra(tmp_path):
     line = fake_cupy(tmp_path, """
 is_available = lambda: True
-ones = lambda shape: 1.0
+class empty:
+    def __init__(self, shape, dtype): pass
+    def fill(self, value): pass
 def matmul(a, b):
     raise RuntimeError('Failure finding libcublas.so.13')
 """)
