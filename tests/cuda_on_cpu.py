@@ -19,6 +19,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+
+try:
+    import cupy as CUPY
+except ImportError:
+    CUPY = None
 from cuda_queues import Event, Queue
 
 # What CUDA C++ adds to C++.
@@ -254,10 +259,8 @@ class Pool:
 def _signature(name):
     """How CuPy's own function of that name is called; None where CuPy is not installed, or does not tell."""
     try:
-        import cupy
-
-        return inspect.signature(getattr(cupy, name))
-    except (ImportError, ValueError, TypeError):
+        return inspect.signature(getattr(CUPY, name)) if CUPY else None
+    except (ValueError, TypeError):
         return None
 
 

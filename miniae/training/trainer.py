@@ -79,13 +79,24 @@ class Trainer:
         self.batches = 0  # how many batches an epoch has
         self.stop = False  # a callback sets this to end training after the epoch
         self.replay = True  # whether steps may be replayed
-        self.replays = Replays(self, Trainer._writing)
-        self._validations = Replays(self, lambda trainer: lambda: None)  # which write nothing
+        self._begin_replays()
         self.parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
         self._totals = Totals(self.backend, self.dtype)
         self._held_out_totals = Totals(self.backend, self.dtype)
         self.snapshot = Snapshot.of(self)
+
+    def _begin_replays(self) -> None:
+        self.replays = Replays(self, Trainer._writing)
+        self._validations = Replays(self, lambda trainer: lambda: None)  # which write nothing
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the replays: a copy, or what is read from a pickle, begins its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("replays", "_validations")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin_replays()
 
     def fit(self, data: Any, epochs: int, validation: Any = None) -> list[dict[str, float]]:
         """Train until `epochs` epochs are complete in all; return the history.
