@@ -141,12 +141,13 @@ class CupyBackend(CupyImageKernels, CupyDevice):
 
     def add_bias_grad(self, gy: Array, y: Array, f: str | None = None, out: Array | None = None
                       ) -> tuple[Array, Array]:
+        given = gy
         if _in_channels(gy) is None and gy.ndim == 4:
             gy = self.contiguous(gy)
-        lies, g = _in_channels(gy), gy if f is None else self.empty_like(gy)
+        lies, g, y = _in_channels(gy), gy if f is None else self.empty_like(gy), gy if f is None else y
         if (not gy.size or lies is None or str(gy.dtype) not in TYPES
                 or any(a.dtype != gy.dtype or _in_channels(a) != lies for a in (y, g))):
-            return super().add_bias_grad(gy, y, f, out)
+            return super().add_bias_grad(given, y, f, out)
         rows, channels, length = lies
         sums = self.empty((channels,), gy.dtype) if out is None else out
         slices = _slices(rows, channels, length)
@@ -163,7 +164,7 @@ class CupyBackend(CupyImageKernels, CupyDevice):
                                 np.int64(slice_rows))
         if slices > 1:
             self.kernels.for_each("add_slices", channels, gy.dtype, parts, whole, np.int64(slices))
-        return g, sums if whole is sums else self.copy(whole, out=sums)
+        return given if f is None else g, sums if whole is sums else self.copy(whole, out=sums)
 
     def _loss(self, kernel: str, y: Array, t: Array) -> tuple[Array, Array]:
         blocks = max(min(-(-y.size // _TERMS_A_BLOCK), _MOST_PARTS), 1)
