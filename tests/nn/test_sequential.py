@@ -27,6 +27,7 @@ from miniae.nn import (
     SaltAndPepper,
     Sequential,
     TiedDense,
+    UnitNorm,
     UpSample2D,
 )
 from miniae.nn.layer import LAYERS, layer_config, layer_from_config
@@ -199,7 +200,7 @@ def every_layer():
     return Sequential([
         Reshape((1, 4, 4)), Conv2D(2, (3, 2), (2, 1), "same", "relu"), BatchNorm(0.2), MaxPool2D(2, 1), UpSample2D(2),
         Crop(2, 6), AvgPool2D((1, 3), (1, 3)), ConvTranspose2D(4, 2, 2, "valid", "elu", "orthogonal"), LayerNorm(1e-4),
-        Flatten(), Dense(16), Activation("leaky_relu"), GaussianNoise(0.2), tied, Dropout(0.3),
+        Flatten(), UnitNorm(), Dense(16), Activation("leaky_relu"), GaussianNoise(0.2), tied, Dropout(0.3),
         TiedDense(tied, "sigmoid"), Sequential([Dense(3, None), Dropout(0.1), Dense(16)]),
         Masking(0.1), SaltAndPepper(0.1, -1.0, 2.0),
         Sequential([GaussianNoise(0.1), Dense(4)], input_shape=(16,), seed=3, dtype="float64"),
