@@ -16,7 +16,7 @@ import numpy as np
 from miniae.backend.base import Array, BackendUnavailable
 from miniae.backend.cublas import BFLOAT16, Cublas, library, plain
 from miniae.backend.cupy_device import CupyDevice
-from miniae.backend.cupy_graph import captured
+from miniae.backend.cupy_graph import captured, first_line
 from miniae.backend.cupy_image import CupyImageKernels
 from miniae.backend.kernels import TYPES, Kernels
 
@@ -278,7 +278,7 @@ def make(number: int | None = None) -> CupyBackend:
             cupy.cuda.Device(number).use()
         some = cupy.empty((64, 64), "float32")
     except (ImportError, RuntimeError) as why:
-        raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({_first_line(why)}): check the driver with "
+        raise BackendUnavailable(f"backend cupy finds no usable NVIDIA GPU ({first_line(why)}): check the driver with "
                                  "nvidia-smi, or use the backend numpy") from None
     if number is not None and number >= count:
         raise BackendUnavailable(f"backend cupy:{number}: the devices that there are here go from cupy:0 to "
@@ -287,7 +287,7 @@ def make(number: int | None = None) -> CupyBackend:
         some.fill(1.0)  # loads the compiler
         cupy.matmul(some, some)  # and the matrix products
     except (ImportError, RuntimeError) as why:
-        raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({_first_line(why)}): pip "
+        raise BackendUnavailable(f"backend cupy finds a GPU but not all of CUDA's libraries ({first_line(why)}): pip "
                                  'install "miniae[gpu-cuda13]" (or "miniae[gpu-cuda12]" for a driver of CUDA 12)'
                                  ) from None
     cublas = library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
@@ -323,7 +323,3 @@ def _are_matrices(a: Array, b: Array) -> bool:
     """Whether a and b are two matrices, or two stacks of as many, that can be multiplied by cuBLAS."""
     return (a.ndim == b.ndim and 2 <= a.ndim <= 3 and a.dtype == b.dtype and str(a.dtype) in TYPES
             and a.shape[-1] == b.shape[-2] and a.shape[:-2] == b.shape[:-2])
-
-
-def _first_line(why: Exception) -> str:
-    return str(why).splitlines()[0] if str(why) else type(why).__name__

@@ -31,12 +31,12 @@ def captured(cupy: Any, run: Callable[[], None], allocator: Callable[[Callable[.
             let_go(stream)
             if isinstance(why, (MemoryError, StepChanged)) or not isinstance(why, Exception):
                 raise
-            raise CaptureError(_first_line(why)) from why
+            raise CaptureError(first_line(why)) from why
         try:
             graph = stream.end_capture()
         except RuntimeError as why:
             let_go(stream)
-            raise CaptureError(_first_line(why)) from why
+            raise CaptureError(first_line(why)) from why
 
     memory = pool, let_go(stream)
 
@@ -58,5 +58,6 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _first_line(why: Exception) -> str:
+def first_line(why: Exception) -> str:
+    """What went wrong, in a line."""
     return str(why).splitlines()[0] if str(why) else type(why).__name__

@@ -372,9 +372,9 @@ class StrictBackend(Backend):
                 result = f(self.xp, *args)  # in a recorded step only to learn its shape
         finally:
             self.device.recording = recording
-        if recording is None:
-            return self.copy(result, out=self.empty(result.shape, result.dtype))
         out = self.empty(result.shape, result.dtype)
+        if recording is None:
+            return self.copy(result, out=out)
         operands = tuple(_describe(_unwrap(a)) for a in (*args, out))
         recording.append(Call(f.__qualname__, operands, lambda: self.copy(f(self.xp, *args), out=out)))
         return out

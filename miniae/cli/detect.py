@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Dataset, Samples, find, write
+from miniae.data import DataError, Samples, write
 from miniae.report.ranking import average_precision, ranking_curves, roc_auc
 from miniae.tasks import AnomalyDetector
 
@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "training and a test part, --fit takes the first and scores the second")
     parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
     parser.add_argument("--odd", metavar="LABEL", default="1", help="the label of odd rows (default: 1)")
-    parser.add_argument("--backend", default="auto", metavar="NAME",
-                        help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: auto)")
+    model_and_data.add_backend(parser)
     parser.add_argument("--fit", action="store_true", help="fit a detector to the data and write it to MODEL")
     parser.add_argument("--contamination", type=float, default=None, metavar="SHARE",
                         help="with --fit: the share of the rows that are taken to be anomalies, 0 for clean data "
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         if args.contamination is not None or args.seed is not None:
             raise DataError("--contamination and --seed are for fitting: add --fit, or leave them out")
         detector = AnomalyDetector.load(args.model, args.backend)
-        samples = _samples(args, "test")
+        samples = model_and_data.find_part(args.data, args.label, "test")
     samples = _fitting(detector, samples, args.data)
     names = samples.feature_names or [f"x_{i}" for i in range(samples.X.shape[1])]
     odd = None if samples.labels is None else np.array([str(label) == args.odd for label in samples.labels])
@@ -89,22 +88,14 @@ def _fit(args: argparse.Namespace) -> tuple[Samples, AnomalyDetector]:
     if Path(args.model).suffix != ".safetensors":
         raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
     model_and_data.check_folder_of(args.model)
-    samples = _samples(args, "train")
+    samples = model_and_data.find_part(args.data, args.label, "train")
     settings = {"contamination": args.contamination, "seed": args.seed}
     detector = AnomalyDetector(scaling="robust" if samples.image_shape is None else "shared", backend=args.backend,
                                **{name: value for name, value in settings.items() if value is not None})
     detector.fit(samples.X)
     detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
     print(f"written to {args.model}: fitted to {len(samples.X):,} rows of {samples.X.shape[1]} features")
-    return _samples(args, "test"), detector
-
-
-def _samples(args: argparse.Namespace, part: str) -> Samples:
-    samples = find(args.data, args.label)
-    if not isinstance(samples, Dataset):
-        return samples
-    return Samples(getattr(samples, part), getattr(samples, f"{part}_labels"), samples.image_shape,
-                   samples.feature_names)
+    return model_and_data.find_part(args.data, args.label, "test"), detector
 
 
 def _fitting(detector: AnomalyDetector, samples: Samples, source: str) -> Samples:

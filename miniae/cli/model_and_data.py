@@ -17,6 +17,10 @@ from miniae.models import load as load_model
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model.safetensors that miniae wrote")
+    add_backend(parser)
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", metavar="NAME",
                         help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: auto)")
 
@@ -37,10 +41,7 @@ def open_both(args: argparse.Namespace, part: str = "test") -> tuple[Autoencoder
 def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: str = "test") -> Samples:
     """Data of the width that the model, of the file `path`, was made for; of a data set by name the part "train" or
     "test"."""
-    samples = find(data, label)
-    if isinstance(samples, Dataset):
-        X, labels = (samples.train, samples.train_labels) if part == "train" else (samples.test, samples.test_labels)
-        samples = Samples(X, labels, samples.image_shape, samples.feature_names)
+    samples = find_part(data, label, part)
     if samples.X.shape[1] != model.n_features_in_:
         raise DataError(f"{data} has {samples.X.shape[1]} features a sample, {path} was made for "
                         f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")
@@ -50,6 +51,15 @@ def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: 
     if model.takes_labels and samples.labels is not None:
         samples = dataclasses.replace(samples, labels=_as_known(samples.labels, model.classes_))
     return in_order(samples, model.extra_.get("feature_names"), data)
+
+
+def find_part(data: str, label: str | None, part: str) -> Samples:
+    """The data of that name or path; of a data set by name the part "train" or "test"."""
+    samples = find(data, label)
+    if not isinstance(samples, Dataset):
+        return samples
+    return Samples(getattr(samples, part), getattr(samples, f"{part}_labels"), samples.image_shape,
+                   samples.feature_names)
 
 
 def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:

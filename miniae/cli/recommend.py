@@ -35,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="print a list for this user; may be given several times")
     parser.add_argument("-k", type=int, default=10, metavar="N", help="how many items a list has (default: 10)")
     parser.add_argument("--include-seen", action="store_true", help="also items that the user has rated")
-    parser.add_argument("--backend", default="auto", metavar="NAME",
-                        help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: auto)")
+    model_and_data.add_backend(parser)
     fit = parser.add_argument_group("when it learns from ratings")
     fit.add_argument("--model", metavar="KIND", choices=tuple(_MODELS), default="autorec",
                      help="autorec, which predicts ratings, or multinomial, which predicts choices (default: autorec)")

@@ -30,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", metavar="FILE", help="where to write them (.csv)")
     parser.add_argument("--picture", metavar="FILE", help=f"where to draw those of the first {_SHOWN} queries (.png)")
     parser.add_argument("--data", metavar="DATA", help="for --picture: what was indexed, where it is elsewhere now")
-    parser.add_argument("--backend", default="auto", metavar="NAME",
-                        help="numpy, cupy, cupy:1 (the second GPU, ...) or auto (default: auto)")
+    model_and_data.add_backend(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["StorageError", "check_unused", "writing", "write_text", "write_json", "save_tensors", "load_tensors"]
+__all__ = ["StorageError", "check_unused", "writing", "write_text", "write_json", "save_tensors", "load_tensors",
+           "check_kind", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -108,6 +109,23 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
         raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use a "
                            "copy")
     return tensors, header
+
+
+def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, newest: int, expected: str) -> None:
+    """Raises `StorageError` unless a file's header says it is of that `kind`, and of a format up to the newest known.
+
+    `expected` says what it should be, and how to get it.
+    """
+    if header.get("kind") != kind:
+        raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected {expected}")
+    if not isinstance(header.get("format"), int) or header["format"] > newest:
+        raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {newest}: install a "
+                           "newer miniae")
+
+
+def under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {name[len(prefix):]: a for name, a in tensors.items() if name.startswith(prefix)}
 
 
 def _checksum(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> str:

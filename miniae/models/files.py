@@ -14,7 +14,7 @@ import numpy as np
 
 from miniae.backend import Backend, get
 from miniae.data.scaling import scaler_from
-from miniae.data.storage import StorageError, load_tensors, save_tensors
+from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
 
@@ -66,12 +66,7 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
 def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
              backend: str | Backend | None = None) -> NetworkEstimator:
     """The model whose `contents` these are. Raises `StorageError`, naming `path` as where they are from, for others."""
-    if header.get("kind") != "model":
-        raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a model: "
-                           "name the model.safetensors of a run")
-    if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
-        raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: "
-                           "install a newer miniae")
+    check_kind(path, header, "model", _FORMAT, "a model: name the model.safetensors of a run")
     if not isinstance(header.get("class"), str) or header["class"] not in MODELS:
         raise StorageError(f"{path} holds a {header.get('class')!r}, expected one of {', '.join(MODELS)}")
     backend = None if backend is None else get(backend)
@@ -81,11 +76,11 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
         model = MODELS[header["class"]](**params, backend=backend)
         network = layer_from_config(_unbuilt(header["network"]))
         network.build(tuple(header["input_shape"]), Build("", model.seed, model.dtype, backend))
-        network.load_state_dict(_part("network.", tensors))
+        network.load_state_dict(under("network.", tensors))
         for name, generator in network.generators().items():
             generator.step = header["generators"].get(name, 0)
-        model._set_fitted(network, scaler_from(model.scaling, _part("scaling.", tensors)))
-        model._set_arrays(_part("own.", tensors), header)
+        model._set_fitted(network, scaler_from(model.scaling, under("scaling.", tensors)))
+        model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise StorageError(f"{path} is damaged: {why}") from None
@@ -108,7 +103,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
-
-
-def _part(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
-    return {name[len(prefix):]: a for name, a in tensors.items() if name.startswith(prefix)}

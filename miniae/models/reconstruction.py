@@ -14,6 +14,8 @@ _LOSSES = {
     "multinomial": (F.cross_entropy, "softmax"),
 }
 RECONSTRUCTION_LOSSES = tuple(_LOSSES)
+# With these output activations they are computed from what the activation is applied to.
+_FROM_LOGITS = {("bce", "sigmoid"): F.binary_cross_entropy_with_logits, ("multinomial", "softmax"): F.cross_entropy}
 
 
 class Reconstruction:
@@ -36,8 +38,8 @@ class Reconstruction:
             raise ValueError(f"the loss {loss!r} does not go with a {self.activation} output: leave output_activation "
                              "out")
         self._activate = F.softmax if self.activation == "softmax" else F.get_activation(self.activation)
-        self._from_logits = (loss, self.activation) in (("bce", "sigmoid"), ("multinomial", "softmax"))
-        self._loss = F.binary_cross_entropy_with_logits if self._from_logits and loss == "bce" else function
+        self._from_logits = (loss, self.activation) in _FROM_LOGITS
+        self._loss = _FROM_LOGITS.get((loss, self.activation), function)
 
     def __call__(self, z: Tensor) -> Tensor:
         """The reconstruction."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data import StorageError, load_tensors, save_tensors
+from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples
@@ -268,20 +268,14 @@ class AnomalyDetector(Estimator):
         `extra_`. Nothing in the file is run. Raises `StorageError` for files that are missing, damaged (by their
         checksum), of another kind or of a later format."""
         tensors, header = load_tensors(path)
-        if header.get("kind") != "detector":
-            raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a detector: fit "
-                               "one by miniae detect --fit, or AnomalyDetector.save")
-        if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
-            raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: install "
-                               "a newer miniae")
+        check_kind(path, header, "detector", _FORMAT,
+                   "a detector: fit one by miniae detect --fit, or AnomalyDetector.save")
         try:
             detector = cls(**header["params"], backend=backend)
             detector.middle_, detector.scale_ = tensors["middle"], tensors["scale"]
             detector.spreads_ = [tensors[f"spread.{i}"] for i in range(1 + len(header["members"]))]
-            detector.members_ = [
-                model_of({name.removeprefix(f"member.{i}."): a for name, a in tensors.items()
-                          if name.startswith(f"member.{i}.")}, member, path, backend)
-                for i, member in enumerate(header["members"])]
+            detector.members_ = [model_of(under(f"member.{i}.", tensors), member, path, backend)
+                                 for i, member in enumerate(header["members"])]
             detector.input_shape_ = tuple(header["input_shape"])
             detector.n_features_in_ = math.prod(detector.input_shape_)
             detector.threshold_, detector.extra_ = header["threshold"], header["extra"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.storage import StorageError, load_tensors, save_tensors
+from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models.estimator import NetworkEstimator
 from miniae.models.files import contents, model_of
 from miniae.tasks.distances import METRICS
@@ -291,15 +291,11 @@ class SemanticIndex:
         Nothing in the file is run. Raises `StorageError` for other files, damaged ones and those of a later format.
         """
         tensors, header = load_tensors(path)
-        if header.get("kind") != _KIND:
-            raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected a file of the "
-                               f"kind {_KIND!r}")
-        if not isinstance(header.get("format"), int) or header["format"] > _FORMAT:
-            raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {_FORMAT}: install "
-                               "a newer miniae")
+        check_kind(path, header, _KIND, _FORMAT, f"a file of the kind {_KIND!r}")
         try:
-            arrays = {name[len("model."):]: a for name, a in tensors.items() if name.startswith("model.")}
-            model = None if header["model"] is None else model_of(arrays, header["model"], path, backend)
+            model = None
+            if header["model"] is not None:
+                model = model_of(under("model.", tensors), header["model"], path, backend)
             index = cls(model, header["metric"], header["threshold"])
             index._rows, index._ids = tensors["codes"], tensors["ids"]
             index._size, index._next, index.extra = header["size"], header["next"], header["extra"]

@@ -154,6 +154,7 @@ class Trainer:
         training, rows = getattr(self.model, "training", False), self._rows(data)
         totals = Totals(self.backend, self.dtype)
         try:
+            self.model.train(False)
             return self._evaluated(rows, totals, functools.partial(self._loss, rows, totals))
         finally:
             self.model.train(training)
@@ -170,8 +171,7 @@ class Trainer:
             self._validations.end_epoch()
 
     def _evaluated(self, rows: tuple[Rows, ...], totals: Totals, step: Callable[[Order], Any]) -> dict[str, float]:
-        """The means of the losses that `step` adds to the totals, batch by batch."""
-        self.model.train(False)
+        """The means of the losses that `step` adds to the totals, batch by batch; the model does not learn."""
         order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
             for part in self._loaded(rows, order):

@@ -20,6 +20,21 @@ template <typename T> __device__ inline T pixel(const T* x, Place at, int i, int
     return x[(at.plane * w.height + row) * w.width + column];
 }
 
+// The sum of value(i * kernel_across + j, oy, ox) over the positions (oy, ox) at which element (i, j) of the window meets
+// the pixel.
+template <typename T, typename Value> __device__ inline T over_positions(Place pixel, const Windows& w, Value value) {
+    T total = 0;
+    for (int i = 0; i < w.kernel_down; ++i) {
+        int oy = position(pixel.row, i, w.stride_down, w.dilation_down, w.above, w.positions_down);
+        if (oy < 0) continue;
+        for (int j = 0; j < w.kernel_across; ++j) {
+            int ox = position(pixel.column, j, w.stride_across, w.dilation_across, w.left, w.positions_across);
+            if (ox >= 0) total += value(i * w.kernel_across + j, oy, ox);
+        }
+    }
+    return total;
+}
+
 // ---------------------------------------------------------------- columns
 
 // columns[c, i, j, n, oy, ox] = x[n, c, oy stride + i dilation - above, ox stride + j dilation - left], or 0 outside.
@@ -50,18 +65,10 @@ __global__ void col2im(const T* columns, T* x, Windows w, int channels, int samp
     FOR_EACH(at, n) {
         Place p = place(at, w.height, w.width);  // its plane is (n, c)
         long long sample = p.plane / channels, c = p.plane - sample * channels;
-        T total = 0;
-        for (int i = 0; i < w.kernel_down; ++i) {
-            int oy = position(p.row, i, w.stride_down, w.dilation_down, w.above, w.positions_down);
-            if (oy < 0) continue;
-            for (int j = 0; j < w.kernel_across; ++j) {
-                int ox = position(p.column, j, w.stride_across, w.dilation_across, w.left, w.positions_across);
-                if (ox < 0) continue;
-                long long row = ((c * w.kernel_down + i) * w.kernel_across + j) * samples + sample;
-                total += columns[(row * w.positions_down + oy) * w.positions_across + ox];
-            }
-        }
-        x[at] = total;
+        x[at] = over_positions<T>(p, w, [=](int element, int oy, int ox) {
+            long long row = (c * w.kernel_down * w.kernel_across + element) * samples + sample;
+            return columns[(row * w.positions_down + oy) * w.positions_across + ox];
+        });
     }
 }
 
@@ -103,18 +110,10 @@ template <typename T, typename W>
 __global__ void max_pool_grad(const T* gy, const W* winner, T* gx, Windows w, long long n) {
     FOR_EACH(at, n) {
         Place p = place(at, w.height, w.width);
-        T total = 0;
-        for (int i = 0; i < w.kernel_down; ++i) {
-            int oy = position(p.row, i, w.stride_down, w.dilation_down, 0, w.positions_down);
-            if (oy < 0) continue;
-            for (int j = 0; j < w.kernel_across; ++j) {
-                int ox = position(p.column, j, w.stride_across, w.dilation_across, 0, w.positions_across);
-                if (ox < 0) continue;
-                long long o = (p.plane * w.positions_down + oy) * w.positions_across + ox;
-                if (winner[o] == i * w.kernel_across + j) total += gy[o];
-            }
-        }
-        gx[at] = total;
+        gx[at] = over_positions<T>(p, w, [=](int element, int oy, int ox) {
+            long long o = (p.plane * w.positions_down + oy) * w.positions_across + ox;
+            return winner[o] == element ? gy[o] : T(0);
+        });
     }
 }
 
@@ -133,15 +132,8 @@ template <typename T> __global__ void sum_windows(const T* x, T* y, Windows w, l
 template <typename T> __global__ void spread_windows(const T* y, T* x, Windows w, long long n) {
     FOR_EACH(at, n) {
         Place p = place(at, w.height, w.width);
-        T total = 0;
-        for (int i = 0; i < w.kernel_down; ++i) {
-            int oy = position(p.row, i, w.stride_down, w.dilation_down, 0, w.positions_down);
-            if (oy < 0) continue;
-            for (int j = 0; j < w.kernel_across; ++j) {
-                int ox = position(p.column, j, w.stride_across, w.dilation_across, 0, w.positions_across);
-                if (ox >= 0) total += y[(p.plane * w.positions_down + oy) * w.positions_across + ox];
-            }
-        }
-        x[at] = total;
+        x[at] = over_positions<T>(p, w, [=](int, int oy, int ox) {
+            return y[(p.plane * w.positions_down + oy) * w.positions_across + ox];
+        });
     }
 }
