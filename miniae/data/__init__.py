@@ -11,10 +11,11 @@ from miniae.data.scaling import SCALINGS, Scaler, Standard, make_scaler, scaler_
 from miniae.data.sparse import Sparse
 from miniae.data.split import split
 from miniae.data.storage import StorageError, check_unused, load_tensors, save_tensors, write_json, write_text, writing
+from miniae.data.windows import Windows
 
 __all__ = [
-    "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler", "Sparse",
-    "Standard", "StorageError", "check_unused", "find", "gaussian_noise", "load", "load_tensors", "make_scaler",
-    "masking", "read", "read_ratings", "rows_on", "salt_and_pepper", "save_tensors", "scaler_from", "split", "write",
-    "write_images", "write_json", "write_text", "writing",
+    "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler",
+    "Sparse", "Standard", "StorageError", "Windows", "check_unused", "find", "gaussian_noise", "load",
+    "load_tensors", "make_scaler", "masking", "read", "read_ratings", "rows_on", "salt_and_pepper", "save_tensors",
+    "scaler_from", "split", "write", "write_images", "write_json", "write_text", "writing",
 ]
