@@ -12,7 +12,7 @@ here. On made-up data that costs 0.01 where anomalies are few and gains 0.1 wher
 
 Five seeds decide the split and the method. What takes
 long has less: on tables of more than 20,000 rows LOF is fitted to 5,000 rows, and scores all, with two seeds; so is
-IsolationForest on http, but fitted to all; PyOD's networks are fitted to at most 2,000 rows, with two seeds. Methods
+IsolationForest on http, but fitted to all; PyOD's networks are fitted to at most 20,000 rows, with two seeds. Methods
 that see scales get standardised features (mean 0, deviation 1 on the fitted rows); IsolationForest and ours take the
 data as they are. PyOD runs where it is installed.
 
@@ -100,7 +100,7 @@ METHODS = {
 def most_rows(method, rows):
     """How many rows a method is fitted to, of a table of so many."""
     if method.startswith("pyod"):
-        return 2000
+        return 20000
     return 5000 if method == "lof" and rows > 20000 else rows
 
 

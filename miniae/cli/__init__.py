@@ -53,20 +53,23 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=what, description=module.__doc__, allow_abbrev=False,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
     try:
-        args = _parser().parse_args(arguments)
+        parser = _parser()
+        args, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:
         return int(done.code or 0)
     try:
         return args.run(args) or 0
-    except KeyboardInterrupt:
-        _complain("interrupted")
+    except KeyboardInterrupt as why:
+        _complain(": ".join(["interrupted", *map(str, why.args)]))
         return 130
     except BrokenPipeError:  # the reader of our output has gone away, `miniae ... | head` say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,11 +91,14 @@ def run(args: argparse.Namespace) -> int:
             ended = why
             if isinstance(why, KeyboardInterrupt):
                 print("interrupted: saving and measuring what has been trained (Ctrl-C again to stop)", flush=True)
-        try:
-            measures = job.write(folder)
-        except KeyboardInterrupt:
-            print(f"written to {folder} so far: {', '.join(sorted(p.name for p in folder.iterdir())) or 'nothing'}")
-            raise
+        measures = job.write(folder)
+    except KeyboardInterrupt:
+        if job.model is None:
+            raise KeyboardInterrupt("before an epoch was complete, nothing is saved") from None
+        if not any(folder.iterdir()):  # just after the last epoch: what has been trained is not to be lost
+            job.write_model(folder)
+        print(f"written to {folder} so far: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+        raise
     finally:
         if made and not any(folder.iterdir()):
             folder.rmdir()

@@ -18,7 +18,16 @@ from miniae.models.network import AutoencoderNetwork
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES
 from miniae.nn import Activation, BatchNorm, Dense, Dropout, Flatten, Layer, Reshape, Sequential, TiedDense
 from miniae.nn.layer import Shape
-from miniae.training import Callback, EarlyStopping, MaxNorm, Trainer, check_count, check_number, check_samples
+from miniae.training import (
+    Callback,
+    EarlyStopping,
+    MaxNorm,
+    Trainer,
+    callback_list,
+    check_count,
+    check_number,
+    check_samples,
+)
 
 
 class Autoencoder(NetworkEstimator):
@@ -114,12 +123,13 @@ class Autoencoder(NetworkEstimator):
         every epoch. y is used by models that know labels, one for each sample (N,), whose `validation` is then a pair
         (X, y). Raises `ValueError` for data that can't be used and `TrainingDiverged` when the loss stops being finite.
         """
+        callbacks = callback_list(callbacks)
         with self._unless_refused():
             rows = self._beside(self._begin(X, y), y)
             held_out = None if validation is None else self._held_out(validation)
             self._ready()
             try:
-                self._train(rows, self.epochs, held_out, self._watches(held_out) + list(callbacks))
+                self._train(rows, self.epochs, held_out, self._watches(held_out) + callbacks)
             finally:
                 self._trainer.backend.release()
         return self
@@ -130,10 +140,11 @@ class Autoencoder(NetworkEstimator):
         The scaling is fitted on the first part, which must have each of the labels where these are used. A file does
         not hold the optimizer's moments, which start at 0.
         """
+        callbacks = callback_list(callbacks)
         with self._unless_refused():
             rows = self._beside(self._scaled(X) if hasattr(self, "network_") else self._begin(X, y), y)
             self._ready()
-            self._train(rows, self._trainer.epoch + 1, None, self._bounds() + list(callbacks))
+            self._train(rows, self._trainer.epoch + 1, None, self._bounds() + callbacks)
         return self
 
     # What a variant has to override that trains with labels.
@@ -229,8 +240,8 @@ class Autoencoder(NetworkEstimator):
                              "leave patience out")
         return self._bounds() + ([] if self.patience is None else [EarlyStopping(self.patience, self.monitor)])
 
-    def _train(self, rows: Any, epochs: int, held_out: Any, callbacks: Sequence[Callback]) -> None:
-        self._trainer.callbacks = list(callbacks)
+    def _train(self, rows: Any, epochs: int, held_out: Any, callbacks: list[Callback]) -> None:
+        self._trainer.callbacks = callbacks
         self._trainer.fit(rows, epochs, validation=held_out)
 
     def _set_fitted(self, network: AutoencoderNetwork, scaler: Scaler) -> None:

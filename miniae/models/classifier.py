@@ -16,7 +16,7 @@ from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.optim import L2
-from miniae.training import Callback, Trainer, check_count, check_number, check_samples
+from miniae.training import Callback, Trainer, callback_list, check_count, check_number, check_samples
 
 __all__ = ["Classifier", "ClassifierNetwork"]
 
@@ -203,7 +203,7 @@ class Classifier(NetworkEstimator):
                 held_out, numbers = self._held_out(validation)
                 watch.append(Accuracy(self, held_out[0], numbers))
             trainer = self._make_trainer((self.head_ if self.head_epochs else self.network_).parameters())
-            trainer.callbacks = [*watch, *callbacks]
+            trainer.callbacks = [*watch, *callback_list(callbacks)]
             self.history_ = trainer.history
             try:
                 trainer.fit((X, self._one_hot(np.searchsorted(classes, y))), self.head_epochs + self.epochs, held_out)

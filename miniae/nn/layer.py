@@ -175,7 +175,14 @@ class Layer:
     @property
     def repeatable(self) -> bool:
         """Whether a training step may be replayed from a recording, as far as layers and their functions go."""
-        return all(may_repeat(layer) and may_repeat(vars(layer)) for _, layer in self.named_layers())
+        return not self.unrepeatable
+
+    @property
+    def unrepeatable(self) -> str:
+        """The first layer that keeps steps from being replayed, or nothing: itself, or what it holds, does not say
+        `repeats = True`."""
+        return next((f"{path or 'the model'} ({type(layer).__name__})" for path, layer in self.named_layers()
+                     if not (may_repeat(layer) and may_repeat(vars(layer)))), "")
 
     def eval(self) -> Layer:
         """Switch to the deterministic behaviour; this is the initial one."""

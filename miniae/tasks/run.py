@@ -260,14 +260,19 @@ class Run:
         test = scale(self.data.test)
         return test, scale(self.model.reconstruct(*self._test)), self.pca and self.pca.reconstruct(test)
 
+    def write_model(self, folder: Path) -> None:
+        """Write the model alone."""
+        data = self.data
+        save(folder / "model.safetensors", self.model, extra={
+            "data": data.name, "image_shape": data.image_shape, "feature_names": data.feature_names})
+
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the model, settings, history, measures and pictures into `folder`; return the measures.
 
         The model comes first: nothing that happens later can lose it.
         """
         model, data = self.model, self.data
-        save(folder / "model.safetensors", model, extra={
-            "data": data.name, "image_shape": data.image_shape, "feature_names": data.feature_names})
+        self.write_model(folder)
         settings = self.config.to_dict()
         settings["backend"] = kind_and_number(self.config.backend)[0]  # its number is this machine's
         if self.config.data not in DATASETS:

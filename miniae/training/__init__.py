@@ -7,6 +7,7 @@ from miniae.training.callbacks import (
     MaxNorm,
     ProgressBar,
     ReduceOnPlateau,
+    callback_list,
 )
 from miniae.training.checkpoint import Checkpoint, restore
 from miniae.training.estimator import (
@@ -22,6 +23,6 @@ from miniae.training.trainer import Trainer, TrainingDiverged
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "MaxNorm", "NotFittedError", "ProgressBar",
-    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "check_count", "check_finite", "check_number",
+    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite", "check_number",
     "check_samples", "check_unit_interval", "restore",
 ]

@@ -59,6 +59,22 @@ class Callback:
         """Remember what `state_dict` returned."""
 
 
+def callback_list(callbacks: Sequence[Callback]) -> list[Callback]:
+    """The callbacks as a list. Raises `TypeError` for what is none."""
+    if isinstance(callbacks, Callback):
+        raise TypeError(f"callbacks is one {type(callbacks).__name__}, expected a list of them: put it in brackets")
+    try:
+        listed = list(callbacks)
+    except TypeError:
+        raise TypeError(f"callbacks is {callbacks!r}, expected a list of callbacks") from None
+    for one in listed:
+        if isinstance(one, type):
+            raise TypeError(f"callbacks holds the class {one.__name__}, expected an object: write {one.__name__}()")
+        if not isinstance(one, Callback):
+            raise TypeError(f"callbacks holds {one!r}, expected objects of subclasses of miniae.training.Callback")
+    return listed
+
+
 class ProgressBar(Callback):
     """A bar with the loss and the time left on a terminal, and a plain line an epoch elsewhere.
 

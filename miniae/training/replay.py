@@ -220,7 +220,8 @@ class Replays:
         if not trainer.replay or mode.observer is not None:
             return "it is switched off" if not trainer.replay else "the steps are observed"
         if not getattr(trainer.model, "repeatable", False):
-            return "a layer or an activation of the model does not say `repeats = True`"
+            layer = getattr(trainer.model, "unrepeatable", "") or "the model"
+            return f"{layer}, or an activation that it holds, does not say `repeats = True`"
         if not trainer.optimizer.repeatable:
             return f"{type(trainer.optimizer).__name__} does not repeat itself, or does not say so"
         if not may_repeat(trainer.clip):

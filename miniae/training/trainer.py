@@ -18,7 +18,7 @@ from miniae.backend.philox import host_generator
 from miniae.data.rows import Order, Rows, rows_on
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
-from miniae.training.callbacks import Callback
+from miniae.training.callbacks import Callback, callback_list
 from miniae.training.estimator import check_count
 from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
@@ -69,7 +69,7 @@ class Trainer:
                  clip: Callable[[Optimizer], None] | None = None, callbacks: Sequence[Callback] = ()):
         self.model, self.optimizer, self.clip = model, optimizer, clip
         self.batch_size, self.seed = check_count("batch_size", batch_size), check_count("seed", seed, least=0)
-        self.callbacks = list(callbacks)
+        self.callbacks = callback_list(callbacks)
         self.backend = model.parameters()[0].backend
         self.dtype = model.parameters()[0].dtype
         self.base_lr = optimizer.lr

@@ -133,7 +133,7 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
     (("--config", "none.json"), "does not exist"),
     (("--seed", str(2**63)), "seed must be below"),
     (("--data", "digits", "--label", "kind"), "digits has its own labels: leave --label out"),
-    (("--frobnicate",), "unrecognized arguments"),
+    (("--frobnicate",), r"unrecognized arguments: --frobnicate \(see miniae train --help\)"),
     (("--optimizer", "sgd", "--lr", "1e30", "--pretrain", "none", "--scaling", "standard", "--epochs",
       "9"), "lower the learning rate"),
 ])

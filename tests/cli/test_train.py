@@ -210,7 +210,7 @@ def test_interrupting_before_any_training_writes_nothing(existed, table, miniae,
     if existed:
         folder.mkdir()
     code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--scaling", "standard", "--out", folder)
-    assert code == 130 and "interrupted" in err and "saved" not in err
+    assert code == 130 and err == "miniae: interrupted: before an epoch was complete, nothing is saved\n"
     assert folder.exists() == existed
 
 
@@ -225,6 +225,19 @@ def test_interrupting_the_writing_keeps_what_is_written(table, miniae, quick, tm
     code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", folder)
     assert code == 130 and "interrupted" in err
     assert {p.name for p in folder.iterdir()} == {"model.safetensors", "config.json", "history.csv", "metrics.json"}
+
+
+def test_interrupting_before_anything_is_written_still_saves_the_model(table, miniae, quick, tmp_path, monkeypatch):
+    from miniae.tasks import Run
+
+    def interrupt(self, folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "write", interrupt)
+    folder = tmp_path / "cut"
+    code, out, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", folder)
+    assert code == 130 and "interrupted" in err and "so far: model.safetensors" in out
+    assert library.load(folder / "model.safetensors").code == 2
 
 
 def test_the_same_network_with_and_without_pretraining(table, miniae, quick, tmp_path):

@@ -454,3 +454,20 @@ def test_evaluate_and_data_that_do_not_fit(backend):
         trainer.fit((X, X[:5]), 1)
     with pytest.raises(ValueError, match="batch_size"):
         Trainer(net, SGD(net.parameters()), batch_size=0)
+
+
+@pytest.mark.parametrize(("callbacks", "said"), [
+    (EarlyStopping(), "callbacks is one EarlyStopping, expected a list"),
+    ([EarlyStopping], r"holds the class EarlyStopping, expected an object: write EarlyStopping\(\)"),
+    ([print], "callbacks holds <built-in function print>, expected objects of subclasses of"),
+    (5, "callbacks is 5, expected a list"),
+])
+def test_what_is_no_list_of_callbacks_is_refused_before_anything_is_trained(callbacks, said):
+    net = network()
+    models = [Autoencoder([4], 2), Classifier([4])]
+    for fit in (lambda: Trainer(net, SGD(net.parameters(), lr=0.1), callbacks=callbacks),
+                lambda: models[0].fit(X, callbacks=callbacks),
+                lambda: models[1].fit(X, np.arange(53) % 2, callbacks=callbacks)):
+        with pytest.raises(TypeError, match=said):
+            fit()
+    assert not hasattr(models[0], "network_")
