@@ -34,7 +34,7 @@ def detection():
                     by_method.items() for s in by_set.values() if 1 < s["seeds"] < 5})
     note = ("Mean ± standard deviation over 5 seeds; without ± there is nothing random, or one seed"
             + (f"; fewer seeds: {', '.join(f'{n} for {name}' for name, n in seeds)}, in places" if seeds else "")
-            + ". LOF is fitted to 5,000 rows of tables of more than 20,000, PyOD's networks to at most 20,000.")
+            + ". LOF and PyOD's networks are fitted to 5,000 rows of tables of more than 20,000.")
     if times:
         note += (f" http has {r['sets']['16_http']['rows']:,} rows: {np.mean([t['fit_seconds'] for t in times]):.1f} s "
                  f"to fit, {np.mean([t['score_seconds'] for t in times]):.1f} s to score.")
