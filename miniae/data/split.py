@@ -35,10 +35,11 @@ def balanced(labels: Any, n: int, seed: int = 0) -> np.ndarray:
     if not len(kinds) <= n <= len(labels):
         raise ValueError(f"can't draw {n} of {len(labels)} samples with {len(kinds)} labels: at least one for each "
                          "label, and no more than there are")
-    order = host_generator(seed, "balanced").permutation(len(labels))
+    generator = host_generator(seed, "balanced")
+    order = generator.permutation(len(labels))
     rank = np.empty(len(labels), np.int64)  # of a sample among those of its label, in that order
     for kind in kinds:
         members = order[labels[order] == kind]
         rank[members] = np.arange(len(members))
-    first = np.argsort(rank[order], kind="stable")[:n]
-    return np.sort(order[first])
+    first = np.lexsort((generator.random(len(labels)), rank))  # the first of each label, then the second ones, ...
+    return np.sort(first[:n])
