@@ -84,11 +84,11 @@ def _learn(args: argparse.Namespace, model: Autoencoder) -> int:
     others = np.setdiff1d(np.arange(len(X)), chosen)
     if args.data in DATASETS:
         test = _labelled(args, model, "test")
-        _judge(args, classifier, test.X.reshape(-1, *X.shape[1:]), test.labels, "test samples")
+        _judge(args, classifier, classifier.predict(test.X.reshape(-1, *X.shape[1:])), test.labels, "test samples")
     elif len(others):
-        _judge(args, classifier, X[others], samples.labels[others], "samples that were left over")
+        _judge(args, classifier, classifier.predict(X[others]), samples.labels[others], "samples that were left over")
     else:
-        _judge(args, classifier, X, samples.labels, "samples it has learnt from, which are no test")
+        _judge(args, classifier, classifier.predict(X), samples.labels, "samples it has learnt from, which are no test")
     return 0
 
 
@@ -145,19 +145,20 @@ def _use(args: argparse.Namespace, classifier: Classifier) -> int:
         if len(X) > 10:
             print(f"... and {len(X) - 10:,} more: write all of them with --out")
     if samples.labels is not None:
-        _judge(args, classifier, X, samples.labels, "samples")
+        _judge(args, classifier, predicted, samples.labels, "samples")
     return 0
 
 
-def _judge(args: argparse.Namespace, classifier: Classifier, X: np.ndarray, labels: np.ndarray, which: str) -> None:
+def _judge(args: argparse.Namespace, classifier: Classifier, predicted: np.ndarray, labels: np.ndarray,
+           which: str) -> None:
     """Say, and draw where that is asked for, how well these samples' classes are told."""
-    true, predicted = np.asarray(labels).astype(str), classifier.predict(X).astype(str)
+    true, predicted = np.asarray(labels).astype(str), predicted.astype(str)
     known = classifier.classes_.astype(str).tolist()
     classes = [*known, *np.setdiff1d(true, known).tolist()]
     confusion = confusion_matrix(true, predicted, classes)
     scores = class_scores(confusion)
-    print(f"accuracy {100 * scores.accuracy:.2f} %, macro F1 {100 * scores.macro_f1:.2f} % on {len(X):,} {which}")
+    print(f"accuracy {100 * scores.accuracy:.2f} %, macro F1 {100 * scores.macro_f1:.2f} % on {len(true):,} {which}")
     print(scores.table(classes))
     if args.picture:
-        confusion_picture(args.picture, confusion, classes, title=f"{len(X):,} {which}")
+        confusion_picture(args.picture, confusion, classes, title=f"{len(true):,} {which}")
         print(f"drawn to {args.picture}")

@@ -96,13 +96,13 @@ def confusion_picture(path: str | os.PathLike[str], confusion: Any, classes: Seq
     names = [_short(str(label)) for label in classes]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(52 * len(counts), 300), 1300)
-    margin = 60 + 13 * max(map(len, names))
-    left, top = margin + 40, 84
-    with drawing(path, left + side + 40, top + side + margin + 30) as figure:
+    longest = max(map(len, names))
+    left, top, bottom = 100 + 13 * longest, 84, 90 + (13 * longest if longest > 3 else 0)
+    with drawing(path, left + side + 40, top + side + bottom) as figure:
         axes = canvas.place(figure, left, top, side, side)
         axes.set_axis_on()
         axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-        axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
+        axes.set_xticks(range(len(names)), names, rotation=90 if longest > 3 else 0)
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")

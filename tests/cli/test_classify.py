@@ -50,6 +50,8 @@ def test_learn_and_use(miniae, model, halves, tmp_path):
     assert code == 0, err
     assert f"written to {path}: learnt 2 classes from 40 samples" in out
     assert "on 40 samples that were left over" in out
+    code, out, err = miniae("info", path)
+    assert code == 0 and "classes high, low, scaling minmax" in out, err
     code, out, err = miniae("classify", path, halves[1], "--label", "kind", "-o", table, "--picture", picture)
     assert code == 0, err
     assert "accuracy 100.00 %, macro F1 100.00 % on 30 samples" in out and f"drawn to {picture}" in out
