@@ -46,7 +46,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 SIZES, COMPONENTS, CS = [400, 200], 50, (0.01, 0.1, 1.0)
 EPOCHS, RBM_EPOCHS = (1, 1) if args.quick else (4, 3)
 # Labels: seeds, batch, epochs for the head alone and for all layers.
-PLANS = {100: (3, 10, 40, 40), 1000: (3, 50, 20, 20), 10000: (1, 100, 1, 6), 60000: (1, 100, 1, 3)}
+PLANS = {100: (5, 10, 40, 40), 1000: (5, 50, 20, 20), 10000: (2, 100, 1, 6), 60000: (1, 100, 1, 3)}
 if args.quick:
     PLANS = {100: (1, 10, 2, 2), 1000: (1, 50, 1, 1)}
 WAYS = {"pixels": "logistic regression on pixels", "pca": f"logistic regression on {COMPONENTS} principal components",
