@@ -23,6 +23,7 @@ _COMMANDS = {
     "generate": "make new samples",
     "interpolate": "show what lies between samples",
     "recommend": "say what users might like, by the ratings they gave",
+    "classify": "learn a classifier on a model's features, and tell the classes of data by it",
     "encode": "turn data into a model's codes",
     "index": "make an index of data, in which what is like a sample is found",
     "search": "find what is like a sample, in an index",

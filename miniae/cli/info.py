@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from miniae.cli.models import as_given, own_settings
+from miniae.data.scaling import scaling_name
 from miniae.models import Autoencoder, Classifier, load
 from miniae.nn.summary import summary_table
 from miniae.tasks import further_settings
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         described = f"loss {model.loss}, output {model.network_.reconstruction.activation}"
         parts = {"encoder": model.encoder_, "decoder": model.decoder_}
     print(f"{args.model}: {type(model).__name__}, trained on {model.extra_.get('data', 'data not named')}")
-    print(f"{described}, scaling {model.scaling or 'none'}, {model.dtype}, seed {model.seed}")
+    print(f"{described}, scaling {scaling_name(model.scaling) or 'none'}, {model.dtype}, seed {model.seed}")
     if isinstance(model, Autoencoder):
         own, values = own_settings(type(model)), model.get_params()
         shown = [as_given(name, values[name]) for name, default in (own | further_settings(type(model))).items()

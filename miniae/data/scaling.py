@@ -9,7 +9,8 @@ import numpy as np
 
 from miniae.data.pieces import pieces
 
-__all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "scaler_from"]
+__all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "scaler_from",
+           "scaling_name"]
 
 
 class Scaler:
@@ -47,6 +48,9 @@ class Scaler:
     def state(self) -> dict[str, np.ndarray]:
         """What `scaler_from` needs to make this scaler again."""
         return {} if self.offset is None else {"offset": self.offset, "scale": self.scale}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'' if self.offset is None else f'fitted to {self.offset.shape}'})"
 
     def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError
@@ -122,6 +126,17 @@ def make_scaler(name: str | None) -> Scaler:
     if name not in SCALINGS:
         raise ValueError(f"unknown scaling {name!r}: expected one of none, {', '.join(SCALINGS)}")
     return SCALINGS[name]()
+
+
+def scaling_name(scaling: str | Scaler | None) -> str | None:
+    """The name of a scaling, which may be given as a scaler. Raises `ValueError` for a scaler without a name."""
+    if not isinstance(scaling, Scaler):
+        return scaling
+    names = {Identity: None, **{kind: name for name, kind in SCALINGS.items()}}
+    if type(scaling) not in names:
+        raise ValueError(f"a {type(scaling).__name__} has no name for a file to mention: expected one of "
+                         f"{', '.join(SCALINGS)}")
+    return names[type(scaling)]
 
 
 def scaler_from(name: str | None, state: dict[str, Any]) -> Scaler:

@@ -12,7 +12,8 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data.rows import Kept
-from miniae.data.scaling import Scaler
+from miniae.data.scaling import Identity, Scaler
+from miniae.models.classifier import Classifier
 from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES
@@ -54,7 +55,8 @@ class Autoencoder(NetworkEstimator):
     max_norm : after every update the weights into a unit are scaled down to at most this length; None is no bound.
     patience : end training when the validation loss has not fallen for so many epochs, with the best weights (see
         `training.EarlyStopping`); None trains all epochs.
-    scaling : None, "minmax" or "standard": fitted on the training data, applied on the way in, undone on the way out.
+    scaling : None, "minmax" or "standard": fitted on the training data, applied on the way in, undone on the way out;
+        or a `data.Scaler` that is fitted already, and stays as it is.
     init : initial weights, a name from `nn.init.INITIALIZERS`.
     optimizer, lr, batch_size, epochs : how to train.
     clip : the largest norm of the gradient, None for no bound.
@@ -98,7 +100,7 @@ class Autoencoder(NetworkEstimator):
                  activation: str = "relu", code_activation: str = "linear", loss: str = "mse",
                  output_activation: str | None = None, tied: bool = False, corruption: Sequence[Layer] = (),
                  l1: float = 0.0, l2: float = 0.0, dropout: float = 0.0, batch_norm: bool = False,
-                 max_norm: float | None = None, patience: int | None = None, scaling: str | None = None,
+                 max_norm: float | None = None, patience: int | None = None, scaling: str | Scaler | None = None,
                  init: str = "glorot_uniform", optimizer: str = "adam", lr: float = 1e-3, batch_size: int = 128,
                  epochs: int = 20, clip: float | None = None, encoder: Layer | None = None,
                  decoder: Layer | None = None, seed: int = 0, dtype: str = "float32",
@@ -272,6 +274,27 @@ class Autoencoder(NetworkEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """The codes of X: (N, ...) to (N, code)."""
         return self._through(self._network().encode, self._scaled(X))
+
+    def classifier(self, **training: Any) -> Classifier:
+        """A classifier whose hidden layers are this model's, from the input to the code, under a new softmax layer.
+
+            model.classifier(head_epochs=5, epochs=20).fit(X, y)     the head first, then all layers
+            model.classifier(head_epochs=100, epochs=0).fit(X, y)    the head only: codes stay what they are
+
+        The weights are copies, so that a model may be used more than once; codes are those of `transform` (means, where
+        the code is a distribution), flattened where they are feature maps. The scaling is this model's, too, and is not
+        fitted again. The arguments are those of `Classifier`, where `seed`, `dtype` and `backend` are this model's
+        unless given. Raises `ValueError` for a model whose codes need more than samples: labels, or ratings.
+        """
+        network = self._network()
+        layers = [part for layer in copy.deepcopy(network.code_layers())
+                  for part in (layer if isinstance(layer, Sequential) else [layer])]
+        if len(network.code_shape) > 1:
+            layers.append(Flatten())
+        place = network.place
+        own = {"seed": place.seed, "dtype": place.dtype, "backend": place.backend,
+               "scaling": None if isinstance(self.scaler_, Identity) else self.scaler_}
+        return Classifier(encoder=Sequential(layers, dtype=place.dtype, backend=place.backend), **{**own, **training})
 
     def inverse_transform(self, codes: Any) -> np.ndarray:
         """The reconstructions from codes: (N, code) to (N, ...), in the units of the data."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
+from miniae.data.scaling import Scaler
 from miniae.models.estimator import NetworkEstimator, check_sizes
 from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
@@ -136,6 +137,7 @@ class Classifier(NetworkEstimator):
     p(class | x) = softmax(head(hidden layers(x))); trained to minimise the cross-entropy -log p(class of x | x), the
     mean over samples in nats. At first only the head learns, for `head_epochs`; then all layers together. From
     pretrained layers, `pretrain(...).classifier()`, this is the supervised half of Hinton and Salakhutdinov's method.
+    `Autoencoder.classifier()` puts one on a trained autoencoder's encoder; with epochs=0 that stays as it is.
 
     Parameters
     ----------
@@ -166,10 +168,14 @@ class Classifier(NetworkEstimator):
     """
 
     in_network = ("encoder",)
+    needs_labels: ClassVar[bool] = False
+    """Whether what takes samples takes a label for each, too; `fit` does."""
+    takes_labels: ClassVar[bool] = True
+    """Whether `fit` can make use of labels."""
 
     def __init__(self, hidden: Sequence[int] = (500, 500, 2000), *, activation: str = "relu",
                  init: str = "glorot_uniform", encoder: Layer | None = None, head_epochs: int = 5, epochs: int = 20,
-                 dropout: float = 0.0, l2: float = 0.0, scaling: str | None = None, optimizer: str = "adam",
+                 dropout: float = 0.0, l2: float = 0.0, scaling: str | Scaler | None = None, optimizer: str = "adam",
                  lr: float = 1e-3, batch_size: int = 128, clip: float | None = None, seed: int = 0,
                  dtype: str = "float32", backend: str | Backend | None = None):
         self.hidden, self.activation, self.init, self.encoder = hidden, activation, init, encoder

@@ -51,6 +51,10 @@ class ConditionalNetwork(VariationalNetwork):
             a = F.flatten(a)
         return F.concatenate([a, rows], 1)
 
+    def code_layers(self) -> list[Layer]:
+        raise ValueError("a conditional model's encoder is told the label of each sample, which a classifier has to "
+                         "find out: take the codes of a model that is not")
+
     def config(self) -> dict[str, Any]:
         return {**super().config(), "classes": self.classes, "planes": self.planes}
 

@@ -80,7 +80,7 @@ class NetworkEstimator(Estimator):
         """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
         X = check_samples(X)
-        scaler = make_scaler(self.scaling).fit(X)
+        scaler = self.scaling if isinstance(self.scaling, Scaler) else make_scaler(self.scaling).fit(X)
         rows = scaled(X, scaler)
         network = self._make_network(X.shape[1:], *outputs)
         if scaler.state():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend, get
-from miniae.data.scaling import scaler_from
+from miniae.data.scaling import Scaler, scaler_from, scaling_name
 from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, layer_config, layer_from_config
@@ -41,7 +41,8 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
         "kind": "model",
         "class": type(model).__name__,
         "params": {**{name: _plain(v) for name, v in model.get_params().items() if name not in not_here},
-                   "seed": network.place.seed, "dtype": network.place.dtype},
+                   "scaling": scaling_name(model.scaling), "seed": network.place.seed, "dtype": network.place.dtype},
+        "own_scaling": isinstance(model.scaling, Scaler),
         "own_layers": model.encoder is not None,
         "network": layer_config(network),
         "input_shape": list(network.input_shape),
@@ -80,6 +81,8 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
         for name, generator in network.generators().items():
             generator.step = header["generators"].get(name, 0)
         model._set_fitted(network, scaler_from(model.scaling, under("scaling.", tensors)))
+        if header.get("own_scaling"):
+            model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
     except (KeyError, TypeError, ValueError, AttributeError) as why:

@@ -12,7 +12,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
-from miniae.nn import BatchNorm, Dense, GaussianNoise, Layer, Sequential
+from miniae.nn import Activation, BatchNorm, Dense, GaussianNoise, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import check_number
 
@@ -40,6 +40,9 @@ class HashingNetwork(AutoencoderNetwork):
 
     def encode(self, x: Tensor) -> Tensor:
         return F.sigmoid(self.noise(self.encoder(x)))
+
+    def code_layers(self) -> list[Layer]:
+        return [self.encoder, Activation("sigmoid")]
 
     def children(self) -> dict[str, Layer]:
         return {**super().children(), "noise": self.noise}

@@ -56,6 +56,10 @@ class AutoencoderNetwork(Layer):
         """The code of x."""
         return self.encoder(x)
 
+    def code_layers(self) -> list[Layer]:
+        """Layers that give the code of x, one after the other, when nothing is learned: those of this network."""
+        return [self.encoder]
+
     def decode(self, code: Tensor) -> Tensor:
         """The reconstruction from a code."""
         return self.reconstruction(self.decoder(code))

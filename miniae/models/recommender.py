@@ -12,6 +12,7 @@ from miniae.data.ratings import Ratings, numbers_of
 from miniae.data.scaling import Identity
 from miniae.data.sparse import Sparse
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.classifier import Classifier
 from miniae.nn import Build
 from miniae.training import Callback, check_count
 
@@ -73,6 +74,10 @@ class Recommender(Autoencoder):
 
     def _scaled(self, ratings: Any, name: str = "ratings") -> Sparse:
         return self._rows_of(self._known(ratings, name))
+
+    def classifier(self, **training: Any) -> Classifier:
+        raise ValueError(f"a {type(self).__name__} takes ratings, a classifier samples: put one on an autoencoder of "
+                         "another kind")
 
     def _known(self, ratings: Any, name: str = "ratings") -> Ratings:
         """Ratings by any users, of the items that the model knows."""

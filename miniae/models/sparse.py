@@ -15,7 +15,7 @@ from miniae.nn.layer import Shape
 from miniae.training import check_count, check_number
 
 __all__ = ["KSparseAutoencoder", "KSparseNetwork", "L1SparseAutoencoder", "L1SparseNetwork", "SparseAutoencoder",
-           "SparseNetwork"]
+           "SparseNetwork", "TopK"]
 
 
 # -------------------------------------------------------------------- a target for the mean activity
@@ -129,6 +129,20 @@ class L1SparseAutoencoder(Autoencoder):
 
 # -------------------------------------------------------------------- a number of active units
 
+class TopK(Layer):
+    """y = x where x is among the k largest of its sample, else 0: see `functions.top_k`."""
+
+    def __init__(self, k: int):
+        super().__init__()
+        self.k = check_count("k", k)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.top_k(x, self.k)
+
+    def config(self) -> dict[str, Any]:
+        return {"k": self.k}
+
+
 class KSparseNetwork(AutoencoderNetwork):
     """An autoencoder of whose code only the `k` largest units of each sample are kept, in training and in use.
 
@@ -146,6 +160,9 @@ class KSparseNetwork(AutoencoderNetwork):
 
     def encode(self, x: Tensor) -> Tensor:
         return F.top_k(self.encoder(x), self.k)
+
+    def code_layers(self) -> list[Layer]:
+        return [self.encoder, TopK(self.k)]
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "k": self.k}

@@ -20,7 +20,7 @@ from miniae.models.importance import log_mean_exp, log_weights
 from miniae.models.likelihoods import LIKELIHOODS, Likelihood, make_likelihood
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.priors import Gaussian
-from miniae.nn import Dense, Layer, Sequential
+from miniae.nn import Dense, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number
 
@@ -76,6 +76,13 @@ class VariationalNetwork(AutoencoderNetwork):
 
     def encode(self, x: Tensor, *labels: Tensor) -> Tensor:
         return self.statistics(x, *labels)[:, :self.code]
+
+    def code_layers(self) -> list[Layer]:
+        means = Dense(self.code)
+        means.build(self.head.input_shape, self.place.child("means"))
+        means.weight.assign(self.head.weight.numpy()[:, :self.code])
+        means.bias.assign(self.head.bias.numpy()[:self.code])
+        return [self.encoder, Flatten(), means]
 
     def outputs(self, z: Tensor, *labels: Tensor) -> Tensor:
         """The decoder's outputs, as the likelihood reads them."""

@@ -164,6 +164,9 @@ class VectorQuantisedNetwork(AutoencoderNetwork):
     def encode(self, x: Tensor) -> Tensor:
         return self.quantiser(self.encoder(x))
 
+    def code_layers(self) -> list[Layer]:
+        return [self.encoder, self.quantiser]
+
     def indices(self, x: Tensor) -> Tensor:
         """The code of x as integers."""
         return self.quantiser.indices(self.encoder(x))

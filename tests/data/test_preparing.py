@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from miniae.data import gaussian_noise, make_scaler, masking, salt_and_pepper, scaler_from, split
+from miniae.data import balanced, gaussian_noise, make_scaler, masking, salt_and_pepper, scaler_from, split
 
 RNG = np.random.default_rng(0)
 
@@ -109,6 +109,23 @@ def test_split():
     for n, fraction in ((1, 0.5), (10, 0.0), (10, 1.0)):
         with pytest.raises(ValueError, match="can't hold out"):
             split(n, fraction)
+
+
+def test_as_many_of_each_label():
+    labels = np.array(["a"] * 50 + ["b"] * 30 + ["c"] * 3)
+    for n, counts in ((9, [3, 3, 3]), (15, [6, 6, 3]), (83, [50, 30, 3])):
+        rows = balanced(labels, n, seed=1)
+        assert len(np.unique(rows)) == n and (np.diff(rows) > 0).all()
+        assert [(labels[rows] == kind).sum() for kind in "abc"] == counts
+        np.testing.assert_array_equal(balanced(labels, n, seed=1), rows)
+    assert (balanced(labels, 9, seed=2) != balanced(labels, 9, seed=1)).any()
+    drawn = [labels[balanced(labels, 4, seed)] for seed in range(30)]
+    assert {next(kind for kind in "abc" if (d == kind).sum() == 2) for d in drawn} == set("abc")  # by chance
+    np.testing.assert_array_equal(np.unique(np.concatenate([balanced(labels, 9, seed) for seed in range(200)])),
+                                  np.arange(83))
+    for n in (2, 84):
+        with pytest.raises(ValueError, match=f"can't draw {n} of 83 samples with 3 labels"):
+            balanced(labels, n)
 
 
 def test_corruption():
