@@ -66,15 +66,16 @@ class SemanticHashing(Autoencoder):
     gradient brings them back. So the inputs of the code's units are normalised over the batch (as by `nn.BatchNorm`),
     which keeps each of them on for some samples and off for others. The paper begins with RBMs instead, and so may
     this: `SemanticHashing.from_stack(pretrain(X, [784, 500, 250, 32], code_unit="bernoulli"))`. The paper's noise of 4
-    supposes that RBMs have made the inputs large; after short training, or of rows of small numbers, they vary by less
-    than 0.1 over the samples, and noise drowns them: so inputs are normalised here, too.
+    supposes that RBMs have made the inputs as large. After short training, or of rows of small numbers, they vary by
+    less than 0.1 over the samples, and noise drowns them: so inputs are normalised here, too, and begin with the
+    noise's own deviation.
 
     All else is as in `Autoencoder`; an encoder of your own ends with the units' inputs, without an activation.
 
     Parameters
     ----------
-    noise : standard deviation of the noise that is added to the inputs of the code's units, which begin with one of 1
-        (in an encoder of your own: with what that gives).
+    noise : standard deviation of the noise that is added to the inputs of the code's units, which begin with one of 1,
+        or from a stack with that of the noise, 4 as in the paper: more of it makes codes nearer to bits.
     threshold : which h is a 1: "median", more than half of the training data have, unit by unit, or a number in (0, 1).
         With the median every bit is on for half of the data, and so tells most when taken alone; 0.5 is where units
         that noise has driven apart have the fewest samples, but a unit may be on for nearly all samples, or for none.
@@ -97,10 +98,11 @@ class SemanticHashing(Autoencoder):
         self.noise, self.threshold = noise, threshold
 
     @classmethod
-    def from_stack(cls, stack: Stack, *, noise: float = 1.0, threshold: str | float = "median",
+    def from_stack(cls, stack: Stack, *, noise: float = 4.0, threshold: str | float = "median",
                    loss: str | None = None, **training: Any) -> SemanticHashing:
-        """The unrolled stack (see `Stack.unroll`) with its top units' inputs normalised, and noise at these; `fit`
-        fine-tunes it. The stack's bits, by the median, are those that it begins with."""
+        """The unrolled stack (see `Stack.unroll`) with noise at the inputs of its top units, which are normalised, so
+        that they begin with the noise's deviation; `fit` fine-tunes it. The bits that it begins with, by the median,
+        are the stack's."""
         if training.get("tied"):
             raise ValueError("a pretrained SemanticHashing has a decoder of its own weights: leave tied out")
         plain = stack.unroll(loss, **training)
@@ -109,7 +111,10 @@ class SemanticHashing(Autoencoder):
         inputs.build(top.input_shape, top.place)
         inputs.weight.assign(top.weight.numpy())
         inputs.bias.assign(top.bias.numpy())
-        encoder = Sequential([*below, inputs, Balanced()], dtype=top.place.dtype, backend=top.place.backend)
+        balanced = Balanced()
+        balanced.build((top.units,), top.place)
+        balanced.scale.assign(np.full(top.units, noise or 1.0, top.place.dtype))
+        encoder = Sequential([*below, inputs, balanced], dtype=top.place.dtype, backend=top.place.backend)
         return cls(**{**plain.get_params(), "encoder": encoder, "code_activation": "linear", "noise": noise,
                       "threshold": threshold})
 
