@@ -2,15 +2,17 @@
 
     python benchmarks/recommendation.py            writes two files, benchmarks/results/recommendation.json and
                                                    recommendation_choices.json, and a picture
+    python benchmarks/recommendation.py --only ratings     one of them: ratings (and the picture) or choices
     python benchmarks/recommendation.py --quick    one seed, few epochs, to see it work; writes no result file
 
-Ratings: fold 1, fitted to u1.base, measured once on u1.test. AutoRec by items and by users (3 seeds; "both" is the mean
-of the two), biases alone, and matrix factorisation of the biases' residuals by alternating least squares. AutoRec's
-activation, dropout, penalty and epochs were chosen from some 25 settings by the error on 10 % of u1.base that were held
-out; rank and penalty of the factorisation are chosen on the same ratings in this run. Predictions are held within 1 and
-5. Choices: after Liang et al. (WWW 2018), on other data than theirs: ratings of 4 and 5 are choices, users with fewer
-than 5 are left out; of the users 200 are for testing and 100 for choosing settings, in 3 draws. The models learn from
-the others; of a test user they are shown 80 % of the choices, and rank the other items, among which are the 20 %.
+Ratings: fold 1, fitted to u1.base, measured once on u1.test. AutoRec by items and by users, with its defaults (3 seeds;
+"both" is the mean of the two), biases alone, and matrix factorisation of the biases' residuals by alternating least
+squares. AutoRec's defaults (activation, dropout, penalty and epochs) were chosen from some 25 settings by the error on
+10 % of u1.base that were held out; rank and penalty of the factorisation are chosen on the same ratings in this run.
+Predictions are held within 1 and 5. Choices: after Liang et al. (WWW 2018), on other data than theirs: ratings of 4 and
+5 are choices, users with fewer than 5 are left out; of the users 200 are for testing and 100 for choosing settings, in
+3 draws. The models learn from the others; of a test user they are shown 80 % of the choices, and rank the other items,
+among which are the 20 %.
 """
 
 import argparse
@@ -21,20 +23,17 @@ from pathlib import Path
 import numpy as np
 from results import FOLDER, write
 
-from miniae import AutoRec, MultinomialVAE, nn
+from miniae import AutoRec, MultinomialVAE
 from miniae.data import Ratings
 from miniae.models import Biases
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--only", choices=("ratings", "choices"), help="one of the two")
 parser.add_argument("--quick", action="store_true", help="one seed, few epochs")
 parser.add_argument("--out", default="runs/recommendation-quick", help="where the picture goes with --quick")
 args = parser.parse_args()
 SEEDS = (0,) if args.quick else (0, 1, 2)
-AUTOREC = {
-    "item": {"by": "item", "code": 200, "code_activation": "tanh", "l2": 0.1, "corruption": [nn.Dropout(0.5)],
-             "epochs": 20},
-    "user": {"by": "user", "code": 500, "l2": 0.05, "epochs": 60},
-}
+AUTOREC = {"item": {"by": "item"}, "user": {"by": "user"}}  # and the defaults
 FACTORS, PENALTIES = (5, 10, 20), (5.0, 10.0, 20.0)
 NEIGHBOURS = (20, 50, 100, 200, 2000)
 VAE = [{"beta": 0.2, "epochs": epochs} for epochs in (20, 50)]
@@ -207,21 +206,24 @@ def draw(path, r):
 
 out = Path(args.out) if args.quick else FOLDER
 out.mkdir(parents=True, exist_ok=True)
-began = time.perf_counter()
-rated = ratings()
-draw(out / "recommendation.png", rated)
-if not args.quick:
-    write("recommendation", {**rated, "all_seconds": time.perf_counter() - began})
+if args.only in (None, "ratings"):
+    began = time.perf_counter()
+    rated = ratings()
+    draw(out / "recommendation.png", rated)
+    if not args.quick:
+        write("recommendation", {**rated, "all_seconds": time.perf_counter() - began})
 
-began = time.perf_counter()
-draws = [choices(seed) for seed in SEEDS]
-chosen = {}
-for name in draws[0]:
-    recall, ndcg = np.array([d[name]["test"] for d in draws]).T
-    chosen[name] = {"recall_20": float(recall.mean()), "recall_20_spread": float(recall.std()),
-                    "ndcg_100": float(ndcg.mean()), "ndcg_100_spread": float(ndcg.std()),
-                    "settings": [d[name]["settings"] for d in draws]}
-    print(f"{name:12s} recall@20 {recall.mean():.3f} ± {recall.std():.3f}, NDCG@100 {ndcg.mean():.3f} ± "
-          f"{ndcg.std():.3f}")
-if not args.quick:
-    write("recommendation_choices", {"rows": chosen, "draws": len(draws), "all_seconds": time.perf_counter() - began})
+if args.only in (None, "choices"):
+    began = time.perf_counter()
+    draws = [choices(seed) for seed in SEEDS]
+    chosen = {}
+    for name in draws[0]:
+        recall, ndcg = np.array([d[name]["test"] for d in draws]).T
+        chosen[name] = {"recall_20": float(recall.mean()), "recall_20_spread": float(recall.std()),
+                        "ndcg_100": float(ndcg.mean()), "ndcg_100_spread": float(ndcg.std()),
+                        "settings": [d[name]["settings"] for d in draws]}
+        print(f"{name:12s} recall@20 {recall.mean():.3f} ± {recall.std():.3f}, NDCG@100 {ndcg.mean():.3f} ± "
+              f"{ndcg.std():.3f}")
+    if not args.quick:
+        write("recommendation_choices",
+              {"rows": chosen, "draws": len(draws), "all_seconds": time.perf_counter() - began})

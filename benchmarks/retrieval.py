@@ -1,7 +1,9 @@
 """How many of the ten nearest are of the query's class: images and articles, by their codes and by what else there is.
 
-    python benchmarks/retrieval.py              writes benchmarks/results/retrieval.json and pictures
-    python benchmarks/retrieval.py --quick      few samples and one epoch, to see it work; writes no result file
+    python benchmarks/retrieval.py                writes two files, benchmarks/results/retrieval.json and
+                                                  retrieval_text.json, and pictures
+    python benchmarks/retrieval.py --only text    one of them: images or text
+    python benchmarks/retrieval.py --quick        few samples and one epoch, to see it work; writes no result file
 
 Precision@10, labels used for judging alone. Images: the 60,000 training images of MNIST and of Fashion-MNIST are what
 is looked in, the first 2,000 test images the queries. Models are trained without labels on the first 20,000 images for
@@ -28,6 +30,7 @@ from miniae.tasks import BagOfWords, SemanticIndex, read_documents
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="3,000 images, one epoch, one seed")
+parser.add_argument("--only", choices=("images", "text"), help="one of the two")
 args = parser.parse_args()
 IMAGES, TRAINED_ON, QUERIES, EPOCHS = (3000, 3000, 300, 1) if args.quick else (60000, 20000, 2000, 6)
 TEXT_SEEDS, TEXT_EPOCHS, RBM_EPOCHS = (1, 2, 1) if args.quick else (5, 30, 10)
@@ -143,22 +146,33 @@ def text():
         model = stack.unroll(**training).fit(X / top)
         add("autoencoder 2000-250-32, pretrained by RBMs", model.transform(X / top), model.transform(Q / top),
             began=began)
+        began = time.perf_counter()
+        stack = pretrain(X / top, [WORDS, 250, BITS], code_unit="bernoulli", epochs=RBM_EPOCHS, batch_size=50,
+                         seed=seed)
         model = SemanticHashing.from_stack(stack, **training).fit(X / top)
         codes, query_codes = model.binary_codes(X / top), model.binary_codes(Q / top)
         add("semantic hashing 2000-250-32, pretrained by RBMs", codes, query_codes, "hamming", began)
+        began = time.perf_counter()
+        model = SemanticHashing([250], BITS, **training).fit(X)
+        codes, query_codes = model.binary_codes(X), model.binary_codes(Q)
+        add("semantic hashing 2000-250-32, without RBMs", codes, query_codes, "hamming", began)
         began = time.perf_counter()
         model = SemanticHashing([], BITS, **training).fit(X)
         add("semantic hashing 2000-32, without RBMs", model.binary_codes(X), model.binary_codes(Q), "hamming", began)
     return rows
 
 
-began = time.perf_counter()
-results = {"images": {name: images(name) for name in ("mnist", "fashion-mnist")}, "text": text(),
-           "settings": {"database": IMAGES, "trained_on": TRAINED_ON, "image_rbm_epochs": IMAGE_RBM_EPOCHS,
-                        "queries": QUERIES, "epochs": EPOCHS, "hidden": HIDDEN, "code": CODE,
-                        "bits": BITS, "words": WORDS,
-                        "text_seeds": TEXT_SEEDS, "text_epochs": TEXT_EPOCHS, "rbm_epochs": RBM_EPOCHS}}
-results["seconds"] = time.perf_counter() - began
-print(f"{results['seconds']:.0f} s in all")
-if not args.quick:
-    write("retrieval", results)
+SETTINGS = {
+    "images": {"database": IMAGES, "trained_on": TRAINED_ON, "image_rbm_epochs": IMAGE_RBM_EPOCHS, "queries": QUERIES,
+               "epochs": EPOCHS, "hidden": HIDDEN, "code": CODE, "bits": BITS},
+    "text": {"bits": BITS, "words": WORDS, "text_seeds": TEXT_SEEDS, "text_epochs": TEXT_EPOCHS,
+             "rbm_epochs": RBM_EPOCHS},
+}
+for part, file in (("images", "retrieval"), ("text", "retrieval_text")):
+    if args.only in (None, part):
+        began = time.perf_counter()
+        rows = text() if part == "text" else {name: images(name) for name in ("mnist", "fashion-mnist")}
+        seconds = time.perf_counter() - began
+        print(f"{part}: {seconds:.0f} s")
+        if not args.quick:
+            write(file, {part: rows, "settings": SETTINGS[part], "seconds": seconds})

@@ -32,7 +32,7 @@ def retrieval():
 
 
 def retrieval_text():
-    content = load("retrieval")
+    content = load("retrieval_text")
     r, s = content["results"]["text"], content["results"]["settings"]
     names = {"TF-IDF": f"TF-IDF, {s['words']:,} words, cosine", "LSA": f"LSA, {s['bits']} dimensions, cosine"}
     rows = []

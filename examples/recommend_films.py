@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from miniae import AutoRec, nn
+from miniae import AutoRec
 from miniae.training import ProgressBar
 
 folder = Path(os.environ.get("MINIAE_DATA", "data")) / "ml-100k"
@@ -33,7 +33,7 @@ def rmse(predicted):
     return np.sqrt(np.mean((predicted - test[2]) ** 2))
 
 
-model = AutoRec(code=100, code_activation="tanh", l2=0.1, corruption=[nn.Dropout(0.5)], epochs=epochs)
+model = AutoRec(code=100, epochs=epochs)
 model.fit(tuple(train), callbacks=[ProgressBar("AutoRec")])
 predicted = model.predict(test[0], test[1])
 biases = model.baseline(test[0], test[1])

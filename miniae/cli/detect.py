@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Samples, write
+from miniae.data import DataError, Samples, find, write
 from miniae.report.ranking import average_precision, ranking_curves, roc_auc
 from miniae.tasks import AnomalyDetector
+
+_ODD, _COLUMNS = "1", ("score", "anomaly")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a name (digits, mnist, fashion-mnist), or the path of a file or folder; of data with a "
                              "training and a test part, --fit takes the first and scores the second")
     parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
-    parser.add_argument("--odd", metavar="LABEL", default="1", help="the label of odd rows (default: 1)")
+    parser.add_argument("--odd", metavar="LABEL", help=f"the label of odd rows (default: {_ODD})")
     model_and_data.add_backend(parser)
     parser.add_argument("--fit", action="store_true", help="fit a detector to the data and write it to MODEL")
     parser.add_argument("--contamination", type=float, default=None, metavar="SHARE",
@@ -47,25 +49,26 @@ def run(args: argparse.Namespace) -> int:
         if Path(args.out).suffix.lower() not in (".csv", ".npy", ".npz"):
             raise DataError(f"can't write {args.out}: expected a name that ends in .npy, .npz or .csv")
         model_and_data.check_folder_of(args.out)
+        model_and_data.check_not_read(args.out, args.data)
     if args.fit:
-        samples, detector = _fit(args)
+        found = find(args.data, args.label)
+        odd = _odd(args, model_and_data.part_of(found, "test"))
+        detector = _fit(args, model_and_data.part_of(found, "train"))
+        samples = model_and_data.part_of(found, "test")
     else:
         if args.contamination is not None or args.seed is not None:
             raise DataError("--contamination and --seed are for fitting: add --fit, or leave them out")
         detector = AnomalyDetector.load(args.model, args.backend)
         samples = model_and_data.find_part(args.data, args.label, "test")
+        odd = _odd(args, samples)
     samples = _fitting(detector, samples, args.data)
     names = samples.feature_names or [f"x_{i}" for i in range(samples.X.shape[1])]
-    odd = None if samples.labels is None else np.array([str(label) == args.odd for label in samples.labels])
-    if args.picture and (odd is None or odd.all() or not odd.any()):
-        raise DataError(f"can't draw {args.picture}: curves need rows with the label {args.odd} and rows with others; "
-                        "name the label column with --label, and the odd label with --odd")
     X = samples.X.reshape(-1, *detector.input_shape_)
     parts = detector.contributions(X).reshape(len(X), -1) if args.explain else None
     scores = detector.anomaly_score(X)
     found = scores > detector.threshold_
     print(f"{int(found.sum()):,} of {len(X):,} rows are anomalies: scores above {detector.threshold_:.4g}")
-    if odd is not None and odd.any() and not odd.all():
+    if odd is not None:
         print(f"by the labels: ROC-AUC {roc_auc(odd, scores):.4f}, average precision "
               f"{average_precision(odd, scores):.4f}; of {int(odd.sum()):,} odd rows {int((found & odd).sum()):,} were "
               f"found, with {int((found & ~odd).sum()):,} false alarms")
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         _explain(scores, parts, names)
     if args.out:
         columns = [scores, found, *(() if parts is None else parts.T)]
-        write(args.out, np.stack(columns, axis=1), ["score", "anomaly", *(names if parts is not None else ())])
+        write(args.out, np.stack(columns, axis=1), [*_COLUMNS, *([] if parts is None else _apart(names))])
         print(f"written to {args.out}: {len(X)} rows")
     if args.picture:
         ranking_curves(args.picture, odd, scores)
@@ -81,21 +84,54 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fit(args: argparse.Namespace) -> tuple[Samples, AnomalyDetector]:
-    """A detector fitted and written, and the samples to score with it."""
+def _odd(args: argparse.Namespace, samples: Samples) -> np.ndarray | None:
+    """Which samples are labelled as odd; None where there are none, or no others. Raises `DataError` where it was
+    asked for them: by the label's name, or by a picture of curves."""
+    name = _ODD if args.odd is None else args.odd
+    odd = None if samples.labels is None else np.array([_alike(str(label), name) for label in samples.labels])
+    if odd is not None and odd.any() and not odd.all():
+        return odd
+    if args.picture:
+        raise DataError(f"can't draw {args.picture}: curves need rows with the label {name} and rows with others; "
+                        "name the label column with --label, and the odd label with --odd")
+    if args.odd is not None and odd is None:
+        raise DataError(f"--odd says what odd rows are labelled, and {args.data} has no labels: name their column with "
+                        "--label, or leave --odd out")
+    if odd is not None and not odd.any():
+        there = f"no row has the label {name}, there are {', '.join(map(str, np.unique(samples.labels)[:10]))}"
+        if args.odd is not None:
+            raise DataError(f"{args.data}: {there}; name one of these with --odd")
+        print(f"{there}: scores are not judged by labels; --odd names that of odd rows")
+    return None
+
+
+def _alike(label: str, odd: str) -> bool:
+    """Whether a label is the odd one: the same text, or the same number (1 and 1.0)."""
+    try:
+        return label == odd or float(label) == float(odd)
+    except ValueError:
+        return False
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Names of columns, with an underscore behind those that have the name of one of the first."""
+    return [f"{name}_" if name in _COLUMNS else name for name in names]
+
+
+def _fit(args: argparse.Namespace, samples: Samples) -> AnomalyDetector:
+    """A detector, fitted and written."""
     if Path(args.model).exists():
         raise DataError(f"{args.model} exists: choose a new name for the detector, or leave --fit out to use that one")
     if Path(args.model).suffix != ".safetensors":
         raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
     model_and_data.check_folder_of(args.model)
-    samples = model_and_data.find_part(args.data, args.label, "train")
     settings = {"contamination": args.contamination, "seed": args.seed}
     detector = AnomalyDetector(scaling="robust" if samples.image_shape is None else "shared", backend=args.backend,
                                **{name: value for name, value in settings.items() if value is not None})
     detector.fit(samples.X)
     detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
     print(f"written to {args.model}: fitted to {len(samples.X):,} rows of {samples.X.shape[1]} features")
-    return model_and_data.find_part(args.data, args.label, "test"), detector
+    return detector
 
 
 def _fitting(detector: AnomalyDetector, samples: Samples, source: str) -> Samples:

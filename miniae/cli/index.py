@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_folder_of(args.out)
+    model_and_data.check_not_read(args.out, args.model, args.data)
     model, samples = model_and_data.open_both(args, args.part)
     index = SemanticIndex(model, args.metric)
     index.add(samples.X, labels=samples.labels if model.needs_labels else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,11 @@ def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: 
 
 def find_part(data: str, label: str | None, part: str) -> Samples:
     """The data of that name or path; of a data set by name the part "train" or "test"."""
-    samples = find(data, label)
+    return part_of(find(data, label), part)
+
+
+def part_of(samples: Dataset | Samples, part: str) -> Samples:
+    """The part "train" or "test" of a data set; all of other samples."""
     if not isinstance(samples, Dataset):
         return samples
     return Samples(getattr(samples, part), getattr(samples, f"{part}_labels"), samples.image_shape,
@@ -135,3 +140,10 @@ def check_folder_of(path: str) -> None:
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise DataError(f"can't write {path}: there is no folder {folder}; make it first")
+
+
+def check_not_read(path: str | None, *sources: str | None) -> None:
+    """Raise `DataError` for a file to be written that is one of those that are read: they would be lost."""
+    for source in sources:
+        if path and source and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+            raise DataError(f"can't write {path}: it is what is read, and would be lost; choose another name")

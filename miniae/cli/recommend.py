@@ -19,7 +19,7 @@ from miniae.cli import model_and_data
 from miniae.data import DataError, read_ratings, writing
 from miniae.models import AutoRec, MultinomialVAE, Recommender
 from miniae.models import load as load_model
-from miniae.training import ProgressBar
+from miniae.training import ProgressBar, check_count
 
 _MODELS = {"autorec": AutoRec, "multinomial": MultinomialVAE}
 _ENDINGS = (".safetensors", ".csv", ".tsv")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include-seen", action="store_true", help="also items that the user has rated")
     model_and_data.add_backend(parser)
     fit = parser.add_argument_group("when it learns from ratings")
-    fit.add_argument("--model", metavar="KIND", choices=tuple(_MODELS), default="autorec",
+    fit.add_argument("--model", metavar="KIND", choices=tuple(_MODELS),
                      help="autorec, which predicts ratings, or multinomial, which predicts choices (default: autorec)")
     fit.add_argument("--by", choices=("item", "user"),
                      help="autorec: whether a sample is an item's ratings or a user's (default: item)")
@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         if Path(path).suffix not in _ENDINGS:
             raise DataError(f"can't write {path}: expected a name that ends in {', '.join(_ENDINGS)}")
         model_and_data.check_folder_of(path)
+        model_and_data.check_not_read(path, args.source)
+    check_count("k", args.k)
     model = _loaded(args) if Path(args.source).suffix == ".safetensors" else _fitted(args)
     users = [_id(model, user) for user in args.user]
     shown = model.recommend(users, args.k, exclude_seen=not args.include_seen) if users else []
@@ -66,14 +68,15 @@ def run(args: argparse.Namespace) -> int:
             _write(path, zip(model.ratings_.users.tolist(), pairs, strict=True))
             print(f"written to {path}: lists for {len(pairs):,} users")
     for user, (items, scores) in zip(users, shown, strict=True):
-        print(f"user {user}")
+        print(f"user {user}" + ("" if len(items) else ": has rated all items"))
         for rank, (item, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True), 1):
             print(f"{rank:4d}  {item}  {score:.3f}")
     return 0
 
 
 def _loaded(args: argparse.Namespace) -> Recommender:
-    given = [f"--{name}" for name in ("by", "threshold", "epochs", "seed") if getattr(args, name) is not None]
+    given = [f"--{name}" for name in ("model", "by", "threshold", "epochs", "seed")
+             if getattr(args, name) is not None]
     if given:
         raise DataError(f"{', '.join(given)} is for learning from ratings, and {args.source} has learnt: leave it out, "
                         "or name a table of ratings")
@@ -85,15 +88,17 @@ def _loaded(args: argparse.Namespace) -> Recommender:
 
 
 def _fitted(args: argparse.Namespace) -> Recommender:
+    model = args.model or "autorec"
     for name, kind in (("by", "autorec"), ("threshold", "multinomial")):
-        if getattr(args, name) is not None and args.model != kind:
-            raise DataError(f"--{name} is a setting of {kind}, not of {args.model}: leave it out, or choose --model "
-                            f"{kind}")
+        if getattr(args, name) is not None and model != kind:
+            raise DataError(f"--{name} is a setting of {kind}, not of {model}: leave it out, or choose --model {kind}")
     ratings = read_ratings(args.source)
+    unknown = next((user for user in args.user if user not in ratings.users), None)
+    if unknown is not None:
+        raise DataError(f"there is no user {unknown!r} in {args.source}: name one of its {len(ratings.users):,} users")
     settings = {name: getattr(args, name) for name in ("by", "threshold", "epochs", "seed")
                 if getattr(args, name) is not None}
-    model = _MODELS[args.model](backend=args.backend, **settings)
-    return model.fit(ratings, callbacks=[ProgressBar(args.model)])
+    return _MODELS[model](backend=args.backend, **settings).fit(ratings, callbacks=[ProgressBar(model)])
 
 
 def _id(model: Recommender, user: str) -> Any:

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
     if args.out and not args.out.lower().endswith(".csv"):
         raise DataError(f"can't write {args.out}: expected a name that ends in .csv")
+    model_and_data.check_not_read(args.out, args.query)
     if args.data and not args.picture:
         raise DataError("--data says where the images for --picture are: give both, or leave --data out")
     index = SemanticIndex.load(args.index, backend=args.backend)

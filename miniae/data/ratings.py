@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,9 @@ def read_ratings(path: str | os.PathLike[str]) -> Ratings:
     header. Ids are strings, just as they are in the file. Raises `DataError` for what can't be used.
     """
     path = Path(path)
+    users: dict[str, int] = {}
+    items: dict[str, int] = {}
+    rows, columns, values = array("q"), array("q"), array("f")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
@@ -97,29 +101,45 @@ def read_ratings(path: str | os.PathLike[str]) -> Ratings:
             separator = next((s for s in ("\t", "::", ",", ";") if s in first), ",")
             lines = (line.replace("::", "\t") for line in file) if separator == "::" else file
             reader = csv.reader(lines, delimiter="\t" if separator == "::" else separator)
-            rows = [(reader.line_num, row) for row in reader if row]
+            begun = False
+            for cells in filter(None, reader):
+                begun, header = True, not begun and len(cells) >= 3 and _number(cells[2]) is None
+                if not header:
+                    user, item, value = _rating(cells, f"{path} line {reader.line_num}")
+                    rows.append(users.setdefault(user, len(users)))
+                    columns.append(items.setdefault(item, len(items)))
+                    values.append(value)
     except (UnicodeDecodeError, csv.Error) as why:
         raise DataError(f"{path} is not a text table ({why}): save it as UTF-8 text of user, item, rating") from None
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: name a table of user, item, rating") from None
     except OSError as why:
         raise DataError(f"{path} can't be read: {why.strerror}") from None
-    if rows and len(rows[0][1]) >= 3 and _number(rows[0][1][2]) is None:
-        del rows[0]
-    if not rows:
+    if not values:
         raise DataError(f"{path} has no ratings in it: expected lines of user, item, rating")
-    users, items, values = [], [], np.empty(len(rows), np.float32)
-    for i, (line, row) in enumerate(rows):
-        if len(row) < 3:
-            raise DataError(f"{path} line {line} has {len(row)} cell{'s' * (len(row) != 1)}, expected user, item, "
-                            "rating, separated by commas or tabs")
-        value = _number(row[2])
-        if value is None or not np.isfinite(value):
-            raise DataError(f"{path} line {line} has the rating {row[2][:80]!r}, expected a number")
-        users.append(row[0].strip())
-        items.append(row[1].strip())
-        values[i] = value
-    return Ratings.of((np.array(users), np.array(items), values))
+    (user_ids, rows), (item_ids, columns) = (
+        _sorted(list(ids), np.array(numbers)) for ids, numbers in ((users, rows), (items, columns)))
+    shape = len(user_ids), len(item_ids)
+    return Ratings(user_ids, item_ids, Sparse.of_entries(rows, columns, np.array(values), shape))
+
+
+def _rating(cells: list[str], where: str) -> tuple[str, str, float]:
+    """A user, an item and the rating."""
+    if len(cells) < 3:
+        raise DataError(f"{where} has {len(cells)} cell{'s' * (len(cells) != 1)}, expected user, item, rating, "
+                        "separated by commas or tabs")
+    user, item, value = cells[0].strip(), cells[1].strip(), _number(cells[2])
+    if value is None or not abs(value) < 3e38:  # of float32; NaN is no less than that, either
+        raise DataError(f"{where} has the rating {cells[2][:80]!r}, expected a number")
+    if not user or not item:
+        raise DataError(f"{where} has no {'item' if user else 'user'}: fill it in, or drop the line")
+    return user, item, value
+
+
+def _sorted(ids: list[str], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids in order, and the numbers that they then have in place of these."""
+    ids, places = np.unique(ids, return_inverse=True)
+    return ids, places[numbers]
 
 
 def _number(cell: str) -> float | None:

@@ -13,6 +13,8 @@ from miniae.data.ratings import Ratings
 from miniae.data.sparse import Sparse
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.recommender import Recommender
+from miniae.nn import Dropout, Sequential
+from miniae.nn.layer import Shape
 from miniae.training import check_number
 
 __all__ = ["AutoRec", "AutoRecNetwork", "Biases"]
@@ -87,10 +89,14 @@ class AutoRec(Recommender):
 
     Parameters beside those of `Autoencoder`
     ----------------------------------------
-    by : "item", which is the better one where users are more than items' ratings say little of; or "user", which can
+    by : "item", which is the more exact one where items have more ratings each than users have; or "user", which can
         also recommend to users who were not there in training.
     ridge : how strongly the biases are held towards 0, in ratings (`Biases`).
-    corruption : `[nn.Dropout(0.5)]` say, which lets the network see half of the ratings that it has to predict.
+    input_dropout : the share of the known ratings that the network is not shown in training, though it has to predict
+        them; not with an encoder of your own.
+
+    The defaults (a code of 200 with tanh, half of the ratings hidden, an `l2` of 0.1) predicted best a held-out tenth
+    of the training ratings of MovieLens 100K. Of far fewer ratings a smaller `l2` and more `epochs` learn more.
 
     Attributes
     ----------
@@ -107,21 +113,25 @@ class AutoRec(Recommender):
     losses = ("mse",)
     network_class = AutoRecNetwork
 
-    def __init__(self, hidden: Sequence[int] = (), code: int = 500, *, by: str = "item", ridge: float = 5.0,
-                 code_activation: str = "sigmoid", **settings: Any):
-        super().__init__(hidden, code, code_activation=code_activation, **settings)
-        self.by, self.ridge = by, ridge
+    def __init__(self, hidden: Sequence[int] = (), code: int = 200, *, by: str = "item", ridge: float = 5.0,
+                 input_dropout: float = 0.5, code_activation: str = "tanh", l2: float = 0.1, **settings: Any):
+        super().__init__(hidden, code, code_activation=code_activation, l2=l2, **settings)
+        self.by, self.ridge, self.input_dropout = by, ridge, input_dropout
 
     # ---------------------------------------------------------------- training
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("ridge", self.ridge)
+        check_number("input_dropout", self.input_dropout)
         if self.by not in ("item", "user"):
             raise ValueError(f"by must be 'item' or 'user', got {self.by!r}")
         if self.loss not in self.losses or self.output_activation not in (None, "linear"):
             raise ValueError("AutoRec minimises the squared error of a linear output, got "
                              f"loss={self.loss!r}, output_activation={self.output_activation!r}: leave both out")
+
+    def _dense_encoder(self, input_shape: Shape) -> Sequential:
+        return Sequential([Dropout(self.input_dropout), *super()._dense_encoder(input_shape).layers])
 
     def _begin_with(self, ratings: Ratings) -> None:
         self.biases_ = Biases.of(ratings.matrix, self.ridge)
@@ -206,6 +216,9 @@ class AutoRec(Recommender):
         items = np.arange(len(ratings.items))
         for part, outputs in self._blocks(_residuals(ratings.matrix, biases), np.arange(len(ratings.users))):
             yield part, outputs + biases(part[:, None], items)
+
+    def _shown(self, scores: np.ndarray) -> np.ndarray:
+        return self._clipped(scores)
 
     # ---------------------------------------------------------------- files
 

@@ -66,16 +66,19 @@ class SemanticHashing(Autoencoder):
     and 1. `transform` gives h in (0, 1), `binary_codes` the bits, for `tasks.SemanticIndex` to compare by counting.
 
     From random weights, units that are driven to their ends are soon driven to the same one for all samples, where no
-    gradient brings them back. The paper therefore begins with RBMs: `SemanticHashing.from_stack(pretrain(X, [784, 500,
-    250, 32], code_unit="bernoulli"))`. Without, the inputs of the code's units are normalised over the batch
-    (as by `nn.BatchNorm`), which keeps each of them on for some samples and off for others.
+    gradient brings them back. So the inputs of the code's units are normalised over the batch (as by `nn.BatchNorm`),
+    which keeps each of them on for some samples and off for others. The paper begins with RBMs instead, and so may
+    this: `SemanticHashing.from_stack(pretrain(X, [784, 500, 250, 32], code_unit="bernoulli"))`. The paper's noise of 4
+    supposes that RBMs have made the inputs as large. After short training, or of rows of small numbers, they vary by
+    less than 0.1 over the samples, and noise drowns them: so inputs are normalised here, too, and begin with the
+    noise's own deviation.
 
     All else is as in `Autoencoder`; an encoder of your own ends with the units' inputs, without an activation.
 
     Parameters
     ----------
-    noise : standard deviation of the noise that is added to the inputs of the code's units. From an RBM these are large
-        already, and 4, as in the paper, is what `from_stack` has; where they are normalised they begin at 1.
+    noise : standard deviation of the noise that is added to the inputs of the code's units, which begin with one of 1,
+        or from a stack with that of the noise, 4 as in the paper: more of it makes codes nearer to bits.
     threshold : which h is a 1: "median", more than half of the training data have, unit by unit, or a number in (0, 1).
         With the median every bit is on for half of the data, and so tells most when taken alone; 0.5 is where units
         that noise has driven apart have the fewest samples, but a unit may be on for nearly all samples, or for none.
@@ -100,7 +103,9 @@ class SemanticHashing(Autoencoder):
     @classmethod
     def from_stack(cls, stack: Stack, *, noise: float = 4.0, threshold: str | float = "median",
                    loss: str | None = None, **training: Any) -> SemanticHashing:
-        """The unrolled stack (see `Stack.unroll`) with noise at the inputs of its top units; `fit` fine-tunes it."""
+        """The unrolled stack (see `Stack.unroll`) with noise at the inputs of its top units, which are normalised, so
+        that they begin with the noise's deviation; `fit` fine-tunes it. The bits that it begins with, by the median,
+        are the stack's."""
         if training.get("tied"):
             raise ValueError("a pretrained SemanticHashing has a decoder of its own weights: leave tied out")
         plain = stack.unroll(loss, **training)
@@ -109,7 +114,10 @@ class SemanticHashing(Autoencoder):
         inputs.build(top.input_shape, top.place)
         inputs.weight.assign(top.weight.numpy())
         inputs.bias.assign(top.bias.numpy())
-        encoder = Sequential([*below, inputs], dtype=top.place.dtype, backend=top.place.backend)
+        balanced = Balanced()
+        balanced.build((top.units,), top.place)
+        balanced.scale.assign(np.full(top.units, noise or 1.0, top.place.dtype))
+        encoder = Sequential([*below, inputs, balanced], dtype=top.place.dtype, backend=top.place.backend)
         return cls(**{**plain.get_params(), "encoder": encoder, "code_activation": "linear", "noise": noise,
                       "threshold": threshold})
 

@@ -79,7 +79,7 @@ class MultinomialVAE(Recommender, VariationalAutoencoder):
         matrix = ratings.matrix
         if self.threshold is not None:
             chosen = matrix.values >= self.threshold
-            if not chosen.any():
+            if ratings is self.ratings_ and not chosen.any():
                 raise ValueError(f"no rating reaches the threshold of {self.threshold:g}, the highest is "
                                  f"{matrix.values.max():g}: lower it")
             return Sparse.of_entries(matrix.row_numbers[chosen], matrix.columns[chosen],

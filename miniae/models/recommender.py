@@ -47,6 +47,10 @@ class Recommender(Autoencoder):
         """The same for users, numbered as they come, with ratings of their own."""
         raise NotImplementedError(f"{type(self).__name__} has no scores")
 
+    def _shown(self, scores: np.ndarray) -> np.ndarray:
+        """What is said of the scores that items were ranked by."""
+        return scores
+
     # ---------------------------------------------------------------- training
 
     def fit(self, ratings: Any, y: Any = None, *, validation: Any = None,
@@ -111,7 +115,7 @@ class Recommender(Autoencoder):
                 row, entry = known.matrix.entries(part)
                 scores[row, known.matrix.columns[entry]] = -np.inf
             best += [_best(row, k) for row in scores]
-        pairs = [(self.ratings_.items[items], scores) for items, scores in best]
+        pairs = [(self.ratings_.items[items], self._shown(scores)) for items, scores in best]
         return pairs[0] if users is not None and np.ndim(users) == 0 else pairs
 
     def _numbers(self, users: Any) -> np.ndarray:

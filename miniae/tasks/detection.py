@@ -23,6 +23,9 @@ SCALINGS = ("robust", "shared")
 # How many rows scales, thresholds and members are made from at most, and how many are scored at once.
 _POOL, _BLOCK = 1 << 15, 1 << 13
 
+# How much rounding in float32 changes a score at most, as a share of it.
+_ROUNDING = 1e-5
+
 # The share of a member's rows that its early stopping and its spreads are measured on.
 _HELD_OUT = 0.2
 
@@ -115,6 +118,7 @@ class AnomalyDetector(Estimator):
         X = check_samples(X)
         if len(X) < 2:
             raise ValueError(f"X has {len(X)} row, expected at least 2: there is nothing to compare it with")
+        _check_range(X)
         with self._unless_refused():
             rng = np.random.default_rng(self.seed)
             pool = X[_some(rng, len(X), _POOL)]
@@ -139,7 +143,8 @@ class AnomalyDetector(Estimator):
         return self
 
     def _cut(self, scores: np.ndarray, share: float) -> None:
-        self.threshold_ = float(np.quantile(scores, 1.0 - share))
+        # A row's score differs in its last digits with the rows beside it: those that equal the quantile lie below.
+        self.threshold_ = float(np.quantile(scores, 1.0 - share)) * (1.0 + _ROUNDING)
 
     def _check_parameters(self) -> None:
         _check_share("contamination", self.contamination)
@@ -151,6 +156,7 @@ class AnomalyDetector(Estimator):
             check_count(name, getattr(self, name))
         if self.hidden is not None:
             check_count("hidden", self.hidden)
+        check_count("seed", self.seed, least=0)
         if self.scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
         if self.model is not None and not isinstance(self.model, Autoencoder):
@@ -307,6 +313,13 @@ def _middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarr
     scale = np.clip(X, low, high).std(axis=0)
     scale = np.where(scale > least, scale, deviation)
     return middle, np.where(scale > least, scale, np.where(least > 0, 1e7 * least, 1.0))
+
+
+def _check_range(X: np.ndarray) -> None:
+    """Raise `ValueError` for values whose squares have no room in float64."""
+    low, high = float(X.min()), float(X.max())
+    if not -1e151 < low <= high < 1e151:
+        raise ValueError(f"X ranges from {low:g} to {high:g}, where squares overflow: divide it by a constant")
 
 
 def _spread(errors: np.ndarray) -> np.ndarray:

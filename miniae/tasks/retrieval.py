@@ -17,6 +17,7 @@ from miniae.training import check_count, check_number, check_samples
 __all__ = ["Neighbours", "SemanticIndex"]
 
 _KIND, _FORMAT = "index", 1
+_LAST = np.iinfo(np.int64).max
 
 # Queries that are answered at once, and how many distances are held while they are.
 _QUERIES, _DISTANCES = 256, 2**20
@@ -139,11 +140,13 @@ class SemanticIndex:
     def _new_ids(self, ids: Any, n: int) -> np.ndarray:
         """Ids for n new samples, checked where they were given."""
         if ids is None:
+            if self._next + n > _LAST:
+                raise ValueError(f"there are no ids after {self._next - 1} for {n} samples: give ids")
             return np.arange(self._next, self._next + n, dtype=np.int64)
         ids = _integers(ids)
         if ids.shape != (n,):
             raise ValueError(f"there are ids of shape {ids.shape} for {n} samples: give one for each")
-        if ids.min() < 0 or ids.max() == np.iinfo(np.int64).max:
+        if ids.min() < 0 or ids.max() >= _LAST:
             raise ValueError(f"ids are integers from 0 to 2^63 - 2, got {ids.min() if ids.min() < 0 else ids.max()}")
         if self._known is None:
             self._known = {*self._ids.tolist(), *(i for part, _ in self._parts for i in part.tolist())}

@@ -87,6 +87,11 @@ def test_bad_input(miniae, detector, tables):
     assert "ends in .npy, .npz or .csv" in refused(detector, new, *label, "-o", tables / "s.txt")
     assert "ends in .png" in refused(detector, new, *label, "--picture", tables / "s.txt")
     assert "rows with the label 1" in refused(detector, new, *label, "--picture", tables / "s.png")
+    assert "rows with the label 1" in refused(tables / "e.safetensors", new, *label, "--fit", "--picture",
+                                              tables / "s.png")  # before it is fitted
+    assert "no row has the label 2, there are bad, good; name" in refused(detector, new, *label, "--odd", "2")
+    assert "seed must be" in refused(tables / "e.safetensors", new, *label, "--fit", "--seed", "-1")
+    assert "would be lost" in refused(detector, new, *label, "-o", new)
     np.save(tables / "wide.npy", np.zeros((4, 9)))
     assert "9 features a row" in refused(detector, tables / "wide.npy")
     (tables / "other.csv").write_text("a,b,z\n1,2,3\n")
@@ -97,6 +102,26 @@ def test_bad_input(miniae, detector, tables):
     assert "checksum" in refused(tables / "damaged.safetensors", new, *label)
     after = sorted(p.name for p in tables.iterdir())
     assert after == sorted([*before, "wide.npy", "other.csv", "damaged.safetensors"])
+
+
+def test_labels_that_are_numbers_or_unknown(miniae, detector, tables):
+    lines = (tables / "new.csv").read_text().splitlines()
+    numbers = [line.replace("good", "0.0").replace("bad", "1.0") for line in lines]
+    (tables / "numbers.csv").write_text("\n".join(numbers) + "\n")
+    assert "ROC-AUC 1.0000" in miniae("detect", detector, tables / "numbers.csv", "--label", "kind")[1]
+    code, out, _ = miniae("detect", detector, tables / "new.csv", "--label", "kind")
+    assert code == 0 and out.startswith("no row has the label 1, there are bad, good: scores are not judged")
+    (tables / "bare.csv").write_text("a,b,c\n1,2,3\n")
+    code, _, err = miniae("detect", detector, tables / "bare.csv", "--odd", "1")
+    assert code == 2 and "has no labels" in err
+
+
+def test_features_that_are_called_as_the_scores_are(miniae, tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    (tmp_path / "x.csv").write_text("score,b\n" + "".join(f"{a},{b}\n" for a, b in X))
+    code, _, err = miniae("detect", tmp_path / "d.safetensors", tmp_path / "x.csv", "--fit", "--explain", "-o",
+                          tmp_path / "s.csv")
+    assert code == 0 and read(tmp_path / "s.csv").feature_names == ["score", "anomaly", "score_", "b"], err
 
 
 def test_a_model_is_no_detector(miniae, trained, table):

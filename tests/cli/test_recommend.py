@@ -96,3 +96,20 @@ def test_bad_models(miniae, tmp_path, trained):
     content[-5] ^= 4
     path.write_bytes(content)
     expect(miniae("recommend", path, "--user", 1), "checksum is not that of its contents")
+
+
+def test_what_is_read_is_not_written_over(miniae, ratings):
+    before = ratings.read_bytes()
+    expect(miniae("recommend", ratings, "-o", ratings, "--epochs", 1), "would be lost")
+    assert ratings.read_bytes() == before
+
+
+def test_mistakes_are_found_before_it_learns(miniae, ratings, tmp_path):
+    out = tmp_path / "m.safetensors"
+    expect(miniae("recommend", ratings, "-o", out, "--user", "nobody"), "there is no user 'nobody'")
+    expect(miniae("recommend", ratings, "-o", out, "-k", 0), "k must be")
+    assert not out.exists()
+    AutoRec(code=2, epochs=1).fit(([1, 1, 2], [5, 6, 5], [3, 4, 5])).save(out)
+    expect(miniae("recommend", out, "--user", "1", "--model", "multinomial"), "--model is for learning")
+    code, printed, _ = miniae("recommend", out, "--user", "1")
+    assert code == 0 and printed == "user 1: has rated all items\n"

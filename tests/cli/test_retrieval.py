@@ -111,6 +111,11 @@ def test_bad_input(miniae, model, index, images, tmp_path):
     expect(miniae("search", index, images, "-k", 0), "k must be an integer of at least 1")
     expect(miniae("search", index, tmp_path / "wide.npy"), "has 9 features a sample")
     expect(miniae("search", index, images, "-o", "x.txt"), "ends in .csv")
+    expect(miniae("index", model, images, "-o", model), "would be lost")
+    table = tmp_path / "q.csv"
+    table.write_text(",".join("0.5" for _ in range(30)) + "\n")
+    expect(miniae("search", index, table, "-o", table), "would be lost")
+    assert table.read_text().startswith("0.5,")
     expect(miniae("search", index, images, "-o", tmp_path / "no" / "x.csv"), "can't write")
     expect(miniae("search", index, images, "--picture", "x.jpg"), "ends in .png")
     expect(miniae("search", index, images, "--data", images), "give both, or leave --data out")

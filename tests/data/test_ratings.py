@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,24 @@ def test_strict_rows_stay_where_they_are():
         rows.load(order)
         arrays.append(rows.batch(order))
     assert arrays[0] is arrays[1]
+
+
+@pytest.mark.parametrize("line, message", [
+    (",film,3", "line 2 has no user"), ("ann, ,3", "line 2 has no item"), ("ann,film,1e300", "rating '1e300'"),
+    ("ann,film,-inf", "rating '-inf'"),
+])
+def test_lines_without_a_user_an_item_or_a_rating(line, message, tmp_path):
+    (tmp_path / "r.csv").write_text(f"user,item,rating\n{line}\n")
+    with pytest.raises(DataError, match=message):
+        read_ratings(tmp_path / "r.csv")
+
+
+def test_reading_takes_no_more_memory_than_ratings_do(tmp_path):
+    """Some 60 bytes a rating, where Python's strings would be several hundred."""
+    n, path = 50_000, tmp_path / "r.csv"
+    path.write_text("".join(f"{i % 500:06d},{i // 500:06d},{i % 5}\n" for i in range(n)))
+    tracemalloc.start()
+    ratings = read_ratings(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(ratings) == n and most < 120 * n

@@ -101,14 +101,30 @@ def test_files_hold_the_thresholds(threshold, backend, tmp_path):
 
 @pytest.mark.parametrize("code_unit", ["gaussian", "bernoulli"])
 def test_from_a_stack_it_begins_as_that(code_unit):
+    """With the stack's order of the samples, unit by unit, and so its bits by the median; and as much noise as that."""
     stack = pretrain(X, [12, 6, 9], epochs=2, code_unit=code_unit)
     model = SemanticHashing.from_stack(stack, epochs=0, noise=3.0).fit(X)
-    top = stack.encode(X)
-    expected = top if code_unit == "bernoulli" else sigmoid(top)
-    np.testing.assert_allclose(model.transform(X), expected, atol=1e-5)
+    top, code = stack.encode(X).astype(np.float64), model.transform(X).astype(np.float64)
+    inputs, own = (np.log(h / (1 - h)) for h in (top if code_unit == "bernoulli" else sigmoid(top), code))
+    np.testing.assert_allclose(own - own.mean(axis=0), 3 * (inputs - inputs.mean(axis=0)), atol=3e-3)
+    np.testing.assert_array_equal(model.binary_codes(X), inputs > np.median(inputs, axis=0))
     assert model.network_.noise.std == 3.0 and model.loss == "bce"
     with pytest.raises(ValueError, match="leave tied out"):
         SemanticHashing.from_stack(stack, tied=True)
+
+
+def test_a_stack_that_learned_little_is_no_obstacle():
+    """Rows of small numbers move the top units' inputs by hundredths, in which noise must not drown what they say."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 4, 300)
+    rows = (rng.random((300, 40)) < np.where(np.arange(40) % 4 == kind[:, None], 0.5, 0.05)).astype(np.float32)
+    rows *= 0.1
+    stack = pretrain(rows, [40, 20, 8], epochs=3, batch_size=50, code_unit="bernoulli")
+    model = SemanticHashing.from_stack(stack, loss="multinomial", epochs=40, batch_size=50, lr=0.01).fit(rows)
+    bits = model.binary_codes(rows)
+    differ = (bits[:, None] != bits).sum(axis=2)
+    alike = kind[:, None] == kind
+    assert differ[alike].mean() < 0.5 * differ[~alike].mean()
 
 
 @pytest.mark.parametrize("n", [1, 17])

@@ -67,7 +67,44 @@ def test_autorec_learns_tastes_that_biases_do_not_know(by, backend):
     assert model.history_[-1]["val_reconstruction"] < model.history_[0]["val_reconstruction"]
     items, scores = model.recommend(10, k=5)  # user number 1, of the odd taste
     assert all(item // 10 % 2 == 1 for item in items) and (np.diff(scores) <= 0).all()
-    np.testing.assert_allclose(model.predict(10, items), np.clip(scores, 1, 5), rtol=1e-5)
+    np.testing.assert_allclose(model.predict(10, items), scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize("by", ["item", "user"])
+def test_the_defaults_learn_tastes(by):
+    train, held_out = parts(tastes(200, 160))
+    model = AutoRec(by=by, epochs=60).fit(train)
+    assert (model.code, model.code_activation, model.l2, model.input_dropout) == (200, "tanh", 0.1, 0.5)
+    assert rmse(model, held_out) < 0.8 < 1.1 < rmse(AutoRec(by=by, epochs=0).fit(train), held_out)
+
+
+def test_a_share_of_the_ratings_is_hidden_in_training_only():
+    data = tastes(9, 7)
+    model = AutoRec(code=3, epochs=1, input_dropout=0.9).fit(data)
+    encoder, x = model.encoder_, Tensor(np.ones((400, 9), np.float32))
+    np.testing.assert_array_equal(model.predict(*data[:2]), model.predict(*data[:2]))
+    encoder.train()
+    hidden = encoder.layers[0](x).numpy() == 0
+    assert hidden.mean() == pytest.approx(0.9, abs=0.03)
+    with pytest.raises(ValueError, match="dropout rate"):
+        AutoRec(code=3, input_dropout=1.0).fit(data)
+
+
+@pytest.mark.parametrize("by", ["item", "user"])
+def test_scores_of_lists_are_the_ratings_that_are_predicted(by):
+    """Within those there were, though their order is by what the network says."""
+    model = AutoRec(by=by, **{**AUTOREC, "epochs": 20, "l2": 0.0}).fit(tastes(share=0.2))
+    everything = model.recommend(k=40)
+    for user, (items, scores) in zip(model.ratings_.users, everything, strict=True):
+        np.testing.assert_allclose(scores, model.predict(user, items), rtol=1e-5)
+    assert max(scores.max() for _, scores in everything) == 5
+
+
+def test_a_new_user_without_choices_gets_a_list():
+    """Whose ratings are all below the threshold: the items that they saw are left out, and others are not."""
+    model = MultinomialVAE(threshold=4, **{**VAE, "epochs": 3}).fit(tastes())
+    (items, scores), = model.recommend(ratings=([7], [11], [1]), k=5)
+    assert len(items) == 5 and 11 not in items and np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("by", ["item", "user"])

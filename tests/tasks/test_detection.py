@@ -228,3 +228,16 @@ def test_parameters():
     with pytest.raises(ValueError, match="no parameter 'nu'"):
         detector.set_params(nu=0.1)
     assert miniae.AnomalyDetector is AnomalyDetector
+
+
+def test_rows_that_are_all_the_same_are_no_anomalies():
+    """They score the same but for rounding, which depends on the rows that are scored beside them."""
+    X = np.tile([[1.0, 2.0]], (50, 1))
+    detector = AnomalyDetector(updates=50).fit(X)
+    assert (detector.predict(X) == 1).all() and (detector.predict(X[:7]) == 1).all()
+
+
+def test_values_whose_squares_overflow_are_refused():
+    X = np.random.default_rng(0).normal(size=(60, 2)) * [1e300, 1.0]
+    with pytest.raises(ValueError, match="where squares overflow"):
+        AnomalyDetector().fit(X)

@@ -356,3 +356,13 @@ def test_distances_are_those_of_scikit_learn(metric):
     theirs = metrics.pairwise_distances(codes[:50].astype(np.float64), codes.astype(np.float64), metric=metric)
     theirs = theirs * 9 if metric == "hamming" else theirs
     np.testing.assert_allclose(found.distances, np.take_along_axis(theirs, found.ids, axis=1), atol=2e-7)
+
+
+def test_after_the_last_id_there_is_no_next():
+    index = SemanticIndex()
+    index.add(np.eye(3), ids=[0, 1, 2**63 - 2])
+    with pytest.raises(ValueError, match="there are no ids after 9223372036854775806"):
+        index.add(np.eye(3))
+    assert len(index) == 3 and index.add(np.eye(3), ids=[2, 3, 4]).tolist() == [2, 3, 4]
+    with pytest.raises(ValueError, match="from 0 to"):
+        index.add(np.eye(1, 3), ids=[2**63 - 1])
