@@ -37,7 +37,7 @@ def trustworthiness(x: Any, codes: Any, k: int = 5) -> float:
         raise ValueError(f"k is {k}, expected less than half of the {n} samples: ask for fewer neighbours, or give "
                          "more samples")
     intruded = 0
-    for (rows, far), (_, near) in zip(_from_others(x), _from_others(codes), strict=True):
+    for (_, far), (_, near) in zip(_from_others(x), _from_others(codes), strict=True):
         chosen = np.argpartition(near, k - 1, axis=1)[:, :k]
         for j in chosen.T:
             distance = far[np.arange(len(j)), j]
