@@ -143,15 +143,18 @@ def latent_3d(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, t
             raise ValueError(f"{name} codes have {cloud.shape[1]} dimension{'s' * (cloud.shape[1] > 1)}, expected at "
                              "least 3 for a map in space: draw them by latent".lstrip())
     order = _shown(len(next(iter(clouds.values()))))
-    with drawing(path, 1500, 730 * len(clouds) + (40 if title else 0)) as figure:
-        figure.set_layout_engine("constrained")
-        panels = figure.subplots(len(clouds), 2, squeeze=False, subplot_kw={"projection": "3d"})
-        for (name, cloud), row in zip(clouds.items(), panels, strict=True):
+    top, side, between = 56 if title else 16, 640, 60  # in dots
+    width, height = 2 * side + between + 170, side * len(clouds) + top
+    with drawing(path, width, height) as figure:
+        for i, (name, cloud) in enumerate(clouds.items()):
+            row = [figure.add_axes(((side + between) * j / width, 1 - (top + side * (i + 1)) / height,
+                                    side / width, side / height), projection="3d") for j in (0, 1)]
             _space(row, cloud, labels, order)
-            row[0].set_title(name)
-        _key(figure, panels.ravel(), labels, of)
+            note = ", ".join(filter(None, [name, _how_many(order, cloud) if len(order) < len(cloud) else ""]))
+            canvas.write(figure, 24, top + side * i + 30, note, va="bottom", fontsize=9.5, weight="bold")
+        _key(figure, row, labels, of, canvas.place(figure, 2 * side + between + 40, top + 60, 24, 400))
         if title:
-            figure.suptitle(title, fontsize=11, weight="bold")
+            canvas.write(figure, 24, 42, title, va="bottom", fontsize=11, weight="bold")
     return Path(path)
 
 
@@ -165,13 +168,11 @@ def _space(views: Sequence[Axes], codes: np.ndarray, labels: np.ndarray | None, 
     for axes, (above, around) in zip(views, _VIEWS, strict=True):
         _scatter(axes, codes, labels, order, s=float(np.clip(15000 / len(order), 4, 30)))
         axes.view_init(above, around)
-        axes.set_box_aspect((1, 1, 0.9), zoom=0.92)
+        axes.set_box_aspect((1, 1, 0.9), zoom=0.88)
         for name, axis in zip([*names, "", ""], (axes.xaxis, axes.yaxis, axes.zaxis), strict=False):
             axis.set_label_text(name)
             axis.set_pane_color((0.97, 0.97, 0.97, 1.0))
             axis.set_tick_params(labelsize=7)
-        if len(order) < len(codes):
-            axes.set_title(_how_many(order, codes), loc="right", fontsize=8, color=QUIET, weight="normal")
 
 
 # -------------------------------------------------------------------- images
@@ -351,13 +352,15 @@ def _key(figure: Figure, panels: Sequence[Axes], labels: np.ndarray | None, of: 
     if _is_continuous(labels):
         if bar is not None:
             bar.set_axis_on()
-        figure.colorbar(_scale(labels), cax=bar, ax=None if bar else list(panels), label=of,
-                        **({} if bar else {"shrink": 0.8}))
+        where = {"ax": list(panels), "shrink": 0.8, "aspect": 24} if bar is None else {"cax": bar}
+        figure.colorbar(_scale(labels), label=of, **where)
         return
     classes, colours, _ = _classes(labels)
     handles = [Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=name)
                for name, colour in zip(classes, colours, strict=True)]
-    panels[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), title=of)
+    beside = {"bbox_to_anchor": (1.0, 1.0)} if bar is None else \
+        {"bbox_to_anchor": bar.get_position().corners()[1], "bbox_transform": figure.transFigure}
+    panels[-1].legend(handles=handles, loc="upper left", title=of, **beside)
 
 
 def _name_at(axes: Axes, place: np.ndarray, name: str, colour: np.ndarray) -> None:
