@@ -40,7 +40,7 @@ from miniae.training import LearningRate
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="100 images mapped, 1,000 to train on, one epoch")
 args = parser.parse_args()
-MAPPED, TRAINED_ON, EPOCHS = (100, 1000, 1) if args.quick else (1000, 20000, 8)
+MAPPED, TRAINED_ON, EPOCHS, PICTURED = (100, 1000, 1, 200) if args.quick else (1000, 20000, 8, 4000)
 HIDDEN, CODE, NEIGHBOURS, SEED = [512, 256, 128], 30, 5, 0
 parts = Path("runs/maps-quick" if args.quick else "runs/maps")
 parts.mkdir(parents=True, exist_ok=True)
@@ -96,6 +96,17 @@ def maps(name, dimensions):
     return {way: places for way, (places, _) in made.items()}, {way: row for way, (_, row) in made.items()}
 
 
+def picture(name, data, labels):
+    """Images at their places by UMAP of codes."""
+    path = folder / f"maps_{name}_images.png"
+    if path.exists():
+        return
+    model, _ = network(name, data.train[:TRAINED_ON], CODE)
+    places = CodeMap(2, "umap", seed=SEED).fit_transform(model.transform(data.test[:PICTURED]))
+    thumbnails(path, places, data.test[:PICTURED], data.image_shape, labels[:PICTURED], across=43,
+               title=f"{name}: test images by UMAP of the 30 numbers that an autoencoder makes of each")
+
+
 NAMES = {"PCA": "PCA", "autoencoder": "autoencoder, code of {}", "tsne of codes": "t-SNE of 30 numbers",
          "umap of codes": "UMAP of 30 numbers"}
 CLOTHES = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
@@ -116,13 +127,7 @@ for dimensions in (2, 3):
         results[f"{name}_{dimensions}"] = rows
         if dimensions == 2:
             results[f"{name}_code_seconds"] = network(name, data.train[:TRAINED_ON], CODE)[1]
-            model, _ = network(name, data.train[:TRAINED_ON], 2)
-            everyone = data.test_labels if name == "mnist" else np.array(CLOTHES)[data.test_labels]
-            thumbnails(folder / f"maps_{name}_images.png", model.transform(data.test), data.test, data.image_shape,
-                       everyone, title=f"{name}: test images at the two numbers an autoencoder gives them")
-            thumbnails(folder / f"maps_{name}_tsne_images.png", places["tsne of codes"], data.test[:MAPPED],
-                       data.image_shape, labels, across=36,
-                       title=f"{name}: {MAPPED:,} test images by t-SNE of an autoencoder's codes")
+            picture(name, data, data.test_labels if name == "mnist" else np.array(CLOTHES)[data.test_labels])
         results[f"{name}_{dimensions}_error"] = squared_error(
             data.test, network(name, data.train[:TRAINED_ON], dimensions)[0].reconstruct(data.test))
 if not args.quick:
