@@ -206,9 +206,8 @@ def thumbnails(path: str | os.PathLike[str], codes: Any, X: Any, image_shape: Se
     frame = 0 if labels is None else 2 if max(images.shape[1:3]) > 20 else 1
     tall, wide = (size + 2 * frame for size in images.shape[1:3])
     spans = np.ptp(codes, axis=0)
-    ratio = spans[1] / spans[0] if spans.min() > 0 else 1.0
-    scale = 1.0 if 0.5 < ratio < 1.5 else 1.0 / ratio  # as in `latent`
-    width, height = 1400, round(1400 * ratio * scale)
+    alike = 0 < spans.max() < 2 * spans.min()  # then distances are what they look like, as in `latent`
+    width, height = (round(1400 * share) for share in (spans / spans.max() if alike else (1, 1)))
     places = (codes - codes.min(axis=0)) / np.where(spans > 0, spans, 1.0) * [width, height]
     places = np.stack([wide / 2 + places[:, 0], tall / 2 + height - places[:, 1]], axis=1)  # in dots, downwards
     width, height = width + wide, height + tall
