@@ -130,5 +130,5 @@ for dimensions in (2, 3):
             picture(name, data, data.test_labels if name == "mnist" else np.array(CLOTHES)[data.test_labels])
         results[f"{name}_{dimensions}_error"] = squared_error(
             data.test, network(name, data.train[:TRAINED_ON], dimensions)[0].reconstruct(data.test))
-if not args.quick:
-    write("maps", results)
+    if not args.quick:
+        write("maps", results)

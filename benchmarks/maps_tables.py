@@ -12,7 +12,7 @@ def maps():
     r, s = content["results"], content["results"]["settings"]
     sizes = "-".join(map(str, [784, *s["hidden"]]))
     rows = []
-    for dimensions in (2, 3):
+    for dimensions in (n for n in (2, 3) if f"mnist_{n}" in r):
         of_mnist, of_fashion = (r[f"{name}_{dimensions}"] for name in ("mnist", "fashion-mnist"))
         for way, name in _WAYS.items():
             cells = []
