@@ -27,6 +27,7 @@ _COMMANDS = {
     "encode": "turn data into a model's codes",
     "index": "make an index of data, in which what is like a sample is found",
     "search": "find what is like a sample, in an index",
+    "map": "draw a map of data, by a model's codes",
     "evaluate": "measure how well a model reconstructs data",
     "detect": "find anomalies, and say what is odd about them",
     "gradcheck": "compare gradients with finite differences",

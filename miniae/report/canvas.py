@@ -125,6 +125,14 @@ def tile_gap(height: int, width: int) -> int:
     return max(1, round(0.08 * min(height, width)))
 
 
+def grey_range(originals: np.ndarray) -> tuple[float, float]:
+    """The values to draw black and white: 0 and 1 for data within, else the ends of what the originals hold."""
+    low, high = float(originals.min()), float(originals.max())
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return (low, high) if high > low else (low - 1.0, high + 1.0)
+
+
 def show(axes: Axes, mosaic: np.ndarray, low: float, high: float) -> None:
     """A mosaic whose values from `low` to `high` run from black to white, its gaps in the colour of the page."""
     shown = np.clip((mosaic - low) / (high - low), 0.0, 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.report.neighbourhoods import majority, nearness
 from miniae.training.estimator import check_count, check_samples
 
 __all__ = ["bce", "bce_floor", "knn_accuracy", "mse", "psnr", "squared_error", "squared_errors", "ssim"]
@@ -124,17 +125,9 @@ def knn_accuracy(codes: Any, labels: Any, test_codes: Any, test_labels: Any, k: 
                          f"{len(codes)} codes and {len(test_codes)} test codes")
     if check_count("k", k, least=0) not in range(1, len(codes) + 1):
         raise ValueError(f"k is {k}, expected a number of neighbours from 1 to {len(codes)}")
-    centre = codes.mean(axis=0)  # without it, codes far from 0 would lose their differences in the squares
-    codes, test_codes = codes - centre, test_codes - centre
     classes, which = np.unique(labels, return_inverse=True)
-    squares = np.square(codes).sum(axis=1)
-    right = 0
-    for start in range(0, len(test_codes), 256):
-        part = test_codes[start:start + 256]
-        distances = squares - 2.0 * part @ codes.T  # but for |part|^2, the same for all neighbours
-        nearest = which[np.argpartition(distances, k - 1, axis=1)[:, :k]]
-        votes = (nearest[:, :, None] == np.arange(len(classes))).sum(axis=1)
-        right += int((classes[votes.argmax(axis=1)] == test_labels[start:start + 256]).sum())
+    right = sum(int((classes[majority(which, distances, k, len(classes))] == test_labels[rows]).sum())
+                for rows, distances in nearness(codes, test_codes))
     return right / len(test_codes)
 
 

@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniae.backend.philox import host_generator
-from miniae.models.pca import PCA
 from miniae.rbm.monitors import MONITORED
 from miniae.report import canvas
-from miniae.report.canvas import INK, QUIET, SERIES, drawing, number
+from miniae.report.canvas import QUIET, SERIES, drawing, number
+from miniae.report.maps import latent
 from miniae.report.metrics import squared_errors
 from miniae.training.estimator import check_samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["filters", "latent", "loss_curves", "reconstructions"]
-
-# More points than this make a scatter plot slow and no clearer.
-_POINTS = 5000
 
 
 # -------------------------------------------------------------------- reconstructions
@@ -66,7 +61,7 @@ def reconstructions(path: str | os.PathLike[str], originals: Any, reconstruction
 def _image_rows(path: str | os.PathLike[str], originals: np.ndarray, rows: dict[str, np.ndarray],
                 errors: dict[str, np.ndarray], shape: tuple[int, int, int], title: str | None) -> None:
     n, (_, height, width) = len(originals), shape
-    low, high = _grey_range(originals)
+    low, high = canvas.grey_range(originals)
     # A whole number of dots for each pixel keeps all pixels the same size.
     zoom = max(1, min(1040 // (max(n, 6) * (width + 1)), 240 // height))
     gap = canvas.tile_gap(height, width)
@@ -137,14 +132,6 @@ def _whole_numbers(count: int, most: int) -> np.ndarray:
 def _error_note(errors: dict[str, np.ndarray], what: str) -> str:
     n = len(next(iter(errors.values())))
     return f"squared error, summed over {what}; means over {n:,} sample{'s' if n > 1 else ''}"
-
-
-def _grey_range(originals: np.ndarray) -> tuple[float, float]:
-    """The values to draw black and white: 0 and 1 for data within, else the ends of what the originals hold."""
-    low, high = float(originals.min()), float(originals.max())
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    return (low, high) if high > low else (low - 1.0, high + 1.0)
 
 
 # -------------------------------------------------------------------- losses
@@ -331,152 +318,8 @@ def images(path: str | os.PathLike[str], X: Any, image_shape: Sequence[int] | No
     top = 56 if title else 16
     with drawing(path, width + 32, height + top + 16) as figure:
         axes = canvas.place(figure, 16, top, width, height)
-        canvas.show(axes, mosaic, *_grey_range(values))
+        canvas.show(axes, mosaic, *canvas.grey_range(values))
         axes.set_axis_off()
         if title:
             canvas.write(figure, 16, 40, title, va="bottom", fontsize=11, weight="bold")
     return Path(path)
-
-
-# -------------------------------------------------------------------- codes
-
-def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, title: str | None = None) -> Path:
-    """Where samples lie in code space, coloured by label.
-
-    `codes` is (N, code), or several of these by name, drawn side by side: an autoencoder's and PCA's, say. Two
-    dimensions are drawn as they are; of more, the first two principal components, with their shares of the variance; a
-    single one as a histogram for each label. `labels` (N,) are classes, each with its name at its mean, or numbers of
-    more than 20 kinds, which get a colour bar. Of more than 5,000 samples, 5,000 drawn at random (always the same) are
-    shown; means and components are of all.
-    """
-    named = codes if isinstance(codes, Mapping) else {"": codes}
-    if not named:
-        raise ValueError("there are no codes to draw: give an array, or a dict of arrays by name")
-    clouds = {name: check_samples(c, name=f"{name} codes".strip()) for name, c in named.items()}
-    n = len(next(iter(clouds.values())))
-    for name, cloud in clouds.items():
-        if len(cloud) != n:
-            raise ValueError(f"there are {len(cloud)} codes of {name} and {n} of the first: give them of the same "
-                             "samples")
-        clouds[name] = cloud.reshape(n, -1).astype(np.float64)
-    if labels is not None:
-        labels = np.asarray(labels)
-        if labels.shape != (n,):
-            raise ValueError(f"labels have shape {labels.shape}, expected ({n},): one for each code")
-        if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-            raise ValueError("labels hold values that are missing or infinite: drop these samples")
-        if labels.dtype.kind not in "fiubSU":
-            raise ValueError(f"labels have type {labels.dtype}, expected numbers or strings")
-    order = host_generator(0, "latent").permutation(n)[:_POINTS]
-    low = labels is None and all(cloud.shape[1] == 1 for cloud in clouds.values())
-    several = len(clouds) > 1
-    width, height = 950 * len(clouds) if several else 1150, (560 if low else 900) + (40 if title else 0)
-    with drawing(path, width, height) as figure:
-        figure.set_layout_engine("constrained")
-        for (name, cloud), axes in zip(clouds.items(), figure.subplots(1, len(clouds), squeeze=False)[0], strict=True):
-            _latent_panel(figure, axes, cloud, labels, order)
-            if name or title:
-                axes.set_title(name or title)
-        if several and title:
-            figure.suptitle(title, fontsize=11, weight="bold")
-    return Path(path)
-
-
-def _latent_panel(figure: Figure, axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:
-    names = ["code 1", "code 2"] if codes.shape[1] > 1 else ["code"]
-    if codes.shape[1] > 2:
-        pca = PCA(min(2, len(codes))).fit(codes)
-        names = [f"principal component {i + 1} of {codes.shape[1]} ({100 * share:.0f} % of the variance)"
-                 for i, share in enumerate(pca.explained_variance_ratio_)]
-        codes = pca.transform(codes)
-    if codes.shape[1] == 1:  # as of a single sample, too
-        _histograms(axes, codes[:, 0], labels)
-        axes.set_xlabel(names[0])
-        return
-    _scatter(figure, axes, codes, labels, order)
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
-    if len(order) < len(codes):
-        axes.set_title(f"{len(order):,} of {len(codes):,} samples", loc="right", fontsize=8, color=QUIET,
-                       weight="normal")
-
-
-def _scatter(figure: Figure, axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:
-    size = float(np.clip(30000 / len(order), 7, 40))
-    points = {"s": size, "alpha": 0.65, "linewidths": 0}
-    if labels is None:
-        axes.scatter(*codes[order].T, color=SERIES[0], **points)
-    elif _is_continuous(labels):
-        shown = axes.scatter(*codes[order].T, c=labels[order], cmap="viridis", **points)
-        bar = figure.colorbar(shown, ax=axes, label="label")
-        bar.solids.set_alpha(1.0)
-    else:
-        classes, colours, which = _classes(labels)
-        # One call, in random order: drawn class by class, the last would cover the others.
-        axes.scatter(*codes[order].T, c=colours[which[order]], **points)
-        _legend_of_classes(axes, classes, colours)
-        for i, name in enumerate(classes):
-            _name_at(axes, codes[which == i].mean(axis=0), name, colours[i])
-    spans = np.ptp(codes[order], axis=0)
-    if spans.min() > 0 and spans.max() < 2 * spans.min():
-        axes.set_aspect("equal", adjustable="datalim")  # so that distances are what they look like
-    axes.grid(True)
-
-
-def _histograms(axes: Axes, codes: np.ndarray, labels: np.ndarray | None) -> None:
-    """The distribution of one code: a ridge for each class, or a single histogram."""
-    edges = np.histogram_bin_edges(codes, bins=60)
-    if labels is None or _is_continuous(labels):
-        axes.hist(codes, bins=edges, color=SERIES[0])
-        axes.set_ylabel("samples")
-        return
-    classes, colours, which = _classes(labels)
-    counts = [np.histogram(codes[which == i], bins=edges)[0] / max((which == i).sum(), 1) for i in range(len(classes))]
-    tallest = max(c.max() for c in counts)
-    for i in reversed(range(len(classes))):
-        height = 1.6 * counts[i] / tallest
-        axes.stairs(i + height, edges, baseline=i, fill=True, color=colours[i], alpha=0.75)
-        axes.stairs(i + height, edges, baseline=None, color=colours[i])
-        mean = codes[which == i].mean()
-        axes.plot([mean, mean], [i, i + 0.25], color=INK, linewidth=1.2)
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set_ylabel("label (height: share of its samples, mark: their mean)")
-    axes.grid(True, axis="x")
-
-
-def _is_continuous(labels: np.ndarray) -> bool:
-    return labels.dtype.kind in "fiu" and len(np.unique(labels)) > 20
-
-
-def _classes(labels: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The classes' names, their colours (classes, 4), and the class number of each sample; at most 20 classes.
-
-    Names beyond the 19 most frequent become one class, "other".
-    """
-    from matplotlib import colormaps
-
-    values, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    names = [f"{v:g}" if labels.dtype.kind == "f" else v.decode() if isinstance(v, bytes) else str(v) for v in values]
-    if len(names) > 20:
-        kept = np.sort(np.argsort(-counts, kind="stable")[:19])
-        position = np.full(len(names), 19)
-        position[kept] = np.arange(19)
-        names, which = [*(names[i] for i in kept), "other"], position[which]
-    palette = colormaps["tab10" if len(names) <= 10 else "tab20"]
-    return names, palette(np.arange(len(names))), which
-
-
-def _legend_of_classes(axes: Axes, classes: Sequence[str], colours: np.ndarray) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=name)
-               for name, colour in zip(classes, colours, strict=True)]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), title="label")
-
-
-def _name_at(axes: Axes, place: np.ndarray, name: str, colour: np.ndarray) -> None:
-    """A class's name at its mean, with a white rim so that it reads on top of the points."""
-    from matplotlib.patheffects import withStroke
-
-    axes.text(*place, name, ha="center", va="center", fontsize=13 if len(name) < 4 else 10, weight="bold",
-              color=tuple(0.6 * colour[:3]), path_effects=[withStroke(linewidth=3, foreground="white")], zorder=5)

@@ -5,6 +5,7 @@ from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.kernels import Sizes
 from miniae.tasks.machine import machine
+from miniae.tasks.maps import CodeMap
 from miniae.tasks.profile import Profile, profile
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
 from miniae.tasks.run import Run, new_folder
@@ -12,7 +13,7 @@ from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "Neighbours", "Profile", "Run", "RunConfig",
+    "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Neighbours", "Profile", "Run", "RunConfig",
     "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
     "read_documents", "with_labels",
 ]
