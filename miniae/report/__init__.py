@@ -1,6 +1,7 @@
 """How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
 
 from miniae.report.generated import interpolations, manifold, sample_grid, traversal
+from miniae.report.heat import heat_maps
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors, ssim
 from miniae.report.neighbours import neighbours
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
@@ -18,7 +19,7 @@ from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
     "active_fraction", "average_precision", "bce", "bce_floor", "classifier_test", "dead_units", "filters",
-    "histograms", "images", "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold",
+    "heat_maps", "histograms", "images", "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold",
     "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity", "precision_recall_curve", "psnr",
     "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares", "sample_grid", "squared_error",
     "squared_errors", "ssim", "step_parts", "traversal",

@@ -80,19 +80,20 @@ class PatchDenoiser(Estimator):
         Their noise must be normal, of one deviation, and not be cut off at 0 and 1 for a large part.
         """
         images = check_images(images)
-        level = float(np.mean([noise_level(image) for image in images])) if self.level is None else self.level
-        return self._fit(images, level, RecorruptedAutoencoder, level=_RATIO, ratio=_RATIO)
+        known = self.level is not None
+        deviation = self.level if known else float(np.mean([noise_level(image) for image in images]))
+        return self._fit(images, deviation, RecorruptedAutoencoder, level=_RATIO, ratio=_RATIO)
 
-    def _fit(self, images: list[np.ndarray], level: float, kind: type[DenoisingAutoencoder],
+    def _fit(self, images: list[np.ndarray], deviation: float, kind: type[DenoisingAutoencoder],
              **noise: float) -> PatchDenoiser:
         with self._unless_refused():
             for name in ("size", "step", "hidden", "updates", "max_patches"):
                 check_count(name, getattr(self, name))
             if self.step > self.size:
                 raise ValueError(f"step is {self.step}, expected at most the size of a patch, {self.size}")
-            if not check_number("level", level):
+            if not check_number("level", deviation):
                 raise ValueError("the noise's level is 0: there is nothing to take out")
-            self.level_, self.channels_ = float(level), len(images[0])
+            self.level_, self.channels_ = float(deviation), len(images[0])
             rows = self._centred(patches_of(images, self.size, self.max_patches, self.seed))[0]
             batch = 256
             epochs = math.ceil(self.updates / math.ceil(len(rows) / batch))
