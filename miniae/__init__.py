@@ -45,16 +45,16 @@ _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "trainin
 _HOMES = {
     "AnomalyDetector": "tasks", "Autoencoder": "models", "AutoRec": "models", "Classifier": "models",
     "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models", "load": "models",
-    "MultinomialVAE": "models", "PatchDenoiser": "tasks", "PCA": "models", "pretrain": "models", "RBM": "rbm", "SemanticHashing": "models",
-    "SemanticIndex": "tasks", "TextureInspector": "tasks", "Sequential": "nn", "Stack": "models", "Trainer": "training",
-    "VariationalAutoencoder": "models",
+    "MultinomialVAE": "models", "PatchDenoiser": "tasks", "PCA": "models", "pretrain": "models", "RBM": "rbm",
+    "SemanticHashing": "models", "SemanticIndex": "tasks", "TextureInspector": "tasks", "Sequential": "nn",
+    "Stack": "models", "Trainer": "training", "VariationalAutoencoder": "models",
 }
 
 __all__ = [
     "PCA", "RBM", "AnomalyDetector", "AutoRec", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder",
-    "DeepBeliefNetwork", "Function", "MultinomialVAE", "PatchDenoiser", "SemanticHashing", "SemanticIndex", "Sequential", "Stack",
-    "Tensor", "TextureInspector", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load", "no_grad", "pretrain",
-    "use_backend",
+    "DeepBeliefNetwork", "Function", "MultinomialVAE", "PatchDenoiser", "SemanticHashing", "SemanticIndex",
+    "Sequential", "Stack", "Tensor", "TextureInspector", "Trainer", "VariationalAutoencoder", "functions",
+    "gradcheck", "jvp", "load", "no_grad", "pretrain", "use_backend",
 ]
 
 

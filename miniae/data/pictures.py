@@ -9,8 +9,9 @@ import numpy as np
 
 from miniae.data.errors import DataError
 from miniae.data.files import IMAGE_ENDINGS, image_files, pixels
+from miniae.data.storage import writing
 
-__all__ = ["picture_files", "read_picture"]
+__all__ = ["picture_files", "read_picture", "write_picture"]
 
 
 def picture_files(path: str | os.PathLike[str]) -> dict[str, Path]:
@@ -35,3 +36,17 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
     Raises `DataError` for what can't be read.
     """
     return pixels(Path(path))
+
+
+def write_picture(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Write an image (height, width) or (1 or 3, height, width) as an 8-bit PNG, whole or not at all.
+
+    Values from 0 to 1 go from black to white, and others are cut off there. Raises `StorageError`.
+    """
+    from PIL import Image
+
+    bytes_ = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+    if bytes_.ndim == 3:
+        bytes_ = bytes_[0] if len(bytes_) == 1 else bytes_.transpose(1, 2, 0)
+    with writing(path) as temporary:
+        Image.fromarray(bytes_).save(temporary, format="PNG")

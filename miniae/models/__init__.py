@@ -31,13 +31,14 @@ from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork
 
 __all__ = [
     "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
-    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec", "AutoRecNetwork",
-    "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "ConditionalNetwork",
-    "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
-    "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
-    "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
-    "Recommender", "Reconstruction", "RecorruptedAutoencoder", "RecorruptedNetwork", "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll",
-    "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
-    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior",
-    "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
+    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec",
+    "AutoRecNetwork", "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork",
+    "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder",
+    "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder",
+    "HashingNetwork", "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE",
+    "PosteriorCollapse", "Prior", "Recommender", "Reconstruction", "RecorruptedAutoencoder", "RecorruptedNetwork",
+    "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
+    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
+    "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain",
+    "save",
 ]

@@ -19,8 +19,8 @@ from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
     "active_fraction", "average_precision", "bce", "bce_floor", "classifier_test", "dead_units", "filters",
-    "heat_maps", "histograms", "images", "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold",
-    "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity", "precision_recall_curve", "psnr",
-    "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares", "sample_grid", "squared_error",
-    "squared_errors", "ssim", "step_parts", "traversal",
+    "heat_maps", "histograms", "images", "interpolations", "knn_accuracy", "latent", "lifetime_sparsity",
+    "loss_curves", "manifold", "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity",
+    "precision_recall_curve", "psnr", "ranking_curves", "reconstructions", "roc_auc", "roc_curve",
+    "roofline_shares", "sample_grid", "squared_error", "squared_errors", "ssim", "step_parts", "traversal",
 ]
