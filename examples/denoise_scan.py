@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from miniae import PatchDenoiser
-from miniae.report import heat_maps, psnr, ssim
+from miniae.report import psnr, reconstructions, ssim
 
 quick = "--quick" in sys.argv
 rng = np.random.default_rng(0)
@@ -39,9 +39,6 @@ for what, image in (("noisy", noisy), ("denoised", denoised)):
 
 folder = Path("runs/examples")
 folder.mkdir(parents=True, exist_ok=True)
-error = np.abs(denoised - clean) / denoiser.level_
-heat_maps(folder / "denoise_scan.png", [np.clip(noisy, 0, 1), denoised], [np.abs(noisy - clean) / denoiser.level_,
-                                                                          error],
-          masks=[np.zeros(clean.shape, bool)] * 2, titles=["noisy; heat is the error, in units of the noise",
-                                                           "denoised"], outline="nothing")
+reconstructions(folder / "denoise_scan.png", clean[None], {"noisy": np.clip(noisy, 0, 1)[None],
+                                                           "denoised": denoised[None]}, title=name)
 print(f"drawn to {folder}/denoise_scan.png")

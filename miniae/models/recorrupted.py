@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from miniae.autodiff import Tensor
@@ -62,6 +63,6 @@ class RecorruptedAutoencoder(DenoisingAutoencoder):
     network_class = RecorruptedNetwork
     network_settings = (*DenoisingAutoencoder.network_settings, "ratio")
 
-    def __init__(self, *args: Any, ratio: float = 0.5, **settings: Any):
-        super().__init__(*args, **settings)
+    def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, ratio: float = 0.5, **settings: Any):
+        super().__init__(hidden, code, **settings)
         self.ratio = ratio

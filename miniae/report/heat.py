@@ -21,7 +21,7 @@ __all__ = ["heat_maps"]
 _OUTLINE = "#00c2ff"  # stands out on grey and on the heat map's blacks, reds and yellows
 
 # The height of an image, in dots, and the width that is wide enough for any.
-_TALL, _WIDEST = 300, 560
+_TALL, _WIDEST = 320, 560
 
 
 def heat_maps(path: str | os.PathLike[str], images: Sequence[Any], heats: Sequence[Any], *, masks: Sequence[Any],
@@ -46,10 +46,11 @@ def heat_maps(path: str | os.PathLike[str], images: Sequence[Any], heats: Sequen
         check_finite("a heat map", heat)
     widths = [min(round(_TALL * image.shape[-1] / image.shape[-2]), _WIDEST) for image in images]
     heights = [round(width * image.shape[-2] / image.shape[-1]) for width, image in zip(widths, images, strict=True)]
-    left, gap, bar, caption = 16, 16, 90, 40
-    across = [left + i * (max(widths) + gap) + (bar if i == 2 else 0) for i in range(3)]
+    left, gap, bar, caption = 16, 24, 90, 40
+    column = max(*widths, 10 * len(outline) + 120, 13 * max(map(len, titles)), 260)  # as wide as what is written, too
+    across = [left + i * (column + gap) + (bar if i == 2 else 0) for i in range(3)]
     top = 44
-    with drawing(path, across[2] + max(widths) + left, top + sum(heights) + caption * len(images)) as figure:
+    with drawing(path, across[2] + column + left, top + sum(heights) + caption * len(images)) as figure:
         for x, text in zip(across, ("image", "heat: 1 is usual", f"outlined: {outline}"), strict=True):
             canvas.write(figure, x, top - 8, text, va="bottom", fontsize=8, weight="bold")
         for image, heat, mask, title, wide, tall in zip(images, heats, masks, titles, widths, heights, strict=True):
