@@ -32,14 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--false-alarms", type=float, default=None, metavar="SHARE",
                         help="with --fit: the share of small windows of these images above the threshold (default: "
                              "0.001)")
+    parser.add_argument("--updates", type=int, default=None, metavar="N",
+                        help="with --fit: optimizer steps for each scale (default: 600)")
     parser.add_argument("--seed", type=int, default=None, metavar="N",
                         help="with --fit: decides initial weights, noise and the choice of patches (default: 0)")
     parser.add_argument("-o", "--out", metavar="FOLDER", help="a new folder for heat maps and scores.csv")
 
 
 def run(args: argparse.Namespace) -> int:
-    given = {name: value for name, value in (("false_alarms", args.false_alarms), ("seed", args.seed))
-             if value is not None}
+    given = {name: value for name in ("false_alarms", "updates", "seed")
+             if (value := getattr(args, name)) is not None}
     if args.fit:
         if args.out:
             raise DataError("--fit learns from images without defects: leave --out out, and inspect others afterwards")
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
               f"defects are above {inspector.threshold_:.4g}")
         return 0
     if given:
-        raise DataError("--false-alarms and --seed are for fitting: add --fit, or leave them out")
+        raise DataError("--false-alarms, --updates and --seed are for fitting: add --fit, or leave them out")
     inspector = TextureInspector.load(args.model, args.backend)
     files = readable(args.images)
     targets = in_folder(args.out, files) if args.out else {}

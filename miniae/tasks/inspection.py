@@ -121,12 +121,13 @@ class TextureInspector(Estimator):
     def calibrate(self, images: Any, false_alarms: float = 0.001) -> TextureInspector:
         """Set the threshold so that it is passed in the share `false_alarms` of the windows of these images without
         defects, best of all ones that were not fitted."""
-        self._cut([self._heat(self._features(image)) for image in check_images(images)], false_alarms)
+        _check_share(false_alarms)
+        self._fitted()
+        images = [check_image(image, self.channels_) for image in check_images(images)]
+        self._cut([self._heat(self._features(image)) for image in images], false_alarms)
         return self
 
     def _cut(self, heats: list[np.ndarray], share: float) -> None:
-        if not 0 <= check_number("false_alarms", share) < 1:
-            raise ValueError(f"false_alarms is a share of the windows, expected less than 1, got {share!r}")
         most = []
         for heat in heats:
             size = tuple(min(self.size, n) for n in heat.shape)
@@ -142,6 +143,7 @@ class TextureInspector(Estimator):
             raise ValueError("scales is empty, expected at least one: (0,) for the image itself")
         for scale in self.scales:
             check_count("every scale", scale, least=0)
+        _check_share(self.false_alarms)
         for name in ("noise", "radius"):
             if not check_number(name, getattr(self, name)):
                 raise ValueError(f"{name} is 0, expected a positive number")
@@ -228,6 +230,11 @@ class TextureInspector(Estimator):
         except (KeyError, TypeError, ValueError) as why:
             raise StorageError(f"{path} is damaged: {why}") from None
         return inspector
+
+
+def _check_share(false_alarms: Any) -> None:
+    if not 0 <= check_number("false_alarms", false_alarms) < 1:
+        raise ValueError(f"false_alarms is a share of the windows, expected less than 1, got {false_alarms!r}")
 
 
 def _halved(image: np.ndarray, times: int) -> np.ndarray:

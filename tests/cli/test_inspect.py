@@ -67,7 +67,7 @@ def test_inspect_finds_the_torn_one(miniae, pictures, inspector, tmp_path):
 def test_inspect_fits(miniae, pictures, tmp_path):
     path = tmp_path / "i.safetensors"
     code, out, err = miniae("inspect", path, pictures / "clean" / "a.png", "--fit", "--false-alarms", "0.1", "--seed",
-                            "2", *FEW)
+                            "2", "--updates", "30", *FEW)
     assert code == 0, err
     assert "fitted to 1 image, 5,120 pixels" in out
     loaded = TextureInspector.load(path)
@@ -115,6 +115,7 @@ def test_bad_input(miniae, pictures, inspector, tmp_path):
                                                           tmp_path / "o")
     assert "not an empty folder" in refused("inspect", inspector, new, "-o", clean)
     assert "expected a denoiser" in refused("restore", inspector, new, "-o", tmp_path / "o")
+    assert "does not exist" in refused("restore", tmp_path / "none.safetensors", new, "-o", tmp_path / "o")
     assert "add --level" in refused("restore", path, clean, "--fit")
     assert "level is 0" in refused("restore", path, clean, "--fit", "--level", "0")
     assert "leave --out out" in refused("restore", path, clean, "--fit", "--noisy", "-o", tmp_path / "o")
