@@ -112,7 +112,7 @@ class PatchDenoiser(Estimator):
             rows, means = self._centred(patches)
             return self.model_.denoise(rows).reshape(patches.shape) * self.level_ + means
 
-        clean = through_windows(planes, self.size, self.step, answer)
+        clean = through_windows(planes, self.size, self.step, answer, self.size // 2)
         return np.clip(clean, 0.0, 1.0).astype(self.dtype).reshape(np.shape(image))
 
     def _centred(self, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,11 +203,15 @@ def patches_of(images: Sequence[np.ndarray], size: int, count: int, seed: int) -
     return np.concatenate(parts)
 
 
-def through_windows(image: np.ndarray, size: int, step: int,
-                    answer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def through_windows(image: np.ndarray, size: int, step: int, answer: Callable[[np.ndarray], np.ndarray],
+                    rim: int = 0) -> np.ndarray:
     """What `answer` makes of each window (n, channels, size, size), laid together: the shape of the image, (channels,
-    height, width). The image is mirrored at its rims, so that its corners are in as many windows as the rest."""
-    rim = size // 2
+    height, width).
+
+    Before that the image is mirrored at its rims, by `rim` pixels, or more where it is smaller than a window. With
+    size // 2, its corners are in as many windows as the rest; with 0, no window shows what is not there.
+    """
+    rim = max(rim, math.ceil((size - min(image.shape[1:])) / 2))
     padded = _mirrored(image, rim)
     bump = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
     windows = Windows(padded.shape[1:], size, step)

@@ -31,6 +31,7 @@ def test_what_windows_say_is_laid_together():
     for shape in ((3, 30, 17), (1, 5, 40), (1, 1, 1), (3, 8, 8)):
         image = RNG.random(shape)
         np.testing.assert_allclose(through_windows(image, 8, 3, lambda patches: patches), image, atol=1e-12)
+        np.testing.assert_allclose(through_windows(image, 8, 3, lambda patches: patches, 4), image, atol=1e-12)
         np.testing.assert_allclose(through_windows(image, 7, 7, np.ones_like), np.ones(shape), atol=1e-12)
 
 
