@@ -336,7 +336,7 @@ def denoising(names, levels, updates, filters, draws=3):
 
 
 TITLES = {"clean": "clean", "noisy": "noisy", "bm3d": "BM3D", "nlm": "non-local means",
-          "ours": "PatchDenoiser, clean half", "ours_noisy": "PatchDenoiser, noisy only"}
+          "ours": "ours, clean half", "ours_noisy": "ours, noisy alone"}
 
 
 def picture_of_denoising(path, shown):
@@ -352,7 +352,7 @@ def picture_of_denoising(path, shown):
                 axes = place(figure, x, y, side, side)
                 axes.imshow(image.transpose(1, 2, 0) if image.ndim == 3 else image, cmap="gray", vmin=0, vmax=1,
                             interpolation="nearest", aspect="auto")
-                what = f"{entry[key]['psnr']:.1f} dB" if key in entry else f"{name}, noise {sigma:g}"
+                what = f"{entry[key]['psnr']:.1f} dB" if key in entry else f"{name[:6]}, noise {sigma:g}"
                 write_text(figure, x, y + side + 4, what, va="top", fontsize=7)
                 if i == 0:
                     write_text(figure, x, top - 8, TITLES[key], va="bottom", fontsize=7, weight="bold")

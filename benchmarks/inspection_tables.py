@@ -6,7 +6,8 @@ from layout import load, made_by, table
 NAMES = {
     "ours": "**`TextureInspector`**", "gabor_whole": "Gabor filters, Mahalanobis distance",
     "gabor": "Gabor filters, z-scores", "deviation": "local standard deviation, z-score",
-    "median": "difference from the median filter", "pca": "PCA of patches, error", "forest": "IsolationForest on patches",
+    "median": "difference from the median filter", "pca": "PCA of patches, error",
+    "forest": "IsolationForest on patches",
 }
 FILTERS = {
     "noisy": "the noisy image", "gaussian": "Gaussian", "median": "median", "wavelet": "wavelet, BayesShrink",
