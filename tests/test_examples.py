@@ -23,3 +23,20 @@ def test_intrusions_are_found(tmp_path):
     assert re.search(r"20 attacks; \d+ are reported, (19|20) of them attacks", out)
     assert float(re.search(r"detector: ROC-AUC ([\d.]+)", out)[1]) > 0.99
     assert (tmp_path / "runs/examples/detect_intrusions.png").stat().st_size > 5000
+
+
+def test_defects_of_a_texture_are_found(tmp_path):
+    out = run("inspect_texture.py", tmp_path)
+    shares = [int(share) for share in re.findall(r"(\d+)% of its pixels found", out)]
+    assert len(shares) == 3 and min(shares) > 70
+    assert float(re.search(r"ROC-AUC ([\d.]+)", out)[1]) > 0.97
+    assert float(re.search(r"false alarms: ([\d.]+)%", out)[1]) < 8
+    assert (tmp_path / "runs/examples/inspect_texture.png").stat().st_size > 5000
+
+
+def test_a_scan_is_denoised_by_itself(tmp_path):
+    out = run("denoise_scan.py", tmp_path)
+    assert float(re.search(r"estimated as ([\d.]+)", out)[1]) == 0.101
+    noisy, denoised = (float(re.search(rf"{what}: PSNR ([\d.]+)", out)[1]) for what in ("noisy", "denoised"))
+    assert noisy < 20.5 and denoised > 29
+    assert (tmp_path / "runs/examples/denoise_scan.png").stat().st_size > 5000

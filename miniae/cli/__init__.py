@@ -30,6 +30,8 @@ _COMMANDS = {
     "map": "draw a map of data, by a model's codes",
     "evaluate": "measure how well a model reconstructs data",
     "detect": "find anomalies, and say what is odd about them",
+    "inspect": "find defects in images of any size, with heat maps of where they are",
+    "restore": "take the noise out of images of any size, patch by patch",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
     "info": "describe a model file",

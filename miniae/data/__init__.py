@@ -5,6 +5,7 @@ from miniae.data.datasets import DATASETS, Dataset, find, load
 from miniae.data.errors import DataError
 from miniae.data.files import Samples, read, write
 from miniae.data.images import write_images
+from miniae.data.pictures import picture_files, read_picture, write_picture
 from miniae.data.ratings import Ratings, read_ratings
 from miniae.data.rows import Kept, Order, Rows, rows_on
 from miniae.data.scaling import SCALINGS, Scaler, Standard, make_scaler, scaler_from
@@ -14,8 +15,9 @@ from miniae.data.storage import StorageError, check_unused, load_tensors, save_t
 from miniae.data.windows import Windows
 
 __all__ = [
-    "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler",
-    "Sparse", "Standard", "StorageError", "Windows", "balanced", "check_unused", "find", "gaussian_noise", "load",
-    "load_tensors", "make_scaler", "masking", "read", "read_ratings", "rows_on", "salt_and_pepper", "save_tensors",
-    "scaler_from", "split", "write", "write_images", "write_json", "write_text", "writing",
+    "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler", "Sparse",
+    "Standard", "StorageError", "Windows", "balanced", "check_unused", "find", "gaussian_noise", "load", "load_tensors",
+    "make_scaler", "masking", "picture_files", "read", "read_picture", "read_ratings", "rows_on", "salt_and_pepper",
+    "save_tensors", "scaler_from", "split", "write", "write_images", "write_json", "write_picture", "write_text",
+    "writing",
 ]

@@ -19,7 +19,7 @@ from miniae.data.storage import writing
 
 __all__ = ["Samples", "read", "write"]
 
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _KEYS = ("X", "x", "data", "images", "train")
 _LABEL_KEYS = ("y", "labels", "target")
 
@@ -188,14 +188,11 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_images(folder: Path) -> Samples:
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file()
-                   and not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    if not paths:
-        raise DataError(f"{folder} holds no images: expected files ending in {', '.join(sorted(_IMAGES))}")
-    first = _pixels(paths[0])
+    paths = image_files(folder)
+    first = pixels(paths[0])
     images = np.empty((len(paths), *first.shape), np.float32)
     for i, path in enumerate(paths):
-        array = _pixels(path)
+        array = pixels(path)
         if array.shape != first.shape:
             raise DataError(f"{path} is {_size(array)}, {paths[0].name} is {_size(first)}: bring all images to one "
                             "size and to grey or to colour first")
@@ -206,7 +203,16 @@ def _read_images(folder: Path) -> Samples:
     return dataclasses.replace(_of_array(images, labels, folder), names=names)
 
 
-def _pixels(path: Path) -> np.ndarray:
+def image_files(folder: Path) -> list[Path]:
+    """The images in a folder and in those below it, hidden ones left out."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and p.is_file()
+                   and not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    if not paths:
+        raise DataError(f"{folder} holds no images: expected files ending in {', '.join(sorted(IMAGE_ENDINGS))}")
+    return paths
+
+
+def pixels(path: Path) -> np.ndarray:
     """(height, width), or (3, height, width), in [0, 1]."""
     from PIL import Image
 

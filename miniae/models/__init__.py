@@ -21,6 +21,7 @@ from miniae.models.pca import PCA
 from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, SwissRoll, get_prior
 from miniae.models.recommender import Recommender
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
+from miniae.models.recorrupted import RecorruptedAutoencoder, RecorruptedNetwork
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
@@ -30,13 +31,14 @@ from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork
 
 __all__ = [
     "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
-    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec", "AutoRecNetwork",
-    "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "ConditionalNetwork",
-    "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
-    "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
-    "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
-    "Recommender", "Reconstruction", "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll",
-    "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
-    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior",
-    "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
+    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec",
+    "AutoRecNetwork", "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork",
+    "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder",
+    "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder",
+    "HashingNetwork", "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE",
+    "PosteriorCollapse", "Prior", "Recommender", "Reconstruction", "RecorruptedAutoencoder", "RecorruptedNetwork",
+    "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
+    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
+    "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain",
+    "save",
 ]

@@ -2,6 +2,7 @@
 
 from miniae.report.classes import ClassScores, class_scores, confusion_matrix, confusion_picture
 from miniae.report.generated import interpolations, manifold, sample_grid, traversal
+from miniae.report.heat import heat_maps
 from miniae.report.maps import latent, latent_3d, thumbnails
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors, ssim
 from miniae.report.neighbourhoods import continuity, leave_one_out_accuracy, trustworthiness
@@ -21,7 +22,7 @@ from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
     "ClassScores", "active_fraction", "average_precision", "bce", "bce_floor", "class_scores", "classifier_test",
-    "confusion_matrix", "confusion_picture", "continuity", "dead_units", "filters", "histograms", "images",
+    "confusion_matrix", "confusion_picture", "continuity", "dead_units", "filters", "heat_maps", "histograms", "images",
     "interpolations", "knn_accuracy", "latent", "latent_3d", "leave_one_out_accuracy", "lifetime_sparsity",
     "loss_curves", "manifold", "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity",
     "precision_recall_curve", "psnr", "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares",

@@ -3,9 +3,11 @@
 from miniae.tasks.bench import bench
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.detection import AnomalyDetector
+from miniae.tasks.inspection import Finding, TextureInspector
 from miniae.tasks.kernels import Sizes
 from miniae.tasks.machine import machine
 from miniae.tasks.maps import CodeMap
+from miniae.tasks.patches import PatchDenoiser, noise_level
 from miniae.tasks.profile import Profile, profile
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
 from miniae.tasks.run import Run, new_folder
@@ -13,7 +15,7 @@ from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Neighbours", "Profile", "Run", "RunConfig",
-    "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
-    "read_documents", "with_labels",
+    "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "Neighbours", "PatchDenoiser",
+    "Profile", "Run", "RunConfig", "SemanticIndex", "Sizes", "TextureInspector", "bench", "further_settings", "machine",
+    "new_folder", "noise_level", "own_measures", "profile", "read_documents", "with_labels",
 ]

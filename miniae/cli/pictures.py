@@ -1,0 +1,48 @@
+"""What the commands on images of any size share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from miniae.cli import model_and_data
+from miniae.data import DataError, check_unused, picture_files, read_picture
+
+
+def read_all(path: str) -> dict[str, np.ndarray]:
+    """The images of a file or folder by their names, all grey or all in colour."""
+    return {name: read_picture(file) for name, file in readable(path).items()}
+
+
+def readable(path: str) -> dict[str, Path]:
+    """The images' files by their names. Each was read once, so that nothing is begun that can't be ended; all are grey
+    or all in colour."""
+    files, kinds = picture_files(path), {}
+    for name, file in files.items():
+        kinds["colour" if read_picture(file).ndim == 3 else "grey"] = name
+    if len(kinds) > 1:
+        raise DataError(f"{path} has grey images ({kinds['grey']}) and ones in colour ({kinds['colour']}): bring all "
+                        "to one kind first")
+    return files
+
+
+def new_model(path: str, what: str) -> None:
+    """Raise `DataError` unless `path` is a place for a new model file."""
+    if Path(path).exists():
+        raise DataError(f"{path} exists: choose a new name for the {what}, or leave --fit out to use that one")
+    if Path(path).suffix != ".safetensors":
+        raise DataError(f"can't write {path}: expected a name that ends in .safetensors")
+    model_and_data.check_folder_of(path)
+
+
+def in_folder(folder: str, names: Iterable[str]) -> dict[str, Path]:
+    """A PNG's path in a new folder for each name. Raises `DataError` where two would be one."""
+    check_unused(Path(folder))
+    model_and_data.check_folder_of(folder)
+    targets = {name: Path(folder) / Path(name).with_suffix(".png") for name in names}
+    if len(set(targets.values())) < len(targets):
+        raise DataError("two of the images would have the same name: give them names that differ in more than their "
+                        "endings")
+    return targets
