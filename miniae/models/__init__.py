@@ -6,7 +6,14 @@ from miniae.models.autorec import AutoRec, AutoRecNetwork, Biases
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
-from miniae.models.convolutional import DOWNSAMPLING, ConvolutionalAutoencoder, compressor, convolutional
+from miniae.models.convolutional import (
+    DOWNSAMPLING,
+    ConvolutionalAutoencoder,
+    SeriesAutoencoder,
+    compressor,
+    convolutional,
+    convolutional_series,
+)
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.denoising import NOISES, DenoisingAutoencoder
 from miniae.models.estimator import MODELS
@@ -35,8 +42,8 @@ __all__ = [
     "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
     "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
     "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
-    "Recommender", "Reconstruction", "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll",
+    "Recommender", "Reconstruction", "SemanticHashing", "SeriesAutoencoder", "SparseAutoencoder", "Stack", "SwissRoll",
     "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
-    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional", "get_prior",
-    "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
+    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional",
+    "convolutional_series", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
 ]
