@@ -8,11 +8,12 @@ from miniae.tasks.machine import machine
 from miniae.tasks.profile import Profile, profile
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
 from miniae.tasks.run import Run, new_folder
+from miniae.tasks.series import Segment, SeriesDetector, period
 from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "Neighbours", "Profile", "Run", "RunConfig",
-    "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
-    "read_documents", "with_labels",
+    "Segment", "SemanticIndex", "SeriesDetector", "Sizes", "bench", "further_settings", "machine", "new_folder",
+    "own_measures", "period", "profile", "read_documents", "with_labels",
 ]
