@@ -8,14 +8,17 @@ from miniae.data.images import write_images
 from miniae.data.ratings import Ratings, read_ratings
 from miniae.data.rows import Kept, Order, Rows, rows_on
 from miniae.data.scaling import SCALINGS, Scaler, Standard, make_scaler, scaler_from
+from miniae.data.sound import read_wav, write_wav
 from miniae.data.sparse import Sparse
+from miniae.data.spectrum import griffin_lim, istft, stft
 from miniae.data.split import split
 from miniae.data.storage import StorageError, check_unused, load_tensors, save_tensors, write_json, write_text, writing
 from miniae.data.windows import Windows
 
 __all__ = [
     "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler",
-    "Sparse", "Standard", "StorageError", "Windows", "check_unused", "find", "gaussian_noise", "load",
-    "load_tensors", "make_scaler", "masking", "read", "read_ratings", "rows_on", "salt_and_pepper", "save_tensors",
-    "scaler_from", "split", "write", "write_images", "write_json", "write_text", "writing",
+    "Sparse", "Standard", "StorageError", "Windows", "check_unused", "find", "gaussian_noise",
+    "griffin_lim", "istft", "load", "load_tensors", "make_scaler", "masking", "read", "read_ratings", "read_wav",
+    "rows_on", "salt_and_pepper", "save_tensors", "scaler_from", "split", "stft", "write", "write_images", "write_json",
+    "write_text", "write_wav", "writing",
 ]
