@@ -28,6 +28,7 @@ _COMMANDS = {
     "search": "find what is like a sample, in an index",
     "evaluate": "measure how well a model reconstructs data",
     "detect": "find anomalies, and say what is odd about them",
+    "series": "find anomalies in a series",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
     "info": "describe a model file",

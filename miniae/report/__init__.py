@@ -6,6 +6,7 @@ from miniae.report.neighbours import neighbours
 from miniae.report.pictures import filters, images, latent, loss_curves, reconstructions
 from miniae.report.ranking import average_precision, precision_recall_curve, ranking_curves, roc_auc, roc_curve
 from miniae.report.rbm_pictures import histograms, monitors
+from miniae.report.series_pictures import series_scores
 from miniae.report.sparsity import (
     active_fraction,
     dead_units,
@@ -20,6 +21,6 @@ __all__ = [
     "active_fraction", "average_precision", "bce", "bce_floor", "classifier_test", "dead_units", "filters",
     "histograms", "images", "interpolations", "knn_accuracy", "latent", "lifetime_sparsity", "loss_curves", "manifold",
     "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity", "precision_recall_curve", "psnr",
-    "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares", "sample_grid", "squared_error",
-    "squared_errors", "ssim", "step_parts", "traversal",
+    "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares", "sample_grid", "series_scores",
+    "squared_error", "squared_errors", "ssim", "step_parts", "traversal",
 ]

@@ -25,7 +25,7 @@ NORMALISATIONS = ("series", "level", "window")
 _WINDOWS, _OVERLAP = 1 << 13, 16
 
 # The shortest and the longest window that is chosen, in moments, where a user names none.
-_SHORTEST, _LONGEST = 16, 512
+_SHORTEST, _LONGEST = 64, 512
 
 # What a window is divided by is at least this share of the usual deviation, so that noise in flat ones stays small.
 _LEAST = 0.1
@@ -52,24 +52,24 @@ class SeriesDetector(Estimator):
                                                                              score of window i, all channels together
 
     averaged over the `smooth` moments around t, as errors have zeros in the middle of what is odd, and divided by its
-    mean over the last part of the series, which was not learned: 1 is usual. The threshold is a quantile over that
-    part.
+    mean over the last part of the series, which was not learned: 1 is usual. The threshold is a quantile of the scores
+    of the series, that part included.
 
     Parameters
     ----------
-    window : w, in moments. None takes one period of the series (see `period`), or what comes nearest to it from 16 to
-        512.
+    window : w, in moments. None takes as many whole periods of the series (see `period`) as make at least 64 moments,
+        but no more than 512 moments.
     smooth : over how many moments scores are averaged. None: a quarter of the window.
     normalise : what is taken from windows before anything else, so that it can't be odd. "series" scales each channel
         of the whole series, and nothing more; "level" also takes off each window's mean, for series that drift; and
         "window" divides by its deviation, too, which leaves its shape.
     contamination : the share of the moments taken to be anomalies, which the threshold cuts off. 0 for clean series.
-    false_alarms : where `contamination` is 0, the share of the moments of the part that is held out which the threshold
-        cuts off all the same. It is far below a share that this part could show, so that its largest score decides
-        unless it is long.
-    held_out : the share of the series, its end, that is not learned, but used for the unit and the threshold of scores.
-        0 takes them from what was learned.
-    noise, members, hidden, updates, trim, model : as in `AnomalyDetector`. A `model`'s samples are windows (channels,
+    false_alarms : where `contamination` is 0, the share of the fitted moments which the threshold cuts off all the
+        same. In series of fewer moments than one over this, the largest score is the threshold.
+    held_out : the share of the series, its end, that is not learned, so that its scores are those of new moments. 0
+        learns all, and takes those for new that were learned: scores of new ones come out larger.
+    noise, members, hidden, updates, trim, model : as in `AnomalyDetector`, with less noise, as the moments of a window
+        say more of each other than features do. A `model`'s samples are windows (channels,
         w): `models.SeriesAutoencoder(corruption=[nn.GaussianNoise(0.3)])` is one of convolutions over time.
     seed, dtype, backend : as in `Autoencoder`.
 
@@ -83,11 +83,11 @@ class SeriesDetector(Estimator):
     >>> x = np.sin(2 * np.pi * t / 40) + 0.05 * np.random.default_rng(0).normal(size=1200)
     >>> detector = SeriesDetector(updates=150).fit(x)
     >>> detector.window_
-    40
+    80
     >>> new = np.sin(2 * np.pi * t / 40)
     >>> new[600:620] *= -1
     >>> [found] = detector.segments(new)
-    >>> 560 < found.start < 600 <= found.peak < 620 < found.end < 660
+    >>> 520 < found.start < 600 <= found.peak < 620 < found.end < 700
     True
 
     Reconstruction errors of windows as scores: Malhotra et al., "LSTM-based encoder-decoder for multi-sensor anomaly
@@ -96,7 +96,7 @@ class SeriesDetector(Estimator):
 
     def __init__(self, window: int | None = None, *, smooth: int | None = None, normalise: str = "series",
                  contamination: float = 0.0, false_alarms: float = 1e-4, held_out: float = 0.2,
-                 noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None, updates: int = 600,
+                 noise: Sequence[float] = (0.3, 0.1), members: int = 1, hidden: int | None = None, updates: int = 600,
                  trim: float = 0.25, model: Autoencoder | None = None, seed: int = 0, dtype: str = "float32",
                  backend: str | Backend | None = None):
         self.window, self.smooth, self.normalise, self.contamination = window, smooth, normalise, contamination
@@ -118,7 +118,8 @@ class SeriesDetector(Estimator):
             learned, rest = x[:end], x[end:]
             self.channels_ = x.shape[1]
             self.middle_, self.scale_ = middle_and_scale(learned, "robust")
-            self.window_ = self.window or min(max(period(learned), _SHORTEST), _LONGEST)
+            turn = period(learned)
+            self.window_ = self.window or min(turn * math.ceil(_SHORTEST / turn), _LONGEST)
             if len(learned) < 2 * self.window_ or 0 < len(rest) < self.window_:
                 raise ValueError(f"{len(x)} moments are too few for windows of {self.window_}: {len(learned)} would be "
                                  f"learned, expected at least {2 * self.window_}, and {len(rest)} held out, at least "
@@ -131,8 +132,8 @@ class SeriesDetector(Estimator):
                 hidden=self.hidden, updates=self.updates, scaling="shared", far_out=False, model=self.model,
                 seed=self.seed, dtype=self.dtype, backend=self.backend).fit(cut)
             self.usual_, self.threshold_ = 1.0, math.inf
-            scores = self.anomaly_score(rest if len(rest) else learned)
-            self.usual_ = float(scores.mean()) or 1.0
+            scores = self.anomaly_score(x)
+            self.usual_ = float(scores[-len(rest):].mean()) or 1.0
             self._cut(scores / self.usual_, self.contamination or self.false_alarms)
         return self
 
