@@ -22,7 +22,7 @@ from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
 from miniae.tasks.series import NORMALISATIONS, SeriesDetector
 
-_FITTING = ("window", "normalise", "contamination", "held_out", "seed")
+_FITTING = ("window", "normalise", "contamination", "held_out", "updates", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", type=int, metavar="N",
                         help="with --fit: the length of windows, in moments (default: a period of the series)")
     parser.add_argument("--normalise", choices=NORMALISATIONS,
-                        help="with --fit: what can't be odd about a window: nothing (series), its mean (level), or its "
-                             "mean and deviation (window) (default: series)")
+                        help="with --fit: what can't be odd about a window: its mean and deviation (window), its mean "
+                             "(level), or neither (series) (default: window)")
     parser.add_argument("--contamination", type=float, metavar="SHARE",
                         help="with --fit: the share of the moments that are taken to be anomalies (default: 0)")
     parser.add_argument("--held-out", type=float, metavar="SHARE",
                         help="with --fit: the last part of the series, which sets the threshold (default: 0.2)")
+    parser.add_argument("--updates", type=int, metavar="N",
+                        help="with --fit: optimizer steps for each member, at most (default: 600)")
     parser.add_argument("--seed", type=int, metavar="N",
                         help="with --fit: decides initial weights, noise and the choice of windows (default: 0)")
     parser.add_argument("-o", "--out", metavar="FILE",

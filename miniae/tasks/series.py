@@ -60,9 +60,9 @@ class SeriesDetector(Estimator):
     window : w, in moments. None takes as many whole periods of the series (see `period`) as make at least 64 moments,
         but no more than 512 moments.
     smooth : over how many moments scores are averaged. None: a quarter of the window.
-    normalise : what is taken from windows before anything else, so that it can't be odd. "series" scales each channel
-        of the whole series, and nothing more; "level" also takes off each window's mean, for series that drift; and
-        "window" divides by its deviation, too, which leaves its shape.
+    normalise : what is taken from windows before anything else, so that it can't be odd. "window" takes off the mean of
+        each channel and divides by its deviation, which leaves the shape; "level" takes off the mean alone, so that a
+        shape that is too large or too small is odd; and "series" neither, so that a wrong level is odd, too.
     contamination : the share of the moments taken to be anomalies, which the threshold cuts off. 0 for clean series.
     false_alarms : where `contamination` is 0, the share of the fitted moments which the threshold cuts off all the
         same. In series of fewer moments than one over this, the largest score is the threshold.
@@ -94,7 +94,7 @@ class SeriesDetector(Estimator):
     detection", 2016.
     """
 
-    def __init__(self, window: int | None = None, *, smooth: int | None = None, normalise: str = "series",
+    def __init__(self, window: int | None = None, *, smooth: int | None = None, normalise: str = "window",
                  contamination: float = 0.0, false_alarms: float = 1e-4, held_out: float = 0.2,
                  noise: Sequence[float] = (0.3, 0.1), members: int = 1, hidden: int | None = None, updates: int = 600,
                  trim: float = 0.25, model: Autoencoder | None = None, seed: int = 0, dtype: str = "float32",
@@ -131,10 +131,9 @@ class SeriesDetector(Estimator):
                 contamination=self.contamination, trim=self.trim, noise=self.noise, members=self.members,
                 hidden=self.hidden, updates=self.updates, scaling="shared", far_out=False, model=self.model,
                 seed=self.seed, dtype=self.dtype, backend=self.backend).fit(cut)
-            self.usual_, self.threshold_ = 1.0, math.inf
-            scores = self.anomaly_score(x)
-            self.usual_ = float(scores[-len(rest):].mean()) or 1.0
-            self._cut(scores / self.usual_, self.contamination or self.false_alarms)
+            parts = self._channel_errors(x)
+            self.usual_ = float(parts[-len(rest):].sum(axis=1).mean()) or 1.0
+            self._cut((parts / self.usual_).sum(axis=1), self.contamination or self.false_alarms)
         return self
 
     def calibrate(self, x: Any, false_alarms: float = 1e-4) -> SeriesDetector:
@@ -144,7 +143,7 @@ class SeriesDetector(Estimator):
         return self
 
     def _cut(self, scores: np.ndarray, share: float) -> None:
-        self.threshold_ = float(np.quantile(scores, 1.0 - share))
+        self.threshold_ = float(np.quantile(scores, 1.0 - share, method="higher"))
 
     def _check_parameters(self) -> None:
         """Those that `AnomalyDetector` does not check."""
@@ -166,11 +165,14 @@ class SeriesDetector(Estimator):
 
     def channel_scores(self, x: Any) -> np.ndarray:
         """What each channel adds to the moments' `anomaly_score`: (T,) or (T, channels) to (T, channels), float64."""
-        x = self._checked(x)
+        return self._channel_errors(self._checked(x)) / self.usual_
+
+    def _channel_errors(self, x: np.ndarray) -> np.ndarray:
+        """`channel_scores` before they are in units of what is usual."""
         w = self.window_
         windows = Windows(len(x), w, max(w // _OVERLAP, 1))
         parts = (self.detector_.contributions(self._normalised(block)) for block in windows.blocks(self._scaled(x)))
-        scores = windows.overlay(parts, np.hanning(w + 2)[1:-1]) * (w / self.usual_)
+        scores = windows.overlay(parts, np.hanning(w + 2)[1:-1]) * w
         return np.stack([_moving_mean(channel, self.smooth or max(w // 4, 1)) for channel in scores], axis=1)
 
     def predict(self, x: Any) -> np.ndarray:
@@ -274,7 +276,7 @@ def period(x: Any, most: int | None = None) -> int:
     inner = correlation[1:-1]
     peaks = 1 + np.flatnonzero((inner >= correlation[:-2]) & (inner > correlation[2:]))
     peaks = peaks[(peaks > negative[0]) & (correlation[peaks] > 0)]
-    return int(peaks[np.argmax(correlation[peaks])]) if len(peaks) else min(4 * int(negative[0]), max(most, 1))
+    return int(peaks[np.argmax(correlation[peaks])]) if len(peaks) else max(min(4 * int(negative[0]), most), 1)
 
 
 def _moving_mean(scores: np.ndarray, size: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def detector(miniae, folder, tmp_path):
     path = tmp_path / "d.safetensors"
     code, out, err = miniae("series", path, folder / "normal.csv", "--time", "when", "--label", "odd", "--fit",
-                            "--backend", "numpy", "--seed", "3")
+                            "--backend", "numpy", "--seed", "3", "--updates", "100")
     assert code == 0, err
     assert "fitted to 900 moments of 1 channel, windows of 90" in out
     return path
@@ -68,11 +68,11 @@ def test_scores_segments_and_picture(miniae, detector, folder, tmp_path):
 @pytest.mark.parametrize("name", ["normal.npy", "normal.wav"])
 def test_arrays_and_sounds(miniae, folder, tmp_path, name):
     code, out, err = miniae("series", tmp_path / "d.safetensors", folder / name, "--fit", "--window", "40",
-                            "--normalise", "window", "--held-out", "0.3", "--contamination", "0.05", "--backend",
-                            "numpy")
+                            "--normalise", "level", "--held-out", "0.3", "--contamination", "0.05", "--backend",
+                            "numpy", "--updates", "20")
     assert code == 0 and "windows of 40" in out, err
     loaded = SeriesDetector.load(tmp_path / "d.safetensors")
-    assert (loaded.normalise, loaded.held_out, loaded.contamination) == ("window", 0.3, 0.05)
+    assert (loaded.normalise, loaded.held_out, loaded.contamination) == ("level", 0.3, 0.05)
 
 
 def test_bad_input(miniae, detector, folder, tmp_path):
