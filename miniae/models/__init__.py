@@ -28,6 +28,7 @@ from miniae.models.pca import PCA
 from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, SwissRoll, get_prior
 from miniae.models.recommender import Recommender
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
+from miniae.models.restoring import RestoringAutoencoder, RestoringNetwork
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
@@ -42,8 +43,9 @@ __all__ = [
     "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
     "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
     "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
-    "Recommender", "Reconstruction", "SemanticHashing", "SeriesAutoencoder", "SparseAutoencoder", "Stack", "SwissRoll",
-    "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
-    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional",
-    "convolutional_series", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
+    "Recommender", "Reconstruction", "RestoringAutoencoder", "RestoringNetwork", "SemanticHashing", "SeriesAutoencoder",
+    "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
+    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
+    "contraction", "convolutional", "convolutional_series", "get_prior", "jacobian_norm", "kernel_scales", "load",
+    "meanings", "pretrain", "save",
 ]
