@@ -1,9 +1,10 @@
 """Anomalies in series: `SeriesDetector` against what people use, per moment, in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/series.py [--seeds 3] [--data FOLDER]
+    OMP_NUM_THREADS=1 python benchmarks/series.py [--seeds 2] [--data FOLDER]
 
 FOLDER holds aeon's data files (aeon/datasets/data of the installed package unless told otherwise). All methods are
-fitted to the training part, which has no anomalies, and score the test part:
+fitted to the training part, which has no anomalies, and score the test part. What was measured is kept in
+results/series.part.json until all is, and not measured again:
 
 - bleeding: 135_UCR_Anomaly_InternalBleeding16 of the UCR anomaly archive (Wu and Keogh, 2021), an arterial pressure;
   the test part follows the training part
@@ -18,6 +19,7 @@ chosen on ecg-diff-count-3's other labelled part, which is not used here.
 
 import argparse
 import importlib.util
+import json
 import time
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from miniae.models import SeriesAutoencoder
 from miniae.nn import GaussianNoise
 from miniae.report import average_precision, roc_auc, series_scores
 from miniae.tasks import SeriesDetector
+from miniae.tasks.series import window_for
 
 FOLDER = Path(__file__).parent / "results"
 TOLERANCE = 100  # moments on either side of an anomaly in which the archive counts a peak as a hit, at least
@@ -130,7 +133,8 @@ def ours(normalise="window", convolutional=False):
     def scores(train, test, w, seed):
         model = SeriesAutoencoder((16, 32), 16, corruption=[GaussianNoise(0.3)], epochs=10,
                                   lr=3e-3) if convolutional else None
-        return SeriesDetector(w, normalise=normalise, model=model, seed=seed).fit(train).anomaly_score(test)
+        scores.detector = SeriesDetector(w, normalise=normalise, model=model, seed=seed).fit(train)
+        return scores.detector.anomaly_score(test)
     return scores
 
 
@@ -152,40 +156,50 @@ def hit(scores, odd):
     return any(s - max(e - s, TOLERANCE) <= top < e + max(e - s, TOLERANCE) for s, e in edges)
 
 
+def picture(name, detector, scores, test, odd):
+    """Twelve windows on either side of the first anomaly."""
+    w, first = detector.window_, int(np.flatnonzero(odd)[0])
+    near = slice(max(first - 12 * w, 0), min(first + 12 * w, len(test)))
+    found = [(max(s.start - near.start, 0), min(s.end, near.stop) - near.start)
+             for s in detector.segments_of(scores) if s.end > near.start and s.start < near.stop]
+    series_scores(FOLDER / f"series_{name}.png", test[near], scores[near], detector.threshold_, found=found,
+                  odd=odd[near], time=np.arange(len(test))[near])
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--data", type=Path)
     args = parser.parse_args()
     folder = args.data or Path(importlib.util.find_spec("aeon").submodule_search_locations[0]) / "datasets" / "data"
-    results, drawn = {"seeds": args.seeds, "sets": {}, "methods": {name: {} for name in METHODS}}, {}
+    part = FOLDER / "series.part.json"
+    runs = json.loads(part.read_text()) if part.exists() else {}
+    results = {"sets": {}, "methods": {name: {} for name in METHODS}}
     for name, (train, test, odd) in series(folder).items():
-        detector = SeriesDetector(updates=1).fit(train)
-        w = detector.window_
+        w = window_for(train[:len(train) - len(train) // 5])
         train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
         results["sets"][name] = {"train": len(train), "test": len(test), "channels": train.shape[1], "window": w,
                                  "odd_moments": int(odd.sum()), "anomalies": int((np.diff(odd.astype(int)) == 1).sum())}
         for method, (scores_of, random) in METHODS.items():
-            runs = []
             for seed in range(args.seeds if random else 1):
+                key = f"{name} {method} {seed}"
+                if key in runs:
+                    continue
                 begin = time.perf_counter()
                 scores = scores_of(train, test, w, seed)
-                runs.append([roc_auc(odd, scores), average_precision(odd, scores), hit(scores, odd),
-                             time.perf_counter() - begin])
-                drawn.setdefault((name, method), scores)
-            auc, ap, hits, seconds = np.array(runs, np.float64).T
+                seconds = time.perf_counter() - begin
+                runs[key] = [roc_auc(odd, scores), average_precision(odd, scores), int(hit(scores, odd)), seconds]
+                part.write_text(json.dumps(runs))
+                print(key, runs[key], flush=True)
+                if method == "ours" and seed == 0:
+                    picture(name, scores_of.detector, scores, test, odd)
+            auc, ap, hits, seconds = np.array([runs[f"{name} {method} {seed}"]
+                                               for seed in range(args.seeds if random else 1)]).T
             results["methods"][method][name] = {
                 "auc": auc.mean(), "auc_spread": auc.std(), "ap": ap.mean(), "ap_spread": ap.std(), "hits": hits.mean(),
-                "seconds": seconds.mean(), "seeds": len(runs)}
-            print(name, method, results["methods"][method][name], flush=True)
-        detector = SeriesDetector(w).fit(train)
-        scores = detector.anomaly_score(test)
-        near = slice(max(int(np.flatnonzero(odd)[0]) - 12 * w, 0), int(np.flatnonzero(odd)[0]) + 12 * w)
-        found = [(max(s.start - near.start, 0), min(s.end, near.stop) - near.start)
-                 for s in detector.segments_of(scores) if s.end > near.start and s.start < near.stop]
-        series_scores(FOLDER / f"series_{name}.png", test[near], scores[near], detector.threshold_, found=found,
-                      odd=odd[near], time=np.arange(len(test))[near])
+                "seconds": seconds.mean(), "seeds": len(auc)}
     write("series", results)
+    part.unlink()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from miniae.models import Autoencoder
 from miniae.tasks.detection import AnomalyDetector, check_share, middle_and_scale
 from miniae.training import Estimator, NotFittedError, check_count
 
-__all__ = ["Segment", "SeriesDetector", "period"]
+__all__ = ["Segment", "SeriesDetector", "period", "window_for"]
 
 _FORMAT = 1
 NORMALISATIONS = ("series", "level", "window")
@@ -118,8 +118,7 @@ class SeriesDetector(Estimator):
             learned, rest = x[:end], x[end:]
             self.channels_ = x.shape[1]
             self.middle_, self.scale_ = middle_and_scale(learned, "robust")
-            turn = period(learned)
-            self.window_ = self.window or min(turn * math.ceil(_SHORTEST / turn), _LONGEST)
+            self.window_ = self.window or window_for(learned)
             if len(learned) < 2 * self.window_ or 0 < len(rest) < self.window_:
                 raise ValueError(f"{len(x)} moments are too few for windows of {self.window_}: {len(learned)} would be "
                                  f"learned, expected at least {2 * self.window_}, and {len(rest)} held out, at least "
@@ -255,6 +254,13 @@ class SeriesDetector(Estimator):
         except (KeyError, TypeError, ValueError, IndexError) as why:
             raise StorageError(f"{path} is damaged: {why}") from None
         return detector
+
+
+def window_for(x: Any) -> int:
+    """The length of the windows of a series (T,) or (T, channels): whole periods of it, at least 64 moments, unless
+    that makes more than 512."""
+    turn = period(x)
+    return min(turn * math.ceil(_SHORTEST / turn), _LONGEST)
 
 
 def period(x: Any, most: int | None = None) -> int:
