@@ -4,7 +4,7 @@
 
 Syllables are made with a source and filters: pulses of a voice, or noise, through the resonances of vowels and
 fricatives (Klatt, "Software for a cascade/parallel formant synthesizer", JASA 67, 1980, in small). An autoencoder over
-windows of the spectrogram learns from four voices, and is tried on one that it never heard.
+windows of the spectrogram learns from many voices, and is tried on one that it never heard.
 """
 
 import sys
@@ -16,7 +16,7 @@ from miniae.data import Windows, istft, stft, write_wav
 from miniae.models import RestoringAutoencoder
 from miniae.report import images
 
-RATE, SIZE, HOP, FRAMES = 8000, 256, 64, 8
+RATE, SIZE, HOP, FRAMES = 8000, 128, 32, 8
 FORMANTS = {"a": (730, 1090, 2440), "e": (530, 1840, 2480), "i": (270, 2290, 3010), "o": (570, 840, 2410),
             "u": (300, 870, 2240), "s": (3200, 3600, 3800), "f": (1400, 2800, 3600)}  # Peterson and Barney, 1952
 quick = "--quick" in sys.argv
@@ -73,11 +73,11 @@ def snr(clean, x):
 
 
 rng = np.random.default_rng(0)
-voices = [(90, 0.95), (120, 1.0), (180, 1.1), (220, 1.15)]  # pitch in Hz, and how short the vocal tract is
-clean = [sentence(*voices[i % 4], rng) for i in range(24 if quick else 80)]
+# The pitch of a voice in Hz, and how short its vocal tract is.
+clean = [sentence(rng.uniform(80, 240), rng.uniform(0.9, 1.15), rng) for _ in range(24 if quick else 80)]
 noisy = [x + 0.56 * rng.uniform(0.3, 1.8) * rng.normal(size=len(x)) for x in clean]
 good, spoilt = (np.concatenate([windows_of(x)[0] for x in part]) for part in (clean, noisy))
-model = RestoringAutoencoder([256], 128, scaling="standard", epochs=10 if quick else 20,
+model = RestoringAutoencoder([256], 128, scaling="standard", epochs=5 if quick else 20,
                              batch_size=32).fit(spoilt, good)
 
 new = sentence(150, 1.05, rng)  # another voice
