@@ -59,7 +59,7 @@ def series_scores(path: str | os.PathLike[str], x: Any, scores: Any, threshold: 
         below.grid(True, color=QUIET, alpha=0.2)
         for axes in (above, below):
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(loc="upper right", ncols=2, frameon=True, framealpha=0.8, edgecolor="none")
+                axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, borderaxespad=0.0)
         if title:
             above.set_title(title)
         figure.tight_layout()
