@@ -151,8 +151,8 @@ def main():
     spoilt = x + noise(len(x), "pink", 5, rng)
     shown = [x, spoilt, wiener(spoilt), methods["ours"](spoilt)]
     pictures = np.stack([np.log(np.abs(stft(y, SIZE, HOP)) + 0.1).T[::-1, 40:240] for y in shown])
-    images(FOLDER / "speech.png", np.clip((pictures + 2.3) / 6.5, 0, 1), columns=2,
-           title="clean, with pink noise at 5 dB; Wiener filter, autoencoder (frequency upwards, time to the right)")
+    # Clean, with pink noise at 5 dB; by the Wiener filter, by the autoencoder.
+    images(FOLDER / "speech.png", np.clip((pictures + 2.3) / 6.5, 0, 1), columns=2)
     write("speech", results)
     for name, y in zip(("clean", "noisy", "wiener", "ours"), shown, strict=True):
         Path("runs").mkdir(exist_ok=True)
