@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from miniae.data import read_wav
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -40,3 +42,20 @@ def test_a_scan_is_denoised_by_itself(tmp_path):
     noisy, denoised = (float(re.search(rf"{what}: PSNR ([\d.]+)", out)[1]) for what in ("noisy", "denoised"))
     assert noisy < 20.5 and denoised > 29
     assert (tmp_path / "runs/examples/denoise_scan.png").stat().st_size > 5000
+
+
+def test_odd_heartbeats_are_found(tmp_path):
+    out = run("heartbeats.py", tmp_path)
+    assert "3 of 3 odd beats found" in out
+    assert float(re.search(r"ROC-AUC ([\d.]+)", out)[1]) > 0.95
+    assert out.count("odd from") <= 5
+    assert (tmp_path / "runs/examples/heartbeats.png").stat().st_size > 5000
+
+
+def test_speech_without_its_noise(tmp_path):
+    out = run("denoise_speech.py", tmp_path)
+    ratio = {name: float(value) for name, value in re.findall(r"^(.+): ([-\d.]+) dB$", out, re.M)}
+    assert ratio["autoencoder"] > ratio["noisy"] + 1.5
+    sounds = [read_wav(tmp_path / f"runs/examples/speech_{name}.wav") for name in ("clean", "noisy", "autoencoder")]
+    assert len({(len(x), rate) for x, rate in sounds}) == 1
+    assert (tmp_path / "runs/examples/denoise_speech.png").stat().st_size > 5000

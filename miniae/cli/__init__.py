@@ -32,6 +32,7 @@ _COMMANDS = {
     "detect": "find anomalies, and say what is odd about them",
     "inspect": "find defects in images of any size, with heat maps of where they are",
     "restore": "take the noise out of images of any size, patch by patch",
+    "series": "find anomalies in a series",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
     "info": "describe a model file",

@@ -6,7 +6,14 @@ from miniae.models.autorec import AutoRec, AutoRecNetwork, Biases
 from miniae.models.classifier import Classifier, ClassifierNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
-from miniae.models.convolutional import DOWNSAMPLING, ConvolutionalAutoencoder, compressor, convolutional
+from miniae.models.convolutional import (
+    DOWNSAMPLING,
+    ConvolutionalAutoencoder,
+    SeriesAutoencoder,
+    compressor,
+    convolutional,
+    convolutional_series,
+)
 from miniae.models.dbn import DeepBeliefNetwork
 from miniae.models.denoising import NOISES, DenoisingAutoencoder
 from miniae.models.estimator import MODELS
@@ -22,6 +29,7 @@ from miniae.models.priors import PRIORS, Gaussian, GaussianMixture, Prior, Swiss
 from miniae.models.recommender import Recommender
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.recorrupted import RecorruptedAutoencoder, RecorruptedNetwork
+from miniae.models.restoring import RestoringAutoencoder, RestoringNetwork
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
@@ -31,14 +39,14 @@ from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork
 
 __all__ = [
     "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
-    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec",
-    "AutoRecNetwork", "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork",
-    "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder",
-    "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder",
-    "HashingNetwork", "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE",
-    "PosteriorCollapse", "Prior", "Recommender", "Reconstruction", "RecorruptedAutoencoder", "RecorruptedNetwork",
-    "SemanticHashing", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
-    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
-    "contraction", "convolutional", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain",
-    "save",
+    "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec", "AutoRecNetwork",
+    "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "ConditionalNetwork",
+    "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
+    "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
+    "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
+    "Recommender", "Reconstruction", "RecorruptedAutoencoder", "RecorruptedNetwork", "RestoringAutoencoder",
+    "RestoringNetwork", "SemanticHashing", "SeriesAutoencoder", "SparseAutoencoder", "Stack", "SwissRoll",
+    "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
+    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional",
+    "convolutional_series", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
 ]

@@ -1,39 +1,71 @@
-"""Convolutional autoencoders: layers for images, for every variant, and the estimator made of them."""
+"""Convolutional autoencoders: layers for images and for series, for every variant, and the estimators made of them."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.estimator import check_sizes
-from miniae.nn import Conv2D, ConvTranspose2D, Crop, Dense, Flatten, Layer, MaxPool2D, Reshape, Sequential, UpSample2D
+from miniae.nn import (
+    Conv1D,
+    Conv2D,
+    ConvTranspose1D,
+    ConvTranspose2D,
+    Crop,
+    Crop1D,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool1D,
+    MaxPool2D,
+    Reshape,
+    Sequential,
+    UpSample1D,
+    UpSample2D,
+)
 from miniae.nn.layer import Shape
 from miniae.training import check_count
 
-__all__ = ["DOWNSAMPLING", "ConvolutionalAutoencoder", "compressor", "convolutional"]
+__all__ = ["DOWNSAMPLING", "ConvolutionalAutoencoder", "SeriesAutoencoder", "compressor", "convolutional",
+           "convolutional_series"]
 
 # A layer that still lacks its activation, and the layers that make a hidden one of it.
 Bare = Callable[[str | None], Layer]
 Hidden = Callable[[Bare], list[Layer]]
 
 
-def _strided_down(bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
-    return around(bare(Conv2D, filters, stride=2))
+class _Kinds(NamedTuple):
+    """The layers that a convolutional autoencoder is made of, and the size of its windows."""
+
+    conv: type[Layer]
+    transpose: type[Layer]
+    pool: type[Layer]
+    repeat: type[Layer]
+    crop: type[Layer]
+    size: int
 
 
-def _strided_up(bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
-    return around(bare(ConvTranspose2D, filters, stride=2))
+_OF_IMAGES = _Kinds(Conv2D, ConvTranspose2D, MaxPool2D, UpSample2D, Crop, 3)
+_OF_SERIES = _Kinds(Conv1D, ConvTranspose1D, MaxPool1D, UpSample1D, Crop1D, 5)
 
 
-def _pooled_down(bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
-    return [*around(bare(Conv2D, filters)), MaxPool2D(2, padding="same")]
+def _strided_down(kinds: _Kinds, bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
+    return around(bare(kinds.conv, filters, stride=2))
 
 
-def _pooled_up(bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
-    return [*around(bare(Conv2D, filters)), UpSample2D(2)]
+def _strided_up(kinds: _Kinds, bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
+    return around(bare(kinds.transpose, filters, stride=2))
+
+
+def _pooled_down(kinds: _Kinds, bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
+    return [*around(bare(kinds.conv, filters)), kinds.pool(2, padding="same")]
+
+
+def _pooled_up(kinds: _Kinds, bare: Callable[..., Bare], filters: int, around: Hidden) -> list[Layer]:
+    return [*around(bare(kinds.conv, filters)), kinds.repeat(2)]
 
 
 _HALVE_AND_DOUBLE = {"stride": (_strided_down, _strided_up), "pooling": (_pooled_down, _pooled_up)}
@@ -65,7 +97,35 @@ def convolutional(image_shape: Sequence[int], filters: Sequence[int] = (32, 64),
     >>> encoder.build((1, 28, 28)), decoder.build((10,))
     ((10,), (1, 28, 28))
     """
-    channels, *image = shape = _as_image_shape(image_shape)
+    return _layers(_OF_IMAGES, _as_image_shape(image_shape), filters, code, downsampling, sample_shape, activation,
+                   code_activation, init, hidden)
+
+
+def convolutional_series(series_shape: Sequence[int], filters: Sequence[int] = (32, 64), code: int | None = None, *,
+                         downsampling: str = "stride", sample_shape: Sequence[int] | None = None,
+                         activation: str = "relu", code_activation: str | None = None, init: str = "glorot_uniform",
+                         hidden: Hidden | None = None) -> tuple[Sequential, Sequential]:
+    """The layers (encoder, decoder) of a convolutional autoencoder of series (channels, time), for any variant.
+
+    As `convolutional`, over time alone: windows of 5 moments, and each level halves the time (rounded up). The code is
+    (filters[-1], t), or with `code` a vector. Raises `ValueError` for what isn't the shape of a series.
+
+    >>> encoder, decoder = convolutional_series((2, 50), filters=(8, 16), code=10)
+    >>> encoder.build((2, 50)), decoder.build((10,))
+    ((10,), (2, 50))
+    """
+    if isinstance(series_shape, (str, int)) or len(series_shape) != 2:
+        raise ValueError(f"the shape of a series is (channels, time), got {series_shape!r}")
+    shape = tuple(check_count("every size of a series", n) for n in series_shape)
+    return _layers(_OF_SERIES, shape, filters, code, downsampling, sample_shape, activation, code_activation, init,
+                   hidden)
+
+
+def _layers(kinds: _Kinds, shape: Shape, filters: Sequence[int], code: int | None, downsampling: str,
+            sample_shape: Sequence[int] | None, activation: str, code_activation: str | None, init: str,
+            hidden: Hidden | None) -> tuple[Sequential, Sequential]:
+    """(encoder, decoder) of layers of these kinds, for samples (channels, *grid)."""
+    channels, *grid = shape
     filters = check_sizes("filters", filters)
     if downsampling not in DOWNSAMPLING or not filters:
         raise ValueError(f"a convolutional autoencoder has one or more levels of filters and downsampling "
@@ -74,27 +134,27 @@ def convolutional(image_shape: Sequence[int], filters: Sequence[int] = (32, 64),
     hidden = hidden or (lambda layer: [layer(activation)])
 
     def bare(kind: type[Layer], filters: int, stride: int = 1) -> Bare:
-        return lambda activation: kind(filters, 3, stride, activation=activation, init=init)
+        return lambda activation: kind(filters, kinds.size, stride, activation=activation, init=init)
 
     def last(layer: Bare) -> list[Layer]:
         return [layer(code_activation)]
 
-    sizes = [tuple(image)]
+    sizes = [tuple(grid)]
     for _ in filters:
         sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
     features = (filters[-1], *sizes[-1])
     outside = shape if sample_shape is None else tuple(sample_shape)
     encoder = [] if outside == shape else [Reshape(shape)]
     for n in filters[:-1]:
-        encoder += down(bare, n, hidden)
-    encoder += down(bare, filters[-1], last if code is None else hidden)
+        encoder += down(kinds, bare, n, hidden)
+    encoder += down(kinds, bare, filters[-1], last if code is None else hidden)
     decoder: list[Layer] = []
     if code is not None:
         encoder += [Flatten(), Dense(check_count("code", code), code_activation, init)]
         decoder += [*hidden(functools.partial(Dense, math.prod(features), init=init)), Reshape(features)]
     for n, size in zip(reversed(filters), reversed(sizes[:-1]), strict=True):
-        decoder += [*up(bare, n, hidden), Crop(*size)]
-    decoder += [bare(Conv2D, channels)(None), *([] if outside == shape else [Reshape(outside)])]
+        decoder += [*up(kinds, bare, n, hidden), kinds.crop(*size)]
+    decoder += [bare(kinds.conv, channels)(None), *([] if outside == shape else [Reshape(outside)])]
     return Sequential(encoder), Sequential(decoder)
 
 
@@ -157,6 +217,34 @@ class ConvolutionalAutoencoder(Autoencoder):
         return convolutional(image_shape, self.filters, self.code, downsampling=self.downsampling,
                              sample_shape=input_shape, activation=self.activation,
                              code_activation=self.code_activation, init=self.init, hidden=self._hidden)
+
+
+class SeriesAutoencoder(ConvolutionalAutoencoder):
+    """An autoencoder of series (N, channels, time), whose layers look at 5 moments at a time, always the same way.
+
+    As `ConvolutionalAutoencoder`, with the layers of `convolutional_series`. `series_shape` is (channels, time) of
+    samples that are flat.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).random((100, 3, 21), dtype=np.float32)
+    >>> model = SeriesAutoencoder(filters=(4, 8), epochs=1).fit(X)
+    >>> model.transform(X).shape, model.reconstruct(X).shape
+    ((100, 8, 6), (100, 3, 21))
+    """
+
+    def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *,
+                 series_shape: Sequence[int] | None = None, **settings: Any):
+        super().__init__(filters, code, **settings)
+        self.series_shape = series_shape
+
+    def _layers(self, input_shape: Shape) -> tuple[Sequential, Sequential]:
+        shape = input_shape if self.series_shape is None else tuple(self.series_shape)
+        if len(shape) != 2 or math.prod(shape) != math.prod(input_shape):
+            raise ValueError(f"X has samples of shape {input_shape}, expected series (channels, time): say which these "
+                             f"are with series_shape=, of {math.prod(input_shape)} values; got {self.series_shape}")
+        return convolutional_series(shape, self.filters, self.code, downsampling=self.downsampling,
+                                    sample_shape=input_shape, activation=self.activation,
+                                    code_activation=self.code_activation, init=self.init, hidden=self._hidden)
 
 
 def _as_image_shape(shape: Any) -> tuple[int, int, int]:

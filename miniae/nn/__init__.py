@@ -8,9 +8,11 @@ from miniae.nn.normalization import BatchNorm, LayerNorm, UnitNorm
 from miniae.nn.parameter import Parameter, ParameterPack
 from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 from miniae.nn.sequential import Sequential
+from miniae.nn.series import AvgPool1D, Conv1D, ConvTranspose1D, Crop1D, MaxPool1D, UpSample1D
 from miniae.nn.shape import Activation, Flatten, Reshape
 
-__all__ = ["LAYERS", "Activation", "AvgPool2D", "BatchNorm", "Build", "Conv2D", "ConvTranspose2D", "Crop", "Dense",
-           "Dropout", "Flatten", "GaussianNoise", "Layer", "LayerNorm", "Masking", "MaxPool2D", "Parameter",
-           "ParameterPack", "Reshape", "SaltAndPepper", "Sequential", "TiedDense", "UnitNorm", "UpSample2D",
-           "layer_config", "layer_from_config"]
+__all__ = ["LAYERS", "Activation", "AvgPool1D", "AvgPool2D", "BatchNorm", "Build", "Conv1D", "Conv2D",
+           "ConvTranspose1D", "ConvTranspose2D", "Crop", "Crop1D", "Dense", "Dropout", "Flatten", "GaussianNoise",
+           "Layer", "LayerNorm", "Masking", "MaxPool1D", "MaxPool2D", "Parameter", "ParameterPack", "Reshape",
+           "SaltAndPepper", "Sequential", "TiedDense", "UnitNorm", "UpSample1D", "UpSample2D", "layer_config",
+           "layer_from_config"]

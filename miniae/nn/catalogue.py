@@ -17,6 +17,7 @@ from miniae.nn.noise import Dropout, GaussianNoise, Masking, SaltAndPepper
 from miniae.nn.normalization import BatchNorm, LayerNorm, UnitNorm
 from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 from miniae.nn.sequential import Sequential
+from miniae.nn.series import AvgPool1D, Conv1D, ConvTranspose1D, Crop1D, MaxPool1D, UpSample1D
 from miniae.nn.shape import Activation, Flatten, Reshape
 
 __all__ = ["check_layers", "layer_examples"]
@@ -30,7 +31,7 @@ def _tied(place: Build) -> Layer:
 
 def layer_examples() -> dict[str, tuple[Callable[[Build], Layer], Shape]]:
     """For each layer: how to make it, and the shape of one input."""
-    vector, image = (5,), (2, 6, 5)
+    vector, series, image = (5,), (2, 7), (2, 6, 5)
     return {
         "Dense": (lambda place: Dense(3, "tanh"), vector),
         "TiedDense": (_tied, vector),
@@ -40,6 +41,12 @@ def layer_examples() -> dict[str, tuple[Callable[[Build], Layer], Shape]]:
         "AvgPool2D": (lambda place: AvgPool2D(2), image),
         "UpSample2D": (lambda place: UpSample2D(2), image),
         "Crop": (lambda place: Crop(5, 3), image),
+        "Conv1D": (lambda place: Conv1D(3, 3, 2, activation="tanh"), series),
+        "ConvTranspose1D": (lambda place: ConvTranspose1D(3, 3, 2, activation="tanh"), series),
+        "MaxPool1D": (lambda place: MaxPool1D(2), series),
+        "AvgPool1D": (lambda place: AvgPool1D(2), series),
+        "UpSample1D": (lambda place: UpSample1D(2), series),
+        "Crop1D": (lambda place: Crop1D(5), series),
         "BatchNorm": (lambda place: BatchNorm(), image),
         "LayerNorm": (lambda place: LayerNorm(), vector),
         "UnitNorm": (lambda place: UnitNorm(), vector),

@@ -69,8 +69,8 @@ class Crop(ImageLayer):
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
         if input_shape[1] < self.height or input_shape[2] < self.width:
-            raise ValueError(f"Crop can't keep {self.height} x {self.width} of images of {input_shape[1]} x "
-                             f"{input_shape[2]}: crop to at most their size")
+            raise ValueError(f"{type(self).__name__} can't keep {self.height} x {self.width} of images of "
+                             f"{input_shape[1]} x {input_shape[2]}: crop to at most their size")
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, :, :self.height, :self.width] if x.shape[2:] != (self.height, self.width) else x

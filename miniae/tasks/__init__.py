@@ -11,11 +11,13 @@ from miniae.tasks.patches import PatchDenoiser, noise_level
 from miniae.tasks.profile import Profile, profile
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
 from miniae.tasks.run import Run, new_folder
+from miniae.tasks.series import Segment, SeriesDetector, period
 from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "Neighbours", "PatchDenoiser",
-    "Profile", "Run", "RunConfig", "SemanticIndex", "Sizes", "TextureInspector", "bench", "further_settings", "machine",
-    "new_folder", "noise_level", "own_measures", "profile", "read_documents", "with_labels",
+    "Profile", "Run", "RunConfig", "Segment", "SemanticIndex", "SeriesDetector", "Sizes", "TextureInspector", "bench",
+    "further_settings", "machine", "new_folder", "noise_level", "own_measures", "period", "profile", "read_documents",
+    "with_labels",
 ]

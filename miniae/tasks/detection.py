@@ -73,6 +73,8 @@ class AnomalyDetector(Estimator):
         held out does not fall.
     max_samples : rows that a member is trained on, at most; drawn anew for each.
     scaling : "robust" scales each feature on its own, "shared" all of them alike: for pixels, or what has one unit.
+    far_out : whether the member of infinite noise counts in the score. Without it, rows are odd by what the others
+        get wrong about them alone, however far out they are: for windows of a series, say, whose usual peaks are.
     model : an `Autoencoder` of any kind and with layers of your own: its copies, of other seeds, are the members,
         `members` of them, instead of those that `noise`, `hidden` and `updates` describe.
     seed, dtype, backend : as in `Autoencoder`.
@@ -99,12 +101,12 @@ class AnomalyDetector(Estimator):
 
     def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
                  noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
-                 updates: int = 600, max_samples: int = 4096, scaling: str = "robust",
+                 updates: int = 600, max_samples: int = 4096, scaling: str = "robust", far_out: bool = True,
                  model: Autoencoder | None = None, seed: int = 0, dtype: str = "float32",
                  backend: str | Backend | None = None):
         self.contamination, self.trim, self.false_alarms = contamination, trim, false_alarms
         self.noise, self.members, self.hidden, self.updates = noise, members, hidden, updates
-        self.max_samples, self.scaling, self.model = max_samples, scaling, model
+        self.max_samples, self.scaling, self.far_out, self.model = max_samples, scaling, far_out, model
         self.seed, self.dtype, self.backend = seed, dtype, backend
 
     # ---------------------------------------------------------------- training
@@ -123,23 +125,24 @@ class AnomalyDetector(Estimator):
             rng = np.random.default_rng(self.seed)
             pool = X[_some(rng, len(X), _POOL)]
             self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
-            self.middle_, self.scale_ = _middle_and_scale(pool, self.scaling)
+            self.middle_, self.scale_ = middle_and_scale(pool, self.scaling)
             self.members_: list[Autoencoder] = []
             rows = self._scaled(pool)
             errors = np.square(rows)
             self.spreads_ = [_spread(errors)]
-            scores = oddness = self._member_score(errors, 0)
+            oddness = self._member_score(errors, 0)
+            scores = oddness * self.far_out
             for model in self._models():
                 self._add_member(model, rows, oddness, rng)
                 score = self._member_score(self._errors(self.members_[-1], rows), -1)
                 scores, oddness = scores + score, oddness * score
-            self._cut(scores / len(self.spreads_), self.contamination or self.false_alarms)
+            self._cut(scores / self._counting, self.contamination or self.false_alarms)
         return self
 
     def calibrate(self, X: Any, false_alarms: float = 0.01) -> AnomalyDetector:
         """Set the threshold so that it cuts off the share `false_alarms` of X, (N, ...): clean rows, best of all ones
         that were not fitted."""
-        self._cut(self.anomaly_score(X), _check_share("false_alarms", false_alarms))
+        self._cut(self.anomaly_score(X), check_share("false_alarms", false_alarms))
         return self
 
     def _cut(self, scores: np.ndarray, share: float) -> None:
@@ -147,9 +150,9 @@ class AnomalyDetector(Estimator):
         self.threshold_ = float(np.quantile(scores, 1.0 - share)) * (1.0 + _ROUNDING)
 
     def _check_parameters(self) -> None:
-        _check_share("contamination", self.contamination)
-        _check_share("trim", self.trim)
-        _check_share("false_alarms", self.false_alarms)
+        check_share("contamination", self.contamination)
+        check_share("trim", self.trim)
+        check_share("false_alarms", self.false_alarms)
         for level in self.noise:
             check_number("every level of noise", level)
         for name in ("members", "updates", "max_samples"):
@@ -159,6 +162,8 @@ class AnomalyDetector(Estimator):
         check_count("seed", self.seed, least=0)
         if self.scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
+        if not isinstance(self.far_out, bool) or not (self.far_out or self.model is not None or len(self.noise)):
+            raise ValueError(f"far_out is True or False, and True where there is no noise=; got {self.far_out!r}")
         if self.model is not None and not isinstance(self.model, Autoencoder):
             raise ValueError(f"model is a {type(self.model).__name__}, expected an Autoencoder, of any kind")
 
@@ -226,11 +231,16 @@ class AnomalyDetector(Estimator):
         for start in range(0, len(X), _BLOCK):
             block = slice(start, start + _BLOCK)
             rows = self._scaled(X[block])
-            total = np.square(rows) / self.spreads_[0]
+            total = np.square(rows) / self.spreads_[0] * self.far_out
             for member, spread in zip(self.members_, self.spreads_[1:], strict=True):
                 total += self._errors(member, rows) / spread
-            out[block] = of(total / (len(self.spreads_) * self.n_features_in_))
+            out[block] = of(total / (self._counting * self.n_features_in_))
         return out
+
+    @property
+    def _counting(self) -> int:
+        """How many members count in the score."""
+        return len(self.members_) + self.far_out
 
     def _errors(self, member: Autoencoder, rows: np.ndarray) -> np.ndarray:
         """e^2, each element's squared error: (N, ...), float64."""
@@ -254,6 +264,11 @@ class AnomalyDetector(Estimator):
 
     def save(self, path: str | os.PathLike[str], extra: dict[str, Any] | None = None) -> None:
         """Write all that `load` needs to one safetensors file, with a checksum. `extra` is JSON to keep with it."""
+        tensors, header = self.contents()
+        save_tensors(path, tensors, {"format": _FORMAT, "kind": "detector", **header, "extra": extra or {}})
+
+    def contents(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The arrays and the JSON that `of_contents` makes this detector of again, for files of what it is part of."""
         self._fitted()
         tensors = {"middle": self.middle_, "scale": self.scale_}
         tensors |= {f"spread.{i}": spread for i, spread in enumerate(self.spreads_)}
@@ -263,10 +278,9 @@ class AnomalyDetector(Estimator):
             tensors |= {f"member.{i}.{name}": a for name, a in own.items()}
             members.append(header)
         params = {name: value for name, value in self.get_params().items() if name not in ("model", "backend")}
-        header = {"format": _FORMAT, "kind": "detector", "params": {**params, "noise": list(map(float, self.noise))},
-                  "own_model": self.model is not None, "members": members, "input_shape": list(self.input_shape_),
-                  "threshold": self.threshold_, "extra": extra or {}}
-        save_tensors(path, tensors, header)
+        return tensors, {"params": {**params, "noise": list(map(float, self.noise))},
+                         "own_model": self.model is not None, "members": members,
+                         "input_shape": list(self.input_shape_), "threshold": self.threshold_}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> AnomalyDetector:
@@ -277,19 +291,28 @@ class AnomalyDetector(Estimator):
         check_kind(path, header, "detector", _FORMAT,
                    "a detector: fit one by miniae detect --fit, or AnomalyDetector.save")
         try:
-            detector = cls(**header["params"], backend=backend)
-            detector.middle_, detector.scale_ = tensors["middle"], tensors["scale"]
-            detector.spreads_ = [tensors[f"spread.{i}"] for i in range(1 + len(header["members"]))]
-            detector.members_ = [model_of(under(f"member.{i}.", tensors), member, path, backend)
-                                 for i, member in enumerate(header["members"])]
-            detector.input_shape_ = tuple(header["input_shape"])
-            detector.n_features_in_ = math.prod(detector.input_shape_)
-            detector.threshold_, detector.extra_ = header["threshold"], header["extra"]
-            if header["own_model"]:
-                first = detector.members_[0]
-                detector.model = type(first)(**first.get_params())
+            detector = cls.of_contents(tensors, header, path, backend)
+            detector.extra_ = header["extra"]
         except (KeyError, TypeError, ValueError, IndexError) as why:
             raise StorageError(f"{path} is damaged: {why}") from None
+        return detector
+
+    @classmethod
+    def of_contents(cls, tensors: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
+                    backend: str | Backend | None = None) -> AnomalyDetector:
+        """The detector of which `contents` gave these, read from the file `path`. Raises `KeyError`, `TypeError`,
+        `ValueError` or `IndexError` for what it can't have given."""
+        detector = cls(**header["params"], backend=backend)
+        detector.middle_, detector.scale_ = tensors["middle"], tensors["scale"]
+        detector.spreads_ = [tensors[f"spread.{i}"] for i in range(1 + len(header["members"]))]
+        detector.members_ = [model_of(under(f"member.{i}.", tensors), member, path, backend)
+                             for i, member in enumerate(header["members"])]
+        detector.input_shape_ = tuple(header["input_shape"])
+        detector.n_features_in_ = math.prod(detector.input_shape_)
+        detector.threshold_ = header["threshold"]
+        if header["own_model"]:
+            first = detector.members_[0]
+            detector.model = type(first)(**first.get_params())
         return detector
 
 
@@ -298,7 +321,7 @@ def _some(rng: np.random.Generator, rows: int, most: int) -> np.ndarray | slice:
     return slice(None) if rows <= most else np.sort(rng.choice(rows, most, replace=False, shuffle=False))
 
 
-def _middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+def middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """The median of each feature, and its deviation with the outer hundredths on either side pulled in to their edge.
 
     The plain deviation where nearly all values are equal, 1 where all are, up to rounding. For "shared", the root mean
@@ -328,7 +351,7 @@ def _spread(errors: np.ndarray) -> np.ndarray:
     return spread + (0.1 * spread.mean() or 1.0)
 
 
-def _check_share(name: str, value: Any) -> float:
+def check_share(name: str, value: Any) -> float:
     if not 0 <= check_number(name, value) < 1:
         raise ValueError(f"{name} is a share of the rows, expected a number from 0 to less than 1, got {value!r}")
     return float(value)

@@ -10,11 +10,15 @@ import pytest
 from miniae import Tensor
 from miniae.nn import (
     Activation,
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
+    Conv1D,
     Conv2D,
+    ConvTranspose1D,
     ConvTranspose2D,
     Crop,
+    Crop1D,
     Dense,
     Dropout,
     Flatten,
@@ -22,12 +26,14 @@ from miniae.nn import (
     Layer,
     LayerNorm,
     Masking,
+    MaxPool1D,
     MaxPool2D,
     Reshape,
     SaltAndPepper,
     Sequential,
     TiedDense,
     UnitNorm,
+    UpSample1D,
     UpSample2D,
 )
 from miniae.nn.layer import LAYERS, layer_config, layer_from_config
@@ -200,6 +206,9 @@ def every_layer():
     return Sequential([
         Reshape((1, 4, 4)), Conv2D(2, (3, 2), (2, 1), "same", "relu"), BatchNorm(0.2), MaxPool2D(2, 1), UpSample2D(2),
         Crop(2, 6), AvgPool2D((1, 3), (1, 3)), ConvTranspose2D(4, 2, 2, "valid", "elu", "orthogonal"), LayerNorm(1e-4),
+        Reshape((4, 16)), Conv1D(3, 4, 2, 1, "tanh", "he_normal"), MaxPool1D(2, 1, "same"), AvgPool1D(2, 1),
+        UpSample1D(3),
+        ConvTranspose1D(2, 2, 2, dilation=1), Crop1D(5),
         Flatten(), UnitNorm(), Dense(16), Activation("leaky_relu"), GaussianNoise(0.2), tied, Dropout(0.3),
         TiedDense(tied, "sigmoid"), Sequential([Dense(3, None), Dropout(0.1), Dense(16)]),
         Masking(0.1), SaltAndPepper(0.1, -1.0, 2.0),

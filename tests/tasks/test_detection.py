@@ -13,7 +13,7 @@ from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import Autoencoder
 from miniae.report import roc_auc
 from miniae.tasks import AnomalyDetector
-from miniae.tasks.detection import _middle_and_scale
+from miniae.tasks.detection import middle_and_scale
 from miniae.training import NotFittedError
 
 QUICK = {"updates": 60, "noise": (0.5,), "hidden": 16}
@@ -109,11 +109,11 @@ def test_scales():
     X = np.stack([rng.normal(5, 2, 1000), np.full(1000, 7.0), np.zeros(1000), np.where(np.arange(1000) < 3, 40.0, 0),
                   0.1 + 1e-17 * rng.normal(size=1000)], axis=1)
     X[0, 0] = 1e6
-    middle, scale = _middle_and_scale(X, "robust")
+    middle, scale = middle_and_scale(X, "robust")
     assert abs(middle[0] - 5) < 0.2 and 1.7 < scale[0] < 2.1
     assert scale[1] == 7.0 and scale[2] == 1.0 and scale[4] == pytest.approx(0.1)
     assert scale[3] == pytest.approx(X[:, 3].std())
-    assert len(set(_middle_and_scale(X[1:], "shared")[1].tolist())) == 1
+    assert len(set(middle_and_scale(X[1:], "shared")[1].tolist())) == 1
 
 
 @pytest.mark.parametrize("X", [

@@ -1,0 +1,151 @@
+"""Find the odd moments of a series: by a detector fitted before, or with --fit by one that is fitted to it.
+
+    miniae series detector.safetensors normal.csv --fit
+    miniae series detector.safetensors new.csv -o scores.csv --picture scores.png
+
+A series is a table (.csv, .tsv) with a row for each moment and a column for each channel, an array (T,) or
+(T, channels) (.npy, .npz), or a sound (.wav). Scores are near 1 for what is as usual and larger for odder moments; what
+is above the detector's threshold is an anomaly. Labels (--label) are used to judge the scores and for nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from miniae.cli import model_and_data
+from miniae.data import DataError, Samples, read, read_wav, write
+from miniae.report.ranking import average_precision, roc_auc
+from miniae.report.series_pictures import series_scores
+from miniae.tasks.series import NORMALISATIONS, SeriesDetector
+
+_FITTING = ("window", "normalise", "contamination", "held_out", "updates", "seed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a detector's .safetensors file; with --fit, the one to write")
+    parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .npy, .npz or .wav file")
+    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that says which moments are odd")
+    parser.add_argument("--odd", metavar="LABEL", default="1", help="the label of odd moments (default: 1)")
+    parser.add_argument("--time", metavar="COLUMN", help="the column of a table that holds the time, and is no channel")
+    model_and_data.add_backend(parser)
+    parser.add_argument("--fit", action="store_true", help="fit a detector to the series and write it to MODEL")
+    parser.add_argument("--window", type=int, metavar="N",
+                        help="with --fit: the length of windows, in moments (default: a period of the series)")
+    parser.add_argument("--normalise", choices=NORMALISATIONS,
+                        help="with --fit: what can't be odd about a window: its mean and deviation (window), its mean "
+                             "(level), or neither (series) (default: window)")
+    parser.add_argument("--contamination", type=float, metavar="SHARE",
+                        help="with --fit: the share of the moments that are taken to be anomalies (default: 0)")
+    parser.add_argument("--held-out", type=float, metavar="SHARE",
+                        help="with --fit: the last part of the series, which sets the threshold (default: 0.2)")
+    parser.add_argument("--updates", type=int, metavar="N",
+                        help="with --fit: optimizer steps for each member, at most (default: 600)")
+    parser.add_argument("--seed", type=int, metavar="N",
+                        help="with --fit: decides initial weights, noise and the choice of windows (default: 0)")
+    parser.add_argument("-o", "--out", metavar="FILE",
+                        help="where to write time, score and anomaly (0 or 1) of each moment (.csv, .npy or .npz)")
+    parser.add_argument("--picture", metavar="FILE", help="where to draw the series and its scores (.png)")
+
+
+def run(args: argparse.Namespace) -> int:
+    model_and_data.check_picture(args.picture)
+    if args.out:
+        if Path(args.out).suffix.lower() not in (".csv", ".npy", ".npz"):
+            raise DataError(f"can't write {args.out}: expected a name that ends in .npy, .npz or .csv")
+        model_and_data.check_folder_of(args.out)
+    settings = {name: getattr(args, name) for name in _FITTING if getattr(args, name) is not None}
+    if settings and not args.fit:
+        raise DataError(f"--{next(iter(settings)).replace('_', '-')} is for fitting: add --fit, or leave it out")
+    if args.fit:
+        if Path(args.model).exists():
+            raise DataError(f"{args.model} exists: choose a new name for the detector, or leave --fit out to use that "
+                            "one")
+        if Path(args.model).suffix != ".safetensors":
+            raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
+        model_and_data.check_folder_of(args.model)
+        samples, time = _read(args)
+        detector = SeriesDetector(backend=args.backend, **settings).fit(samples.X)
+        detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
+        print(f"written to {args.model}: fitted to {len(samples.X):,} moments of {samples.X.shape[1]} "
+              f"channel{'s' * (samples.X.shape[1] > 1)}, windows of {detector.window_}")
+    else:
+        detector = SeriesDetector.load(args.model, args.backend)
+        samples, time = _read(args)
+        samples = model_and_data.in_order(samples, detector.extra_.get("feature_names"), args.data)
+    scores = detector.anomaly_score(samples.X)
+    segments = detector.segments_of(scores)
+    odd = None if samples.labels is None else np.array([str(label) == args.odd for label in samples.labels])
+    _report(scores, segments, time, detector.threshold_, odd)
+    if args.out:
+        write(args.out, np.stack([time, scores, scores > detector.threshold_], axis=1), ["time", "score", "anomaly"])
+        print(f"written to {args.out}: {len(scores)} rows")
+    if args.picture:
+        series_scores(args.picture, samples.X, scores, detector.threshold_, found=segments, odd=odd, time=time,
+                      names=samples.feature_names)
+        print(f"drawn to {args.picture}")
+    return 0
+
+
+def _report(scores: np.ndarray, segments: list, time: np.ndarray, threshold: float, odd: np.ndarray | None) -> None:
+    print(f"{len(segments)} anomal{'y' if len(segments) == 1 else 'ies'} in {len(scores):,} moments: scores above "
+          f"{threshold:.4g}")
+    for segment in sorted(segments, key=lambda s: -s.score)[:10]:
+        print(f"from {time[segment.start]:.10g} to {time[segment.end - 1]:.10g}, most at {time[segment.peak]:.10g}: "
+              f"score {segment.score:.4g}")
+    if odd is not None and odd.any() and not odd.all():
+        print(f"by the labels: ROC-AUC {roc_auc(odd, scores):.4f}, average precision "
+              f"{average_precision(odd, scores):.4f} per moment; the oddest moment is "
+              f"{'one of the odd ones' if odd[np.argmax(scores)] else 'not one of the odd ones'}")
+
+
+def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
+    """A row for each moment, and their times: numbers of moments where there is no column of numbers for them."""
+    ending = Path(args.data).suffix.lower()
+    if (args.label or args.time) and ending not in (".csv", ".tsv"):
+        raise DataError(f"{args.data} has no named columns, only tables (.csv, .tsv) do: leave --label and --time out")
+    if args.time:
+        samples, time = _timed(args)
+    else:
+        samples = _of_wav(args.data) if ending == ".wav" else _flat(args.data) or read(args.data, args.label)
+        time = np.arange(len(samples.X), dtype=np.float64)
+    return samples, time
+
+
+def _timed(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
+    samples = read(args.data, args.time)
+    names = samples.feature_names or []
+    try:
+        time = samples.labels.astype(np.float64)
+    except ValueError:  # dates
+        time = np.arange(len(samples.X), dtype=np.float64)
+    if not np.isfinite(time).all():
+        raise DataError(f"{args.data} has times that are not finite in its column {args.time!r}: leave --time out")
+    if args.label is None:
+        return dataclasses.replace(samples, labels=None), time
+    if args.label not in names or len(names) < 2:
+        raise DataError(f"{args.data} has no column {args.label!r} for labels beside a channel: expected one of "
+                        f"{', '.join(names[:20])}")
+    at = names.index(args.label)
+    rest = [i for i in range(len(names)) if i != at]
+    return Samples(samples.X[:, rest], np.array([f"{v:g}" for v in samples.X[:, at]]), None,
+                   [names[i] for i in rest]), time
+
+
+def _of_wav(path: str) -> Samples:
+    x, _ = read_wav(path)
+    return Samples(x.reshape(len(x), -1))
+
+
+def _flat(path: str) -> Samples | None:
+    """The series of a .npy file of one axis; None for all else, which `read` is for."""
+    if not path.lower().endswith(".npy"):
+        return None
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # `read` says what is wrong
+        return None
+    return Samples(array[:, None]) if array.ndim == 1 and array.dtype.kind in "fiub" and len(array) else None
