@@ -25,21 +25,22 @@ _FIRST = 512
 
 
 class CompressiveNetwork(AutoencoderNetwork):
-    """An autoencoder whose loss counts bits:  L = weight / step^2 |x - decode(step round(h / step))|^2 + R,
+    """An autoencoder whose loss counts nats:  L = weight / step^2 |x - decode(step round(h / step))|^2 + R,
 
         R = -log p(h / step + u),  u uniform in [-1/2, 1/2),  p the logistic density of mean m_c / step and scale
         s_c / step of a code's channel c, over intervals of length 1
 
     for codes h = encode(x). Rounding has no gradient: the rate takes noise in its place, and the reconstruction's
-    gradient passes it by (Minnen and Singh 2020). In training each sample has a `step` of its own, drawn between 1 and
-    `coarsest` evenly on a logarithmic scale, so that one network serves every quality: a coarse step gives few bits,
-    and error counts less there as it does in an optimal quantiser, whose error grows as the square of the step.
+    gradient passes it by (Minnen and Singh 2020). In training each sample has a `step` of its own, drawn between
+    `finest` and `coarsest` evenly on a logarithmic scale, so that one network serves every quality. The weight 6 is
+    what an error is worth where codes are an orthonormal transform of x: an error of step^2 / 12 for each of its
+    numbers, which half a nat would make smaller by the factor e.
     """
 
-    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, weight: float = 3000.0, coarsest: float = 8.0,
-                 **kwargs: Any):
+    def __init__(self, encoder: Layer, decoder: Layer, *args: Any, weight: float = 6.0, finest: float = 1 / 32,
+                 coarsest: float = 1 / 2, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
-        self.weight, self.coarsest = weight, coarsest
+        self.weight, self.finest, self.coarsest = weight, finest, coarsest
 
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
@@ -49,12 +50,13 @@ class CompressiveNetwork(AutoencoderNetwork):
         self._steps, self._noise = self.generator("steps"), self.generator("noise")
 
     def encode(self, x: Tensor) -> Tensor:
-        """The code in whole steps of 1."""
-        return _rounded(self.encoder(x))
+        """The code in whole steps, the finest."""
+        return _rounded(self.encoder(x) * (1 / self.finest)) * self.finest
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         code = self.encoder(self.corrupted(x))
-        log_step = self._draw(self._steps, (len(x), *(1,) * (len(code.shape) - 1))) * math.log(self.coarsest)
+        log_step = self._draw(self._steps, (len(x), *(1,) * (len(code.shape) - 1))) 
+        log_step = log_step * math.log(self.coarsest / self.finest) + math.log(self.finest)
         step = F.exp(log_step)
         steps = code / step
         rate = F.logistic_code_length(steps + self._draw(self._noise, code.shape) - 0.5, self.mean / step,
@@ -68,7 +70,7 @@ class CompressiveNetwork(AutoencoderNetwork):
         return Tensor._wrap(self.draws(generator).uniform(shape, self.place.dtype), self.place.backend)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "weight": self.weight, "coarsest": self.coarsest}
+        return {**super().config(), "weight": self.weight, "finest": self.finest, "coarsest": self.coarsest}
 
 
 def _rounded(code: Tensor) -> Tensor:
@@ -86,11 +88,11 @@ class CompressiveAutoencoder(ConvolutionalAutoencoder):
     Parameters
     ----------
     filters : how many feature maps each level of the encoder has; each halves height and width.
-    weight : what an error of 1, squared, counts in nats at the finest quality: more makes better and larger files.
-    coarsest : the largest step that codes are rounded to in training, the smallest being 1. Codes are rounded to any
-        step between by whoever stores them.
+    finest, coarsest : the smallest and the largest step that codes are rounded to in training. Whoever stores codes
+        rounds them to any step between.
+    weight : what a squared error of step^2 counts in nats: more makes better and larger files.
 
-    `transform` gives codes in whole steps of 1, the finest. All other parameters are those of
+    `transform` gives codes in whole steps, the finest. All other parameters are those of
     `ConvolutionalAutoencoder`; the loss is "mse".
 
     >>> X = np.random.default_rng(0).random((20, 3, 16, 16), dtype=np.float32)
@@ -104,13 +106,13 @@ class CompressiveAutoencoder(ConvolutionalAutoencoder):
     """
 
     network_class = CompressiveNetwork
-    network_settings = (*ConvolutionalAutoencoder.network_settings, "weight", "coarsest")
+    network_settings = (*ConvolutionalAutoencoder.network_settings, "weight", "finest", "coarsest")
     losses = ("mse",)
 
-    def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *, weight: float = 3000.0,
-                 coarsest: float = 8.0, **settings: Any):
+    def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *, weight: float = 6.0,
+                 finest: float = 1 / 32, coarsest: float = 1 / 2, **settings: Any):
         super().__init__(filters, code, **settings)
-        self.weight, self.coarsest = weight, coarsest
+        self.weight, self.finest, self.coarsest = weight, finest, coarsest
 
     def _begin(self, X: Any, y: Any) -> np.ndarray | Kept:
         """Let the density begin as that of the first samples' codes, which a few steps would not bring it to."""
@@ -120,27 +122,27 @@ class CompressiveAutoencoder(ConvolutionalAutoencoder):
         mean = codes.mean(others).reshape(network.mean.shape)
         deviation = np.abs(codes - mean).mean(others).reshape(network.mean.shape)
         network.mean.assign(mean)
-        network.log_scale.assign(np.log(np.maximum(deviation, 0.1) / (2 * math.log(2))))  # E|y - m| = 2 log(2) s
+        scale = np.maximum(deviation, self.finest / 4) / (2 * math.log(2))  # E|y - m| = 2 log(2) s
+        network.log_scale.assign(np.log(scale))
         return rows
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_number("weight", self.weight)
-        if check_number("coarsest", self.coarsest) < 1:
-            raise ValueError(f"coarsest is the largest step, at least 1, got {self.coarsest}")
+        if not 0 < check_number("finest", self.finest) <= check_number("coarsest", self.coarsest):
+            raise ValueError(f"steps go from finest to coarsest, positive numbers; got {self.finest} and "
+                             f"{self.coarsest}")
 
 
-def lapped_transform(images: np.ndarray, filters: int = 96, size: int = 8, *, weight: float = 3000.0, seed: int = 0,
+def lapped_transform(images: np.ndarray, filters: int = 96, size: int = 8, *, seed: int = 0,
                      dtype: str = "float32", backend: Any = None) -> tuple[Sequential, Sequential]:
     """The layers (encoder, decoder) of a linear compressor of images (N, C, H, W), for `CompressiveAutoencoder`: a
     convolution of 2 size x 2 size pixels at every `size`-th, and its transpose.
 
     They begin where training would take long to get to: as the principal components of blocks of size x size pixels,
     `filters` of them, the largest first, in the middle of otherwise empty windows; for so many components they lose
-    least of all linear codes. They are scaled so that rounding to whole numbers is what `weight` asks for: with
-    orthonormal components an error of step^2 / 12 each, of which one nat buys twice, weight step^2 / 6 = 1. Training
-    lets the windows overlap, which takes the blocks' edges away (Malvar, "Signal processing with lapped transforms",
-    1992).
+    least of all linear codes. Training lets the windows overlap, which takes the blocks' edges away (Malvar, "Signal
+    processing with lapped transforms", 1992).
     """
     channels, height, width = images.shape[1:]
     h, w = height // size * size, width // size * size
@@ -152,14 +154,13 @@ def lapped_transform(images: np.ndarray, filters: int = 96, size: int = 8, *, we
     middle = components[:, ::-1][:, :filters].T.reshape(filters, channels, size, size)
     margin = size // 2
     kernel = np.pad(middle, [(0, 0), (0, 0), (margin, size - margin), (margin, size - margin)])
-    gain = math.sqrt(weight / 6)
     layers = Sequential([Conv2D(filters, 2 * size, size)]), Sequential([ConvTranspose2D(channels, 2 * size, size)])
     shape = (channels, height, width)
     for part, network in zip(("encoder", "decoder"), layers, strict=True):
         shape = network.build(shape, Build(part, seed, dtype, backend))
     (analysis,), (synthesis,) = (network.layers for network in layers)
-    analysis.weight.assign(kernel * gain)
-    analysis.bias.assign(-gain * np.tensordot(middle, mean.reshape(middle.shape[1:]), 3))
-    synthesis.weight.assign(kernel / gain)
+    analysis.weight.assign(kernel)
+    analysis.bias.assign(-np.tensordot(middle, mean.reshape(middle.shape[1:]), 3))
+    synthesis.weight.assign(kernel)
     synthesis.bias.assign(mean.reshape(channels, -1).mean(1))
     return layers

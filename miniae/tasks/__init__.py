@@ -1,6 +1,7 @@
 """What people do with autoencoders, from data to results on disk."""
 
 from miniae.tasks.bench import bench
+from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.kernels import Sizes
@@ -12,7 +13,7 @@ from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "Neighbours", "Profile", "Run", "RunConfig",
-    "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
+    "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "ImageCompressor", "Neighbours", "Profile", "Run",
+    "RunConfig", "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
     "read_documents", "with_labels",
 ]
