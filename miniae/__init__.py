@@ -38,23 +38,23 @@ if TYPE_CHECKING:
     )
     from miniae.nn import Sequential
     from miniae.rbm import RBM
-    from miniae.tasks import AnomalyDetector, SemanticIndex
+    from miniae.tasks import AnomalyDetector, ImageCompressor, SemanticIndex
     from miniae.training import Trainer
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
     "AnomalyDetector": "tasks", "Autoencoder": "models", "AutoRec": "models", "Classifier": "models",
-    "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models", "load": "models",
-    "MultinomialVAE": "models", "PCA": "models", "pretrain": "models", "RBM": "rbm", "SemanticHashing": "models",
-    "SemanticIndex": "tasks", "Sequential": "nn", "Stack": "models", "Trainer": "training",
+    "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models", "ImageCompressor": "tasks",
+    "load": "models", "MultinomialVAE": "models", "PCA": "models", "pretrain": "models", "RBM": "rbm",
+    "SemanticHashing": "models", "SemanticIndex": "tasks", "Sequential": "nn", "Stack": "models", "Trainer": "training",
     "VariationalAutoencoder": "models",
 }
 
 __all__ = [
     "PCA", "RBM", "AnomalyDetector", "AutoRec", "Autoencoder", "Classifier", "ConditionalVariationalAutoencoder",
-    "DeepBeliefNetwork", "Function", "MultinomialVAE", "SemanticHashing", "SemanticIndex", "Sequential", "Stack",
-    "Tensor", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load", "no_grad", "pretrain",
-    "use_backend",
+    "DeepBeliefNetwork", "Function", "ImageCompressor", "MultinomialVAE", "SemanticHashing", "SemanticIndex",
+    "Sequential", "Stack", "Tensor", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load",
+    "no_grad", "pretrain", "use_backend",
 ]
 
 

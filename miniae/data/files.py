@@ -17,7 +17,7 @@ from miniae.data.errors import DataError
 from miniae.data.idx import read_idx
 from miniae.data.storage import writing
 
-__all__ = ["Samples", "read", "write"]
+__all__ = ["Samples", "image_paths", "read", "read_image", "write"]
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _KEYS = ("X", "x", "data", "images", "train")
@@ -187,15 +187,21 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _read_images(folder: Path) -> Samples:
+def image_paths(folder: Path) -> list[Path]:
+    """The image files in a folder and those below it, in order, without hidden ones. Raises `DataError` for none."""
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file()
                    and not any(part.startswith(".") for part in p.relative_to(folder).parts))
     if not paths:
         raise DataError(f"{folder} holds no images: expected files ending in {', '.join(sorted(_IMAGES))}")
-    first = _pixels(paths[0])
+    return paths
+
+
+def _read_images(folder: Path) -> Samples:
+    paths = image_paths(folder)
+    first = read_image(paths[0])
     images = np.empty((len(paths), *first.shape), np.float32)
     for i, path in enumerate(paths):
-        array = _pixels(path)
+        array = read_image(path)
         if array.shape != first.shape:
             raise DataError(f"{path} is {_size(array)}, {paths[0].name} is {_size(first)}: bring all images to one "
                             "size and to grey or to colour first")
@@ -206,8 +212,8 @@ def _read_images(folder: Path) -> Samples:
     return dataclasses.replace(_of_array(images, labels, folder), names=names)
 
 
-def _pixels(path: Path) -> np.ndarray:
-    """(height, width), or (3, height, width), in [0, 1]."""
+def read_image(path: Path) -> np.ndarray:
+    """An image file as (height, width), or (3, height, width), in [0, 1]. Raises `DataError` for what is none."""
     from PIL import Image
 
     try:

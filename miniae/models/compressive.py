@@ -55,7 +55,7 @@ class CompressiveNetwork(AutoencoderNetwork):
 
     def loss_terms(self, x: Tensor) -> dict[str, Tensor]:
         code = self.encoder(self.corrupted(x))
-        log_step = self._draw(self._steps, (len(x), *(1,) * (len(code.shape) - 1))) 
+        log_step = self._draw(self._steps, (len(x), *(1,) * (len(code.shape) - 1)))
         log_step = log_step * math.log(self.coarsest / self.finest) + math.log(self.finest)
         step = F.exp(log_step)
         steps = code / step

@@ -14,6 +14,6 @@ from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "ImageCompressor", "Neighbours", "Profile", "Run",
-    "RunConfig", "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures", "profile",
-    "read_documents", "with_labels",
+    "RunConfig", "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures",
+    "profile", "read_documents", "with_labels",
 ]

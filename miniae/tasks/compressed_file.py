@@ -4,7 +4,7 @@
     version    1 byte, 1
     channels   1 byte, 1 for grey images and 3 for colour
     quality    1 byte, 1 to 100
-    count, height, width    how many images of that size, 7 bits a byte, low ones first, the 8th bit set where more follow
+    count, height, width    how many images of that size; 7 bits a byte, low ones first, the 8th set where more follow
     name       of the model: its length in a byte, and as many bytes of UTF-8
     model      the CRC-32 of the model, 4 bytes, low ones first
     codes      what `CodeModel.encode` gives

@@ -155,7 +155,7 @@ class ImageCompressor:
                                self.codes_.encode(codes)))
 
     def decompress(self, data: bytes, path: str = "this") -> np.ndarray:
-        """The image in a file's bytes: uint8 (height, width) or (height, width, 3), or (N, ...) where there are several.
+        """The image in a file's bytes, uint8 of (height, width) or (height, width, 3); of several images (N, ...).
 
         Raises `StorageError`, naming `path`, for what is damaged, or needs another model.
         """

@@ -1,8 +1,8 @@
 """Entropy coding: integers as about as many bits as they have information, in integer arithmetic alone.
 
 A range asymmetric numeral system (Duda, "Asymmetric numeral systems", 2013), interleaved (Giesen, "Interleaved entropy
-coders", 2014): a lane is a number x of 32 bits, onto which symbols are stacked. A symbol s that comes f_s times in 2^14,
-c_s being the sum of the f before it, makes of x
+coders", 2014): a lane is a number x of 32 bits, onto which symbols are stacked. A symbol s that comes f_s times in
+2^14, c_s being the sum of the f before it, makes of x
 
     x' = floor(x / f_s) 2^14 + c_s + x mod f_s,     about x 2^14 / f_s: log2 x grows by its information
 
