@@ -54,6 +54,7 @@ __all__ = [
     "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu",
     "linear", "log", "log_softmax", "logistic_code_length", "logsumexp", "masked_squared_error", "matmul", "max",
     "max_pool2d", "mean", "min", "mmd", "multiply", "negative", "pad", "power", "relu", "reshape", "selu", "sigmoid",
-    "silu", "softmax", "softplus", "sqrt", "squared_distances", "squared_error", "straight_through", "subtract", "sum", "tanh", "top_k",
+    "silu", "softmax", "softplus", "sqrt", "squared_distances", "squared_error", "straight_through", "subtract", "sum",
+    "tanh", "top_k",
     "transpose", "unit_norm", "upsample2d", "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]

@@ -312,7 +312,6 @@ def _padded(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _inner(tile: Sequence[int], edge: int) -> np.ndarray:
-    """What the elements of a tile count: the `edge` outermost ones hardly."""
-    weight = np.full(tile, _FAINT)
-    weight[tuple(slice(edge, n - edge) if n > 2 * edge else slice(None) for n in tile)] = 1
-    return weight
+    """What the elements of a tile count: hardly, along each axis, the `edge` outermost ones."""
+    axes = [np.minimum(np.arange(n), np.arange(n)[::-1]) < edge for n in tile]
+    return np.multiply.outer(*(np.where(outermost, _FAINT, 1.0) for outermost in axes))
