@@ -33,8 +33,8 @@ _PHOTOS = Path(__file__).parent / "photos.safetensors"
 _TILE, _EDGE = 64, 1
 # What these count beside the same positions well inside another tile: nothing, but where there is no other.
 _FAINT = 1e-9
-# Patches and steps whose codes the entropy coder learns from.
-_SEEN, _STEPS = 96, 6
+# Positions of the code, and steps, that the entropy coder learns from.
+_SEEN, _STEPS = 96 * 256, 6
 
 
 class ImageCompressor:
@@ -103,7 +103,7 @@ class ImageCompressor:
         network.load_state_dict({name: a.astype(np.float16).astype(np.float32)
                                  for name, a in network.state_dict().items()})
         self.model_, self._sized = model, None
-        seen = self._analyse(X[:_SEEN])
+        seen = self._analyse(X[:max(_SEEN * self.size**2 // (X.shape[2] * X.shape[3]), 1)])
         steps = self.finest * (self.coarsest / self.finest) ** np.linspace(0, 1, _STEPS)
         self.codes_ = CodeModel.fit([_whole(seen, step) for step in steps], self.seed)
         return self

@@ -33,7 +33,8 @@ def expect(result, message):
 
 
 def close(path, expected):
-    back = np.asarray(Image.open(path)).astype(float)
+    with Image.open(path) as file:
+        back = np.asarray(file).astype(float)
     assert back.shape == expected.shape
     assert np.square(back - expected).mean() < 60
 
@@ -49,7 +50,8 @@ def test_an_image_there_and_back(miniae, folder, tmp_path):
     assert code == 0 and said == f"written to {back}: 1 image\n", err
     close(back, picture(40, 52))
     assert miniae("decompress", out, tmp_path / "back.jpg")[0] == 0
-    assert Image.open(tmp_path / "back.jpg").format == "JPEG"
+    with Image.open(tmp_path / "back.jpg") as file:
+        assert file.format == "JPEG"
 
 
 def test_a_folder_there_and_back(miniae, folder, tmp_path):
