@@ -27,8 +27,8 @@ def told(what, images, back, data):
           f"{metrics.psnr(images.astype(float), back.astype(float), 255):.1f} dB")
 
 
-compressor = ImageCompressor(40, size=7, patch=28, patches=patches, epochs=epochs, batch_size=32, augment=False, finest=0.1,
-                             coarsest=1.0, name="digits").fit(train)
+compressor = ImageCompressor(40, size=7, patch=28, patches=patches, epochs=epochs, batch_size=32, augment=False,
+                             finest=0.1, coarsest=1.0, name="digits").fit(train)
 compressor.save(folder / "digits_compressor.safetensors")  # for miniae compress --model
 shown = {}
 for quality in (10, 50, 90):

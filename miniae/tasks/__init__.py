@@ -4,6 +4,7 @@ from miniae.tasks.bench import bench
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.detection import AnomalyDetector
+from miniae.tasks.index_coder import IndexCoder
 from miniae.tasks.kernels import Sizes
 from miniae.tasks.machine import machine
 from miniae.tasks.profile import Profile, profile
@@ -13,7 +14,7 @@ from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "ImageCompressor", "Neighbours", "Profile", "Run",
-    "RunConfig", "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures",
+    "LAYERS", "AnomalyDetector", "BagOfWords", "Documents", "ImageCompressor", "IndexCoder", "Neighbours", "Profile",
+    "Run", "RunConfig", "SemanticIndex", "Sizes", "bench", "further_settings", "machine", "new_folder", "own_measures",
     "profile", "read_documents", "with_labels",
 ]
