@@ -163,7 +163,7 @@ def small(name):
         back = compressor.decompress(file)
         ours.append((8 * len(file) / test.size, psnr(test, back), ssim(test, back)))
     alone = 8 * np.mean([len(compressor.compress(image, 50)) for image in test[:50]]) / 784
-    across = 40
+    across = 25
     sheet = test.reshape(-1, across, 28, 28).transpose(0, 2, 1, 3).reshape(-1, across * 28)
 
     def apart(y):
