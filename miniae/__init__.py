@@ -38,23 +38,33 @@ if TYPE_CHECKING:
     )
     from miniae.nn import Sequential
     from miniae.rbm import RBM
-    from miniae.tasks import AnomalyDetector, CodeMap, PatchDenoiser, SemanticIndex, SeriesDetector, TextureInspector
+    from miniae.tasks import (
+        AnomalyDetector,
+        CodeMap,
+        ImageCompressor,
+        PatchDenoiser,
+        SemanticIndex,
+        SeriesDetector,
+        TextureInspector,
+    )
     from miniae.training import Trainer
 
 _PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
     "AnomalyDetector": "tasks", "Autoencoder": "models", "AutoRec": "models", "Classifier": "models",
-    "CodeMap": "tasks", "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models", "load": "models",
-    "MultinomialVAE": "models", "PatchDenoiser": "tasks", "PCA": "models", "pretrain": "models", "RBM": "rbm",
-    "SemanticHashing": "models", "SemanticIndex": "tasks", "Sequential": "nn", "SeriesDetector": "tasks",
-    "Stack": "models", "TextureInspector": "tasks", "Trainer": "training", "VariationalAutoencoder": "models",
+    "CodeMap": "tasks", "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models",
+    "ImageCompressor": "tasks", "load": "models", "MultinomialVAE": "models", "PatchDenoiser": "tasks", "PCA": "models",
+    "pretrain": "models", "RBM": "rbm", "SemanticHashing": "models", "SemanticIndex": "tasks", "Sequential": "nn",
+    "SeriesDetector": "tasks", "Stack": "models", "TextureInspector": "tasks", "Trainer": "training",
+    "VariationalAutoencoder": "models",
 }
 
 __all__ = [
     "PCA", "RBM", "AnomalyDetector", "AutoRec", "Autoencoder", "Classifier", "CodeMap",
-    "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function", "MultinomialVAE", "PatchDenoiser",
-    "SemanticHashing", "SemanticIndex", "Sequential", "SeriesDetector", "Stack", "Tensor", "TextureInspector",
-    "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load", "no_grad", "pretrain", "use_backend",
+    "ConditionalVariationalAutoencoder", "DeepBeliefNetwork", "Function", "ImageCompressor", "MultinomialVAE",
+    "PatchDenoiser", "SemanticHashing", "SemanticIndex", "Sequential", "SeriesDetector", "Stack", "Tensor",
+    "TextureInspector", "Trainer", "VariationalAutoencoder", "functions", "gradcheck", "jvp", "load", "no_grad",
+    "pretrain", "use_backend",
 ]
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from miniae.data import read_wav
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -59,3 +61,13 @@ def test_speech_without_its_noise(tmp_path):
     sounds = [read_wav(tmp_path / f"runs/examples/speech_{name}.wav") for name in ("clean", "noisy", "autoencoder")]
     assert len({(len(x), rate) for x, rate in sounds}) == 1
     assert (tmp_path / "runs/examples/denoise_speech.png").stat().st_size > 5000
+
+
+def test_images_are_compressed(tmp_path):
+    out = run("compress_images.py", tmp_path)
+    files = re.findall(r"quality \d+: [\d,]+ bytes, ([\d.]+) bits a pixel, ([\d.]+) dB", out)
+    bits, decibels = np.array(files, float).T
+    assert (np.diff(bits) > 0).all() and (np.diff(decibels) > 2).all()
+    assert bits[0] < 0.6 and decibels[-1] > 27
+    assert (tmp_path / "runs/examples/compress_images.png").stat().st_size > 5000
+    assert (tmp_path / "runs/examples/page.mae").stat().st_size < 280 * 280 / 3

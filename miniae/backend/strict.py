@@ -23,8 +23,8 @@ import numpy as np
 from miniae.backend.base import Array, Backend, CaptureError, Shape
 
 _UFUNCS = """abs absolute add arctan2 bitwise_and ceil cos cosh divide equal exp expm1 floor greater greater_equal
-isfinite isinf isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum mod multiply negative
-not_equal power right_shift rint sign sin sinh sqrt square subtract tanh true_divide""".split()
+isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not logical_or maximum minimum mod
+multiply negative not_equal power right_shift rint sign sin sinh sqrt square subtract tanh true_divide""".split()
 
 _FUNCTIONS = """all any arange argmax argmin argsort array asarray broadcast_to clip concatenate copyto cumsum dot
 einsum empty empty_like expand_dims flip full full_like linspace matmul max mean min moveaxis ones ones_like pad

@@ -17,6 +17,7 @@ from miniae.functions.activation import (
 )
 from miniae.functions.affine import dense, matmul
 from miniae.functions.arithmetic import add, divide, multiply, negative, power, subtract
+from miniae.functions.code_length import logistic_code_length
 from miniae.functions.conv import conv2d, conv_transpose2d
 from miniae.functions.dropout import dropout
 from miniae.functions.elementwise import absolute, clip, exp, log, sqrt
@@ -51,8 +52,9 @@ __all__ = [
     "conv_transpose2d", "cross_entropy", "dense", "divide", "dropout", "elu", "exp", "flatten", "gaussian_code",
     "gaussian_code_kl", "gaussian_kl", "gaussian_negative_log_likelihood", "gelu", "get_activation", "get_loss",
     "getitem", "huber", "inverse_multiquadratics", "kl_sparsity", "layer_norm", "leaky_relu",
-    "linear", "log", "log_softmax", "logsumexp", "masked_squared_error", "matmul", "max", "max_pool2d", "mean", "min",
-    "mmd", "multiply", "negative", "pad", "power", "relu", "reshape", "selu", "sigmoid", "silu", "softmax",
-    "softplus", "sqrt", "squared_distances", "squared_error", "straight_through", "subtract", "sum", "tanh", "top_k",
+    "linear", "log", "log_softmax", "logistic_code_length", "logsumexp", "masked_squared_error", "matmul", "max",
+    "max_pool2d", "mean", "min", "mmd", "multiply", "negative", "pad", "power", "relu", "reshape", "selu", "sigmoid",
+    "silu", "softmax", "softplus", "sqrt", "squared_distances", "squared_error", "straight_through", "subtract", "sum",
+    "tanh", "top_k",
     "transpose", "unit_norm", "upsample2d", "weighted_binary_cross_entropy_with_logits", "weighted_squared_error",
 ]

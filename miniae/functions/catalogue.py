@@ -192,6 +192,7 @@ def _losses() -> list[Example]:
         Example("gaussian_code_kl: free nats", lambda h: F.gaussian_code_kl(h, 0.6), _normal((3, 8))),
         Example("gaussian_negative_log_likelihood",
                 lambda y, s: F.gaussian_negative_log_likelihood(y, targets, s), _normal((3, 4), ())),
+        Example("logistic_code_length", F.logistic_code_length, _normal((3, 4, 2), (4, 1), (3, 1, 1))),
         Example("inverse_multiquadratics", lambda d: F.inverse_multiquadratics(d, (0.5, 2.0)), _between(0, 3, (3, 4))),
         Example("squared_distances", F.squared_distances, _normal((3, 2), (4, 2))),
         Example("mmd", lambda x, y: F.mmd(x, y, (0.5, 2.0)), _normal((5, 2), (4, 2))),

@@ -4,6 +4,7 @@ from miniae.models.adversarial import AdversarialAutoencoder, AdversarialNetwork
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.autorec import AutoRec, AutoRecNetwork, Biases
 from miniae.models.classifier import Classifier, ClassifierNetwork
+from miniae.models.compressive import CompressiveAutoencoder, CompressiveNetwork
 from miniae.models.conditional import ConditionalNetwork, ConditionalVariationalAutoencoder
 from miniae.models.contractive import JACOBIANS, ContractiveAutoencoder
 from miniae.models.convolutional import (
@@ -40,7 +41,8 @@ from miniae.models.wasserstein import WassersteinAutoencoder, WassersteinNetwork
 __all__ = [
     "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
     "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec", "AutoRecNetwork",
-    "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "ConditionalNetwork",
+    "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "CompressiveAutoencoder",
+    "CompressiveNetwork", "ConditionalNetwork",
     "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
     "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
     "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",

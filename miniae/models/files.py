@@ -8,6 +8,7 @@ format newer than it knows, and ignores entries it does not know.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from miniae.backend import Backend, get
 from miniae.data.scaling import Scaler, scaler_from, scaling_name
 from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
-from miniae.nn import Build, layer_config, layer_from_config
+from miniae.nn import Build, Layer, layer_config, layer_from_config
 
-__all__ = ["contents", "load", "model_of", "save"]
+__all__ = ["contents", "load", "model_of", "resized", "save"]
 
 _FORMAT = 1
 
@@ -89,6 +90,15 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
         raise StorageError(f"{path} is damaged: {why}") from None
     model.extra_ = header.get("extra", {})
     return model
+
+
+def resized(network: Layer, input_shape: Sequence[int]) -> Layer:
+    """A copy of a network for inputs of another shape, its weights fitting that: images of another size, where it has
+    convolutions only."""
+    copy = layer_from_config(_unbuilt(layer_config(network)))
+    copy.build(tuple(input_shape), network.place)
+    copy.load_state_dict(network.state_dict())
+    return copy
 
 
 def _unbuilt(config: Any) -> Any:

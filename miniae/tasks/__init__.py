@@ -1,8 +1,10 @@
 """What people do with autoencoders, from data to results on disk."""
 
 from miniae.tasks.bench import bench
+from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.detection import AnomalyDetector
+from miniae.tasks.index_coder import IndexCoder
 from miniae.tasks.inspection import Finding, TextureInspector
 from miniae.tasks.kernels import Sizes
 from miniae.tasks.machine import machine
@@ -16,8 +18,8 @@ from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "Neighbours", "PatchDenoiser",
-    "Profile", "Run", "RunConfig", "Segment", "SemanticIndex", "SeriesDetector", "Sizes", "TextureInspector", "bench",
-    "further_settings", "machine", "new_folder", "noise_level", "own_measures", "period", "profile", "read_documents",
-    "with_labels",
+    "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor", "IndexCoder",
+    "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "Segment", "SemanticIndex", "SeriesDetector", "Sizes",
+    "TextureInspector", "bench", "further_settings", "machine", "new_folder", "noise_level", "own_measures", "period",
+    "profile", "read_documents", "with_labels",
 ]

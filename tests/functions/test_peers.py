@@ -79,6 +79,14 @@ def kl_sparsity(h):
     return (0.1 * torch.log(0.1 / r) + 0.9 * torch.log(0.9 / (1 - r))).sum()
 
 
+def code_length(y, m, log_scale):
+    cdf = torch.distributions.TransformedDistribution(
+        torch.distributions.Uniform(0.0, 1.0, validate_args=False),
+        [torch.distributions.SigmoidTransform().inv, torch.distributions.AffineTransform(m, log_scale.exp())],
+        validate_args=False).cdf
+    return -(cdf(y + 0.5) - cdf(y - 0.5)).log().sum() / 3
+
+
 PEERS = {
     "add": torch.add, "subtract": torch.subtract, "multiply": torch.multiply, "divide": torch.divide,
     "negative": torch.neg, "power": lambda x: x**2.5, "matmul": torch.matmul,
@@ -131,6 +139,7 @@ PEERS = {
     "gaussian_code_kl: free nats": lambda h: code_kl(h).clamp(min=0.6).sum(),
     "gaussian_negative_log_likelihood":
         lambda y, s: -torch.distributions.Normal(y, s.exp()).log_prob(TARGETS).sum() / 3,
+    "logistic_code_length": code_length,
 }
 
 

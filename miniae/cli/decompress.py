@@ -1,0 +1,62 @@
+"""Make images again of the files that miniae compress wrote.
+
+OUT is an image file for a file, PNG by its ending (or any other that Pillow writes), and a new folder of PNGs for a
+folder. A file needs the model it was compressed with: --model says where that is, if it is not the one for photographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from miniae.cli.compress import SUFFIX, add_compressor, open_compressor, pairs, write_file
+from miniae.data import DataError
+from miniae.data.storage import StorageError
+from miniae.tasks.compressed_file import unpack
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", help=f"a file that miniae compress wrote, or a folder of {SUFFIX} files")
+    parser.add_argument("out", metavar="OUT", help="where to write: an image file, .png for instance, or a new folder")
+    add_compressor(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from PIL import Image
+
+    source, out, n = Path(args.input), Path(args.out), 0
+    if not source.is_dir() and out.suffix.lower() not in Image.registered_extensions():
+        raise DataError(f"can't write {out}: expected the name of an image file, ending in .png for instance")
+    compressor = open_compressor(args)
+    for path, target in pairs(source, out, _compressed, ".png"):
+        try:
+            data = path.read_bytes()
+        except OSError as why:
+            raise StorageError(f"can't read {path}: {why.strerror or why}") from None
+        count = unpack(data, str(path)).count
+        if count > 1:
+            raise DataError(f"{path} holds {count} images: in Python, ImageCompressor.decompress reads them")
+        image = compressor.decompress(data, str(path))
+        write_file(target, functools.partial(_save, image, target.suffix))
+        n += 1
+    print(f"written to {args.out}: {n} image{'s' * (n != 1)}")
+    return 0
+
+
+def _compressed(folder: Path) -> list[Path]:
+    paths = sorted(p for p in folder.rglob(f"*{SUFFIX}") if p.is_file())
+    if not paths:
+        raise DataError(f"{folder} holds no {SUFFIX} files, as miniae compress writes them")
+    return paths
+
+
+def _save(image: np.ndarray, suffix: str, path: Path) -> None:
+    from PIL import Image
+
+    try:
+        Image.fromarray(image).save(path, Image.registered_extensions()[suffix.lower()])
+    except (KeyError, OSError, ValueError) as why:
+        raise DataError(f"can't write a {suffix} file ({why}): choose .png") from None

@@ -1,0 +1,78 @@
+"""The integers of a vector-quantised autoencoder, in as many bits as they have information."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+
+from miniae.data.storage import StorageError
+from miniae.tasks.entropy import Decoder, Encoder, Tables, whole_frequencies
+
+__all__ = ["IndexCoder"]
+
+# How many samples' worth the frequencies over all positions count beside those at a position.
+_PRIOR = 50.0
+
+
+class IndexCoder:
+    """Codes integers (N, ...) from 0 to `size` - 1 by how often each comes at its position.
+
+        indices = model.encode_indices(X)                     # of a VectorQuantisedAutoencoder
+        coder = IndexCoder(model.codebook).fit(indices)
+        images = model.decode_indices(coder.decode(coder.encode(indices)))
+
+    The bytes begin with the number of samples and end with a CRC-32 of all before and of the frequencies, so that those
+    of another coder are refused.
+
+    Attributes
+    ----------
+    frequencies_ : of each position and integer, in 2^14: (positions, size) int64.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def fit(self, indices: Any) -> IndexCoder:
+        """Count the integers (N, ...) of training data."""
+        rows = self._rows(indices)
+        counts = np.stack([np.bincount(column, minlength=self.size) for column in rows.T]).astype(np.float64)
+        overall = (counts.sum(0) + 1) / (counts.sum() + self.size)
+        self.frequencies_ = whole_frequencies(counts + _PRIOR * overall)
+        self.shape_ = np.shape(indices)[1:]
+        return self
+
+    def encode(self, indices: Any) -> bytes:
+        """Integers (N, ...), of the shape they were fitted with, as bytes."""
+        rows = self._rows(indices)
+        if np.shape(indices)[1:] != self.shape_:
+            expected = ", ".join(map(str, self.shape_))
+            raise ValueError(f"indices have shape {np.shape(indices)}, expected (N, {expected})")
+        encoder = Encoder(Tables(self.frequencies_))
+        encoder.put(rows.ravel(), np.tile(np.arange(rows.shape[1]), len(rows)))
+        data = struct.pack("<I", len(rows)) + encoder.finish()
+        return data + struct.pack("<I", self._checksum(data))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """What `encode` made bytes of: (N, ...) int64. Raises `StorageError` for other bytes."""
+        if len(data) < 8 or struct.unpack("<I", data[-4:])[0] != self._checksum(data[:-4]):
+            raise StorageError("the indices are damaged, cut short or of another model")
+        n, positions = struct.unpack("<I", data[:4])[0], math.prod(self.shape_)
+        decoder = Decoder(data[4:-4], Tables(self.frequencies_), n * positions)
+        rows = decoder.get(np.tile(np.arange(positions), n))
+        decoder.finish()
+        return rows.reshape(n, *self.shape_)
+
+    def _checksum(self, data: bytes) -> int:
+        return zlib.crc32(data, zlib.crc32(self.frequencies_.astype("<i8").tobytes()))
+
+    def _rows(self, indices: Any) -> np.ndarray:
+        indices = np.asarray(indices)
+        if indices.dtype.kind not in "iu" or indices.ndim < 2 or not indices.size or \
+                not 0 <= indices.min() <= indices.max() < self.size:
+            raise ValueError(f"expected integers (N, ...) from 0 to {self.size - 1}, got {indices.dtype} of shape "
+                             f"{indices.shape}")
+        return indices.reshape(len(indices), -1).astype(np.int64)

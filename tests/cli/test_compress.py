@@ -1,0 +1,113 @@
+"""miniae compress, decompress and compressor."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from miniae.tasks import ImageCompressor
+
+
+def picture(height, width, channels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    planes = [120 + 60 * np.sin((x + y) / 9 + c) + rng.normal(0, 3, (height, width)) for c in range(channels)]
+    return np.clip(planes, 0, 255).astype(np.uint8).transpose(1, 2, 0).squeeze()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "below").mkdir(parents=True)
+    Image.fromarray(picture(40, 52)).save(folder / "a.png")
+    Image.fromarray(picture(33, 20, 1)).save(folder / "below" / "b.png")
+    return folder
+
+
+def expect(result, message):
+    code, _, err = result
+    assert code == 2 and err.count("\n") == 1 and re.search(message, err), err
+
+
+def close(path, expected):
+    with Image.open(path) as file:
+        back = np.asarray(file).astype(float)
+    assert back.shape == expected.shape
+    assert np.square(back - expected).mean() < 60
+
+
+def test_an_image_there_and_back(miniae, folder, tmp_path):
+    out, back = tmp_path / "a.mae", tmp_path / "back.png"
+    code, said, err = miniae("compress", folder / "a.png", out, "--quality", 70, "--backend", "numpy")
+    assert code == 0, err
+    size = out.stat().st_size
+    assert said == f"written to {out}: {size:,} bytes, {8 * size / (40 * 52):.3f} bits a pixel\n"
+    assert out.read_bytes() == ImageCompressor.pretrained("numpy").compress(picture(40, 52), 70)
+    code, said, err = miniae("decompress", out, back, "--backend", "numpy")
+    assert code == 0 and said == f"written to {back}: 1 image\n", err
+    close(back, picture(40, 52))
+    assert miniae("decompress", out, tmp_path / "back.jpg")[0] == 0
+    with Image.open(tmp_path / "back.jpg") as file:
+        assert file.format == "JPEG"
+
+
+def test_a_folder_there_and_back(miniae, folder, tmp_path):
+    assert miniae("compress", folder, tmp_path / "small")[0] == 0
+    code, said, err = miniae("decompress", tmp_path / "small", tmp_path / "out")
+    assert code == 0 and said == f"written to {tmp_path / 'out'}: 2 images\n", err
+    close(tmp_path / "out" / "a.png", picture(40, 52))
+    close(tmp_path / "out" / "below" / "b.png", picture(33, 20, 1))
+
+
+def test_a_compressor_of_ones_own(miniae, folder, tmp_path):
+    model, out = tmp_path / "own.safetensors", tmp_path / "a.mae"
+    code, said, err = miniae("compressor", folder, "-o", model, "--filters", 16, "--patches", 12, "--epochs", 1,
+                             "--backend", "numpy")
+    assert code == 0, err
+    assert f"written to {model}: trained on 2 images, checksum {ImageCompressor.load(model).checksum_:08x}" in said
+    assert miniae("compress", folder / "a.png", out, "--model", model)[0] == 0
+    expect(miniae("decompress", out, tmp_path / "b.png"), "a.mae needs the model 'own' with checksum")
+    assert not (tmp_path / "b.png").exists()
+    assert miniae("decompress", out, tmp_path / "b.png", "--model", model)[0] == 0
+
+
+def test_bad_input(miniae, folder, tmp_path, trained):
+    out = tmp_path / "x.mae"
+    expect(miniae("compress", tmp_path / "none.png", out), "does not exist")
+    expect(miniae("compress", folder / "a.png", out, "--quality", 0), "1 to 100, got 0")
+    expect(miniae("compress", folder / "a.png", out, "--quality", "high"), "invalid int")
+    expect(miniae("compress", folder / "a.png", tmp_path / "no" / "x.mae"), "there is no folder")
+    expect(miniae("compress", folder / "a.png", folder), "it is a folder")
+    expect(miniae("compress", folder, folder), "not an empty folder")
+    expect(miniae("compress", folder / "a.png", out, "--model", trained / "model.safetensors"), "expected a compressor")
+    expect(miniae("compress", folder / "a.png", out, "--model", tmp_path / "none.safetensors"), "does not exist")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    expect(miniae("compress", tmp_path / "broken.png", out), "can't be read as an image")
+    (folder / "a.jpg").write_bytes((folder / "a.png").read_bytes())
+    expect(miniae("compress", folder, tmp_path / "new"), "two files .* would become one")
+    assert not out.exists() and not (tmp_path / "new").exists()
+
+
+def test_files_that_can_not_be_decompressed(miniae, folder, tmp_path):
+    file, out = tmp_path / "a.mae", tmp_path / "a.png"
+    assert miniae("compress", folder / "a.png", file)[0] == 0
+    expect(miniae("decompress", file, tmp_path / "a.xyz"), "expected the name of an image file")
+    expect(miniae("decompress", tmp_path / "none.mae", out), "does not exist")
+    expect(miniae("decompress", folder / "a.png", out), "not a file that miniae compress wrote")
+    expect(miniae("decompress", folder, tmp_path / "new"), "holds no .mae files")
+    data = file.read_bytes()
+    file.write_bytes(data[:-9])
+    expect(miniae("decompress", file, out), "a.mae is damaged or cut short")
+    several = ImageCompressor.pretrained("numpy").compress_many(np.zeros((4, 9, 3), np.uint8))
+    file.write_bytes(several)
+    expect(miniae("decompress", file, out), "holds 4 images")
+    assert not out.exists() and not (tmp_path / "new").exists()
+
+
+def test_compressors_that_can_not_be_trained(miniae, folder, tmp_path):
+    expect(miniae("compressor", tmp_path / "none"), "is no folder")
+    expect(miniae("compressor", folder, "-o", tmp_path / "no" / "c.safetensors"), "there is no folder")
+    expect(miniae("compressor", folder, "-o", tmp_path / "c.safetensors", "--patches", 0), "patches")
