@@ -7,11 +7,16 @@
 import sys
 
 import numpy as np
-from detection_tables import detection
+from compression_tables import compression, compression_small
+from detection_tables import detection, detection_images
+from feature_tables import features
 from gpu_tables import gpu_check
+from inspection_tables import inspection, inspection_noise
 from layout import ROOT, load, made_by, table
+from maps_tables import maps
 from recommendation_tables import recommendation, recommendation_choices
 from retrieval_tables import retrieval, retrieval_text
+from series_tables import series, speech
 from speed_tables import cpu_training, scaling
 from variant_tables import adversarial, comparison, contractive, convolutional, denoising, sparse, vae
 
@@ -165,8 +170,10 @@ def likelihood():
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
                                   cpu_training, speed, scaling, gpu_check, precision, comparison, denoising, sparse,
-                                  contractive, convolutional, vae, adversarial, detection,
-                                  retrieval, retrieval_text, recommendation, recommendation_choices, gradients)}
+                                  contractive, convolutional, vae, adversarial, detection, detection_images,
+                                  retrieval, retrieval_text, recommendation, recommendation_choices, features, maps,
+                                  compression, compression_small, inspection, inspection_noise, series, speech,
+                                  gradients)}
 
 
 def filled(text):
