@@ -23,6 +23,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert len(blocks) >= 8
     code = "\n".join(blocks)
     for slow, quick in ((r"epochs=\d+", "epochs=1"), (r"steps=\d+", "steps=2"), (r"0, 1, 1000", "0, 1, 20"),
+                        (r"(TextureInspector|PatchDenoiser)\(\)", r"\1(updates=20)"),
                         (r"images\[:9000\]", "images[:200]"),
                         (r"images\[9000:\]", "images[200:300]"), (r"1000, 500, 250, 30", "20, 10, 5, 3"),
                         (r'load\("digits"\)', 'load("digits"); digits = small(digits)')):
