@@ -74,7 +74,7 @@ def test_autorec_learns_tastes_that_biases_do_not_know(by, backend):
 def test_the_defaults_learn_tastes(by):
     train, held_out = parts(tastes(200, 160))
     model = AutoRec(by=by, epochs=60).fit(train)
-    assert (model.code, model.code_activation, model.l2, model.input_dropout) == (200, "tanh", 0.1, 0.5)
+    assert (model.code, model.code_activation, model.l2, model.input_dropout) == (200, "relu", 0.12, 0.5)
     assert rmse(model, held_out) < 0.8 < 1.1 < rmse(AutoRec(by=by, epochs=0).fit(train), held_out)
 
 
