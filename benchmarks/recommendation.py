@@ -5,14 +5,14 @@
     python benchmarks/recommendation.py --only ratings     one of them: ratings (and the picture) or choices
     python benchmarks/recommendation.py --quick    one seed, few epochs, to see it work; writes no result file
 
-Ratings: fold 1, fitted to u1.base, measured once on u1.test. AutoRec by items and by users, with its defaults (3 seeds;
-"both" is the mean of the two, "all" that of all six), biases alone, and matrix factorisation of the biases' residuals by
-alternating least squares. AutoRec's defaults (activation, dropout, penalty and epochs) were chosen from some 50 settings
-by the error on 10 % of u1.base that were held out; rank and penalty of the factorisation are chosen on the same ratings
-in this run. Predictions are held within 1 and 5. Choices: after Liang et al. (WWW 2018), on other data than theirs: ratings
-of 4 and 5 are choices, users with fewer than 5 are left out; of the users 200 are for testing and 100 for choosing settings, in
-3 draws. The models learn from the others; of a test user they are shown 80 % of the choices, and rank the other items,
-among which are the 20 %.
+Ratings: fold 1, fitted to u1.base, measured once on u1.test. AutoRec by items and by users, with its defaults (3
+seeds; "both" is the mean of the two, "all" that of all six), biases alone, and matrix factorisation of the biases'
+residuals by alternating least squares. AutoRec's defaults (activation, dropout, penalty and epochs) were chosen from
+some 50 settings by the error on 10 % of u1.base that were held out; rank and penalty of the factorisation are chosen
+on the same ratings in this run. Predictions are held within 1 and 5. Choices: after Liang et al. (WWW 2018), on other
+data than theirs: ratings of 4 and 5 are choices, users with fewer than 5 are left out; of the users 200 are for
+testing and 100 for choosing settings, in 3 draws. The models learn from the others; of a test user they are shown 80
+% of the choices, and rank the other items, among which are the 20 %.
 """
 
 import argparse
