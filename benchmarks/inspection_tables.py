@@ -1,4 +1,4 @@
-"""The README's tables of inspection and of denoised scans, from benchmarks/results/inspection.json."""
+"""The README's tables of inspection and of denoised scans, from inspection.json and inspection_noise.json."""
 
 import numpy as np
 from layout import load, made_by, table
@@ -6,8 +6,9 @@ from layout import load, made_by, table
 NAMES = {
     "ours": "**`TextureInspector`**", "gabor_whole": "Gabor filters, Mahalanobis distance",
     "gabor": "Gabor filters, z-scores", "deviation": "local standard deviation, z-score",
-    "median": "difference from the median filter", "pca": "PCA of patches, error",
-    "forest": "IsolationForest on patches",
+    "median": "difference from the median filter", "median_both": "the same, two-sided",
+    "pca": "PCA of patches, error", "pca_both": "the same, two-sided",
+    "forest": "IsolationForest on patches", "forest_both": "the same, two-sided",
 }
 FILTERS = {
     "noisy": "the noisy image", "gaussian": "Gaussian", "median": "median", "wavelet": "wavelet, BayesShrink",
@@ -40,7 +41,7 @@ def inspection():
 
 def inspection_noise():
     """PSNR and SSIM of denoised crops of three scans."""
-    content = load("inspection")
+    content = load("inspection_noise")
     r = content["results"]["denoising"]
     cases = [(name, level) for name, by_level in r.items() for level in by_level]
     rows = [[FILTERS[method], *(f"{r[n][s][method]['psnr']:.2f} / {r[n][s][method]['ssim']:.3f}" for n, s in cases)]
