@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return args.run(args) or 0
     except KeyboardInterrupt as why:
-        _complain(": ".join(["interrupted", *map(str, why.args)]))
+        _complain(": ".join(["interrupted", *(str(a) for a in why.args)]))  # map is one of our modules here
         return 130
     except BrokenPipeError:  # the reader of our output has gone away, `miniae ... | head` say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
