@@ -8,15 +8,18 @@ for images of your own kind.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
+from miniae.cli.pictures import in_folder
 from miniae.data import DataError, read_picture
 from miniae.data.files import image_files
-from miniae.data.storage import check_unused, writing
+from miniae.data.storage import writing
 from miniae.tasks import ImageCompressor
 
 SUFFIX = ".mae"
@@ -34,12 +37,13 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.quality <= 100:
         raise DataError(f"--quality is a whole number from 1 to 100, got {args.quality}")
     compressor = open_compressor(args)
-    source, pixels, total = Path(args.input), 0, 0
-    for path, target in pairs(source, Path(args.out), image_files, SUFFIX):
-        image = as_bytes(read_picture(path))
-        data = compressor.compress(image, args.quality)
-        write_file(target, lambda temporary, data=data: temporary.write_bytes(data))
-        pixels, total = pixels + image.shape[0] * image.shape[1], total + len(data)
+    pixels, total = 0, 0
+    with pairs(args.input, args.out, image_files, SUFFIX) as files:
+        for path, target in files:
+            image = as_bytes(read_picture(path))
+            data = compressor.compress(image, args.quality)
+            target.write_bytes(data)
+            pixels, total = pixels + image.shape[0] * image.shape[1], total + len(data)
     print(f"written to {args.out}: {total:,} bytes, {8 * total / pixels:.3f} bits a pixel")
     return 0
 
@@ -64,28 +68,22 @@ def open_compressor(args: argparse.Namespace) -> ImageCompressor:
     return ImageCompressor.load(args.model, args.backend)
 
 
-def pairs(source: Path, out: Path, inside: Callable[[Path], Iterable[Path]],
-          suffix: str) -> Iterator[tuple[Path, Path]]:
+@contextlib.contextmanager
+def pairs(source: str, out: str, inside: Callable[[Path], Iterable[Path]],
+          suffix: str) -> Iterator[list[tuple[Path, Path]]]:
     """What to read and where to write it: `source` and `out`, or each of the files inside a folder, and its own below
-    the new folder `out`, its ending changed."""
-    if not source.exists():
-        raise DataError(f"{str(source)[:200]} does not exist: name a file, or a folder of files")
-    if not source.is_dir():
-        model_and_data.check_folder_of(str(out))
-        if out.is_dir():
-            raise DataError(f"can't write {out}: it is a folder, and {source} is a file; name a file")
-        return iter([(source, out)])
-    check_unused(out)
-    files = list(inside(source))
-    targets = [out / path.relative_to(source).with_suffix(suffix) for path in files]
-    if len(set(targets)) < len(targets):
-        raise DataError(f"two files of {source} would become one in {out}: give them names that differ in more than "
-                        "their endings")
-    return zip(files, targets, strict=True)
-
-
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file, whole or not at all, and the folders it is in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path) as temporary:
-        write(temporary)
+    the new folder `out`, its ending changed. What is written is there when the block ends well, and else none of it."""
+    if not os.path.exists(source):
+        raise DataError(f"{source[:200]!r} does not exist: name a file, or a folder of files")
+    folder = Path(source)
+    if folder.is_dir():
+        files = {path.relative_to(folder).as_posix(): path for path in inside(folder)}
+        with in_folder(out, files, suffix) as (_, targets):
+            yield [(path, targets[name]) for name, path in files.items()]
+        return
+    model_and_data.check_folder_of(out)
+    model_and_data.check_not_read(out, source)
+    if Path(out).is_dir():
+        raise DataError(f"can't write {out!r}: it is a folder, and {source} is a file; name a file")
+    with writing(out) as temporary:
+        yield [(folder, temporary)]

@@ -7,6 +7,7 @@ taken as they are: small pictures of one kind, of which there are many.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from miniae.cli import model_and_data
@@ -33,9 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_folder_of(args.out)
+    if Path(args.out).suffix != ".safetensors":
+        raise DataError(f"can't write {args.out}: expected a name that ends in .safetensors")
     folder = Path(args.folder)
-    if not folder.is_dir():
-        raise DataError(f"{args.folder[:200]} is no folder: name one with images")
+    if not os.path.isdir(args.folder):
+        raise DataError(f"{args.folder[:200]!r} is no folder: name one with images")
     images = [as_bytes(read_picture(path)) for path in image_files(folder)]
     compressor = ImageCompressor(args.filters, patches=args.patches, epochs=args.epochs, augment=not args.alike,
                                  seed=args.seed, name=Path(args.out).stem[:60], backend=args.backend)

@@ -7,14 +7,15 @@ folder. A file needs the model it was compressed with: --model says where that i
 from __future__ import annotations
 
 import argparse
-import functools
+import os
 from pathlib import Path
 
 import numpy as np
 
-from miniae.cli.compress import SUFFIX, add_compressor, open_compressor, pairs, write_file
+from miniae.cli.compress import SUFFIX, add_compressor, open_compressor, pairs
 from miniae.data import DataError
 from miniae.data.storage import StorageError
+from miniae.tasks import ImageCompressor
 from miniae.tasks.compressed_file import unpack
 
 
@@ -27,23 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from PIL import Image
 
-    source, out, n = Path(args.input), Path(args.out), 0
-    if not source.is_dir() and out.suffix.lower() not in Image.registered_extensions():
-        raise DataError(f"can't write {out}: expected the name of an image file, ending in .png for instance")
+    if not os.path.isdir(args.input) and Path(args.out).suffix.lower() not in Image.registered_extensions():
+        raise DataError(f"can't write {args.out}: expected the name of an image file, ending in .png for instance")
     compressor = open_compressor(args)
-    for path, target in pairs(source, out, _compressed, ".png"):
-        try:
-            data = path.read_bytes()
-        except OSError as why:
-            raise StorageError(f"can't read {path}: {why.strerror or why}") from None
-        count = unpack(data, str(path)).count
-        if count > 1:
-            raise DataError(f"{path} holds {count} images: in Python, ImageCompressor.decompress reads them")
-        image = compressor.decompress(data, str(path))
-        write_file(target, functools.partial(_save, image, target.suffix))
-        n += 1
-    print(f"written to {args.out}: {n} image{'s' * (n != 1)}")
+    with pairs(args.input, args.out, _compressed, ".png") as files:
+        for path, target in files:
+            _save(_image(compressor, path), target)
+    print(f"written to {args.out}: {len(files)} image{'s' * (len(files) != 1)}")
     return 0
+
+
+def _image(compressor: ImageCompressor, path: Path) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as why:
+        raise StorageError(f"can't read {path}: {why.strerror or why}") from None
+    count = unpack(data, str(path)).count
+    if count > 1:
+        raise DataError(f"{path} holds {count} images: in Python, ImageCompressor.decompress reads them")
+    return compressor.decompress(data, str(path))
 
 
 def _compressed(folder: Path) -> list[Path]:
@@ -53,10 +56,10 @@ def _compressed(folder: Path) -> list[Path]:
     return paths
 
 
-def _save(image: np.ndarray, suffix: str, path: Path) -> None:
+def _save(image: np.ndarray, path: Path) -> None:
     from PIL import Image
 
     try:
-        Image.fromarray(image).save(path, Image.registered_extensions()[suffix.lower()])
+        Image.fromarray(image).save(path, Image.registered_extensions()[path.suffix.lower()])
     except (KeyError, OSError, ValueError) as why:
-        raise DataError(f"can't write a {suffix} file ({why}): choose .png") from None
+        raise DataError(f"can't write a {path.suffix} file ({why}): choose .png") from None

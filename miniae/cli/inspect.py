@@ -21,6 +21,7 @@ from miniae.cli.pictures import in_folder, new_model, read_all, readable
 from miniae.data import DataError, read_picture, write_text
 from miniae.report import heat_maps
 from miniae.tasks import TextureInspector
+from miniae.tasks.inspection import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +58,21 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("--false-alarms, --updates and --seed are for fitting: add --fit, or leave them out")
     inspector = TextureInspector.load(args.model, args.backend)
     files = readable(args.images)
-    targets = in_folder(args.out, files) if args.out else {}
-    lines, odd = [("image", "score", "row", "column", "area")], 0
+    if not args.out:
+        _inspect(inspector, files, {})
+        return 0
+    with in_folder(args.out, files) as (folder, targets):
+        lines = _inspect(inspector, files, targets)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("image", *Finding._fields), *lines])
+        write_text(folder / "scores.csv", text.getvalue())
+    print(f"written to {args.out}")
+    return 0
+
+
+def _inspect(inspector: TextureInspector, files: dict[str, Path], targets: dict[str, Path]) -> list[tuple]:
+    """Say what each image has of defects, draw it where there is a target, and return the table's lines."""
+    lines, odd = [], 0
     for name, file in files.items():
         image = read_picture(file)
         try:
@@ -70,13 +84,7 @@ def run(args: argparse.Namespace) -> int:
         lines.append((name, f"{finding.score:.9g}", *finding[1:]))
         print(f"{name}: largest heat {finding.score:.4g} at row {finding.row}, column {finding.column}; "
               + (f"defects of {finding.area:,} pixels" if finding.area else "no defect"))
-        if args.out:
-            targets[name].parent.mkdir(parents=True, exist_ok=True)
+        if name in targets:
             heat_maps(targets[name], [image], [heat], masks=[heat > inspector.threshold_], titles=[name])
     print(f"{odd:,} of {len(files):,} images have defects: heat above {inspector.threshold_:.4g}")
-    if args.out:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        write_text(Path(args.out) / "scores.csv", text.getvalue())
-        print(f"written to {args.out}")
-    return 0
+    return lines

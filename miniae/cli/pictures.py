@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, check_unused, picture_files, read_picture
+from miniae.data import DataError, picture_files, read_picture
+from miniae.data.storage import writing_folder
 
 
 def read_all(path: str) -> dict[str, np.ndarray]:
@@ -37,12 +39,16 @@ def new_model(path: str, what: str) -> None:
     model_and_data.check_folder_of(path)
 
 
-def in_folder(folder: str, names: Iterable[str]) -> dict[str, Path]:
-    """A PNG's path in a new folder for each name. Raises `DataError` where two would be one."""
-    check_unused(Path(folder))
-    model_and_data.check_folder_of(folder)
-    targets = {name: Path(folder) / Path(name).with_suffix(".png") for name in names}
-    if len(set(targets.values())) < len(targets):
-        raise DataError("two of the images would have the same name: give them names that differ in more than their "
+@contextlib.contextmanager
+def in_folder(folder: str | Path, names: Iterable[str], suffix: str = ".png") -> Iterator[tuple[Path, dict[str, Path]]]:
+    """Where to write a new folder's files, and that for each name, its ending changed: the folder is there, with all of
+    them, when the block ends well, and else not at all. Raises `DataError` where two would be one."""
+    model_and_data.check_folder_of(str(folder))
+    below = {name: Path(name).with_suffix(suffix) for name in names}
+    if len(set(below.values())) < len(below):
+        raise DataError(f"two files would become one in {folder}: give them names that differ in more than their "
                         "endings")
-    return targets
+    with writing_folder(folder) as temporary:
+        for path in below.values():
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+        yield temporary, {name: temporary / path for name, path in below.items()}

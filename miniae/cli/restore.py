@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("nothing to do: say where to write with --out")
     denoiser = PatchDenoiser.load(args.model, args.backend)
     files = readable(args.images)
-    for name, target in in_folder(args.out, files).items():
-        try:
-            clean = denoiser.denoise(read_picture(files[name]))
-        except ValueError as why:
-            raise DataError(f"{files[name]}: {why}") from None
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(target, clean)
+    with in_folder(args.out, files) as (_, targets):
+        for name, file in files.items():
+            try:
+                clean = denoiser.denoise(read_picture(file))
+            except ValueError as why:
+                raise DataError(f"{file}: {why}") from None
+            write_picture(targets[name], clean)
     print(f"written to {args.out}: {len(files):,} image{'s' * (len(files) > 1)}")
     return 0

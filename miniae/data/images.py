@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from miniae.data.storage import StorageError, check_unused
+from miniae.data.storage import StorageError, writing_folder
 
 __all__ = ["write_images"]
 
@@ -24,8 +21,6 @@ def write_images(folder: str | os.PathLike[str], X: np.ndarray, image_shape: Seq
     """
     from PIL import Image
 
-    folder = Path(folder)
-    check_unused(folder)
     stems = [f"{i:05d}" for i in range(len(X))] if names is None else [os.path.splitext(name)[0] for name in names]
     files = [f"{stem}.png" for stem in stems]
     if len(set(files)) < len(files):
@@ -33,17 +28,7 @@ def write_images(folder: str | os.PathLike[str], X: np.ndarray, image_shape: Seq
                            "endings")
     height, width = image_shape[-2:]
     pixels = np.rint(255 * np.clip(X.reshape(len(X), -1, height, width), 0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            for name, image in zip(files, pixels, strict=True):
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary / name)
-            temporary.chmod(0o755)
-            temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as why:
-        raise StorageError(f"can't write images to {folder}: {why.strerror or why}. Choose a writable place with "
-                           "enough room") from None
+    with writing_folder(folder) as temporary:
+        for name, image in zip(files, pixels, strict=True):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary / name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["StorageError", "check_unused", "writing", "write_text", "write_json", "save_tensors", "load_tensors",
-           "check_kind", "under"]
+__all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "save_tensors",
+           "load_tensors", "check_kind", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -43,14 +44,40 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        mode = os.umask(0)
-        os.umask(mode)
-        temporary.chmod(0o666 & ~mode)  # mkstemp makes private files; these are ordinary ones
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; these are ordinary ones
         os.replace(temporary, path)
     except OSError as why:
         raise StorageError(f"can't write {path}: {why.strerror or why}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder beside `folder`, renamed to it when the block ends well and removed when it does not.
+
+    Raises `StorageError` for a folder that something is in, and where nothing can be written.
+    """
+    folder = Path(folder)
+    check_unused(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as why:
+        raise StorageError(f"can't write to {folder}: {why.strerror or why}. Choose a writable place with enough "
+                           "room") from None
+
+
+def _umask() -> int:
+    mode = os.umask(0)
+    os.umask(mode)
+    return mode
 
 
 def check_unused(folder: Path) -> None:

@@ -86,8 +86,9 @@ def test_bad_input(miniae, folder, tmp_path, trained):
     expect(miniae("compress", folder / "a.png", out, "--model", tmp_path / "none.safetensors"), "does not exist")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
     expect(miniae("compress", tmp_path / "broken.png", out), "can't be read as an image")
+    expect(miniae("compress", "", out), "'' does not exist")
     (folder / "a.jpg").write_bytes((folder / "a.png").read_bytes())
-    expect(miniae("compress", folder, tmp_path / "new"), "two files .* would become one")
+    expect(miniae("compress", folder, tmp_path / "new"), "two files would become one")
     assert not out.exists() and not (tmp_path / "new").exists()
 
 
@@ -105,6 +106,43 @@ def test_files_that_can_not_be_decompressed(miniae, folder, tmp_path):
     file.write_bytes(several)
     expect(miniae("decompress", file, out), "holds 4 images")
     assert not out.exists() and not (tmp_path / "new").exists()
+
+
+def test_what_is_read_is_not_overwritten(miniae, folder, tmp_path):
+    image, file, link = folder / "a.png", tmp_path / "a.mae", tmp_path / "link.png"
+    before = image.read_bytes()
+    link.symlink_to(image)
+    for out in (image, link):
+        expect(miniae("compress", image, out), "it is what is read")
+    assert miniae("compress", image, file)[0] == 0
+    called_png = tmp_path / "called.png"
+    called_png.write_bytes(file.read_bytes())
+    expect(miniae("decompress", called_png, called_png), "it is what is read")
+    assert called_png.read_bytes() == file.read_bytes()
+    expect(miniae("compressor", folder, "-o", image), "ends in .safetensors")
+    assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "interrupted"])
+def test_a_folder_is_written_whole_or_not_at_all(miniae, folder, tmp_path, monkeypatch, damage):
+    assert miniae("compress", folder, tmp_path / "small")[0] == 0
+    last_image, last_file = folder / "below" / "b.png", tmp_path / "small" / "below" / "b.mae"
+    if damage == "truncated":
+        for path in (last_image, last_file):
+            path.write_bytes(path.read_bytes()[:-30])
+        expect(miniae("compress", folder, tmp_path / "new"), "b.png can't be read")
+        expect(miniae("decompress", tmp_path / "small", tmp_path / "new"), "b.mae is damaged")
+    else:
+        compress = ImageCompressor.compress
+
+        def interrupted(self, image, quality):
+            if image.ndim == 2:  # the second one
+                raise KeyboardInterrupt
+            return compress(self, image, quality)
+
+        monkeypatch.setattr(ImageCompressor, "compress", interrupted)
+        assert miniae("compress", folder, tmp_path / "new")[0] == 130
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "small"]
 
 
 def test_compressors_that_can_not_be_trained(miniae, folder, tmp_path):
