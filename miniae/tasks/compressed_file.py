@@ -7,7 +7,8 @@
     count, height, width    how many images of that size; 7 bits a byte, low ones first, the 8th set where more follow
     name       of the model: its length in a byte, and as many bytes of UTF-8
     model      the CRC-32 of the model, 4 bytes, low ones first
-    codes      what `CodeModel.encode` gives
+    codes      what `CodeModel.encode` gives; of more than 2^20 pixels 01 after it, and zeros where that is less than a
+               byte for every 256 pixels beyond these: so a small file asks for little memory, whatever it claims
     checksum   the CRC-32 of all that is before it, 4 bytes
 """
 
@@ -25,6 +26,7 @@ LARGEST_IMAGE = 1 << 27
 """How many pixels a file may hold: what claims more is refused before any memory is taken for it."""
 
 _MAGIC, _VERSION = b"\x89MAE", 1
+_FREE, _PIXELS_PER_BYTE = 1 << 20, 256
 
 
 class Compressed(NamedTuple):
@@ -46,7 +48,10 @@ def pack(content: Compressed) -> bytes:
     head = [_MAGIC, bytes([_VERSION, content.channels, content.quality]),
             *(_number(n) for n in (content.count, content.height, content.width)), bytes([len(name)]), name,
             struct.pack("<I", content.model)]
-    data = b"".join([*head, content.codes])
+    codes, least = content.codes, _least(content.count * content.height * content.width)
+    if least:
+        codes = (codes + b"\1").ljust(least, b"\0")
+    data = b"".join([*head, codes])
     return data + struct.pack("<I", zlib.crc32(data))
 
 
@@ -75,7 +80,18 @@ def unpack(data: bytes, path: str = "this") -> Compressed:
         raise StorageError(f"{path} says it holds {count} images of {width}x{height} with {channels} channels at "
                            f"quality {quality}: expected 1 or 3 channels, quality 1 to 100, and no more than "
                            f"{LARGEST_IMAGE:,} pixels")
-    return Compressed(count, channels, height, width, quality, name, model, data[at + 4:-4])
+    codes, least = data[at + 4:-4], _least(count * height * width)
+    if len(codes) < least:
+        raise StorageError(f"{path} says it holds {count} images of {width}x{height}, in {len(data):,} bytes: expected "
+                           f"at least {least:,}")
+    if least:
+        codes = codes.rstrip(b"\0")[:-1]
+    return Compressed(count, channels, height, width, quality, name, model, codes)
+
+
+def _least(pixels: int) -> int:
+    """How many bytes the codes of so many pixels have at least."""
+    return max(min(pixels, LARGEST_IMAGE) - _FREE, 0) // _PIXELS_PER_BYTE
 
 
 def _number(n: int) -> bytes:

@@ -268,6 +268,31 @@ def test_a_size_that_can_not_be_is_refused_before_memory_is_taken(compressor):
             compressor.decompress(pack(content._replace(**size)))
 
 
+@pytest.mark.parametrize("codes", [b"", b"\0\0", b"few\0", b"1" * 255, b"1" * 256, b"1" * 257])
+def test_large_images_have_files_in_proportion(codes):
+    large = Compressed(1, 3, 1024, 1024 + 64, 50, "m", 1, codes)
+    assert unpack(pack(large)) == large and len(pack(large)) >= 256
+    assert len(pack(large._replace(width=1024))) < 30 + len(codes)
+
+
+def test_few_bytes_that_claim_many_pixels_are_refused_before_memory_is_taken(compressor):
+    import tracemalloc
+
+    data = compressor.compress(np.zeros((16, 16), np.uint8), 1)
+    size = b"\x80\x80\x01"  # 16,384 where 16 was: one byte for three
+    body = data[:8] + size + b"\x80\x40" + data[10:-4]
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match="1 images of 8192x16384, in .* bytes: expected at least 520,192"):
+            compressor.decompress(body + struct.pack("<I", zlib.crc32(body)))
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+    image = np.full((1100, 1000), 77, np.uint8)  # and what is as plain as that is compressed, and comes back
+    data = compressor.compress(image, 1)
+    assert np.abs(compressor.decompress(data).astype(int) - 77).max() < 20
+
+
 def test_another_model_is_named(compressor):
     content = unpack(compressor.compress(scene(16, 16), 50))
     with pytest.raises(StorageError, match="needs the model 'zoo' with checksum 00000001"):
