@@ -101,6 +101,9 @@ class TextureInspector(Estimator):
                             for scale in self.scales]
             features = [self._features(image) for image in images]
             rows = np.concatenate([f.reshape(len(f), -1) for f in features], axis=1)
+            if rows.shape[1] <= len(rows):
+                raise ValueError(f"images of {rows.shape[1]} pixels altogether do not say what is usual: give larger "
+                                 "ones, or more of them")
             rows = rows[:, ::max(rows.shape[1] // _PIXELS, 1)]
             self.middle_ = rows.mean(axis=1)
             spread, axes = np.linalg.eigh(np.cov(rows))

@@ -162,7 +162,8 @@ def noise_level(image: Any) -> float:
 def check_image(image: Any, channels: int | None = None) -> np.ndarray:
     """An image (height, width), or (1 or 3, height, width), as (channels, height, width) of floats.
 
-    Raises `ValueError` for what is no image, is not finite, or has other `channels` than are expected.
+    Raises `ValueError` for what is no image, is not finite, has other `channels` than are expected, or pixels from 0 to
+    255. These are told by their mean, which noise hardly changes.
     """
     planes = np.asarray(image)
     if planes.dtype.kind not in "fiub" or planes.ndim not in (2, 3) or not planes.size or (
@@ -172,6 +173,10 @@ def check_image(image: Any, channels: int | None = None) -> np.ndarray:
                                                        if planes.ndim == 3 and planes.shape[-1] in (1, 3) else ""))
     check_finite("the image", planes)
     planes = planes.astype(np.result_type(planes.dtype, np.float32)).reshape(-1, *planes.shape[-2:])
+    mean = planes.mean(dtype=np.float64)
+    if not -1 <= mean <= 2:
+        raise ValueError(f"an image goes from 0 (black) to 1 (white), this one's mean is {mean:.4g}: divide it by 255, "
+                         "or by what white is in it")
     if channels is not None and len(planes) != channels:
         raise ValueError(f"the image has {len(planes)} channel{'s' * (len(planes) > 1)}, what was fitted had "
                          f"{channels}: give images of one kind, grey or colour")

@@ -135,6 +135,15 @@ def test_bad_parameters(settings, says):
         TextureInspector(**{"updates": 5, "hidden": 4} | settings).fit(cloth(30, 30, 0))
 
 
+def test_too_few_pixels_to_learn_from():
+    inspector = TextureInspector(updates=2, hidden=4)
+    for shape in ((1, 1), (2, 3)):
+        with pytest.raises(ValueError, match=f"images of {shape[0] * shape[1]} pixels altogether do not say"):
+            inspector.fit(RNG.random(shape))
+    assert not hasattr(inspector, "models_")
+    assert inspector.fit(RNG.random((1, 40))).heat_map(RNG.random((1, 40))).shape == (1, 40)
+
+
 def test_before_fitting():
     with pytest.raises(NotFittedError):
         TextureInspector().heat_map(cloth(20, 20, 0))

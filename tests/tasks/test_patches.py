@@ -104,6 +104,7 @@ def test_the_noise_level_agrees_with_scikit_image():
     (np.zeros(5), "got float64 of shape \\(5,\\)"), (np.zeros((4, 4, 3)), "channels first"),
     (np.zeros((2, 4, 4)), "of shape \\(2, 4, 4\\)"), (np.zeros((0, 4)), "of shape \\(0, 4\\)"),
     (np.array([["a"]]), "of numbers"), (np.array([[np.nan, 1.0]]), "holds nan"),
+    (np.full((4, 4), 120, np.uint8), "mean is 120: divide it by 255"), (np.full((3, 4, 4), -7.5), "mean is -7.5"),
 ])
 def test_what_is_no_image(image, says):
     with pytest.raises(ValueError, match=says):
