@@ -38,12 +38,7 @@ def heat_maps(path: str | os.PathLike[str], images: Sequence[Any], heats: Sequen
         raise ValueError(f"got {len(images)} images, {len(heats)} heat maps, {len(masks)} masks and {len(titles)} "
                          "titles: expected as many of each, and at least one")
     for image, heat, mask in zip(images, heats, masks, strict=True):
-        if image.ndim not in (2, 3) or image.shape[:-2] not in ((), (1,), (3,)) or not image.size or not (
-                heat.shape == mask.shape == image.shape[-2:]):
-            raise ValueError(f"an image of shape {image.shape} with a heat map {heat.shape} and a mask {mask.shape}: "
-                             "expected (height, width), or (3, height, width) for the image, of one size")
-        check_finite("an image", image)
-        check_finite("a heat map", heat)
+        _check(image, heat, mask)
     widths = [min(round(_TALL * image.shape[-1] / image.shape[-2]), _WIDEST) for image in images]
     heights = [round(width * image.shape[-2] / image.shape[-1]) for width, image in zip(widths, images, strict=True)]
     left, gap, bar, caption = 16, 24, 90, 40
@@ -64,15 +59,24 @@ def heat_maps(path: str | os.PathLike[str], images: Sequence[Any], heats: Sequen
                                 interpolation="nearest")
             figure.colorbar(shown, cax=canvas.place(figure, across[1] + wide + 6, top, 12, tall))
             figure.axes[-1].set_axis_on()
-            row, column = np.unravel_index(heat.argmax(), heat.shape)
+            hottest = np.unravel_index(heat.argmax(), heat.shape)
             canvas.write(figure, across[0], top + tall + 4, title, va="top", fontsize=8)
             canvas.write(figure, across[1], top + tall + 4,
-                         f"largest {canvas.number(float(heat.max()))} at row {row}, column {column}", va="top",
-                         fontsize=7.5, color=QUIET)
+                         f"largest {canvas.number(float(heat.max()))} at row {hottest[0]}, column {hottest[1]}",
+                         va="top", fontsize=7.5, color=QUIET)
             canvas.write(figure, across[2], top + tall + 4, f"{int(mask.sum()):,} pixels", va="top", fontsize=7.5,
                          color=QUIET)
             top += tall + caption
     return Path(path)
+
+
+def _check(image: np.ndarray, heat: np.ndarray, mask: np.ndarray) -> None:
+    if image.ndim not in (2, 3) or image.shape[:-2] not in ((), (1,), (3,)) or not image.size or not (
+            heat.shape == mask.shape == image.shape[-2:]):
+        raise ValueError(f"an image of shape {image.shape} with a heat map {heat.shape} and a mask {mask.shape}: "
+                         "expected (height, width), or (3, height, width) for the image, of one size")
+    check_finite("an image", image)
+    check_finite("a heat map", heat)
 
 
 def _outline(axes: Axes, mask: np.ndarray) -> None:
