@@ -198,7 +198,7 @@ def patches_of(images: Sequence[np.ndarray], size: int, count: int, seed: int) -
     padded = [_mirrored(image, max(0, size - min(image.shape[1:]))) for image in images]
     windows = [Windows(image.shape[1:], size) for image in padded]
     ends = np.cumsum([len(w) for w in windows])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_count("seed", seed, least=0))
     chosen = np.sort(rng.choice(ends[-1], min(count, ends[-1]), replace=False, shuffle=False))
     parts = []
     for image, w, end in zip(padded, windows, ends, strict=True):

@@ -93,6 +93,26 @@ def test_restore_learns_from_noise_and_takes_it_out(miniae, pictures, tmp_path):
     np.testing.assert_allclose(written, expected, atol=0.5 / 255 + 1e-6)
 
 
+@pytest.mark.parametrize("command", ["inspect", "restore"])
+def test_folders_are_written_whole_or_not_at_all(miniae, pictures, inspector, tmp_path, monkeypatch, command):
+    model = inspector
+    if command == "restore":
+        model = tmp_path / "d.safetensors"
+        PatchDenoiser(0.1, updates=5, hidden=8).fit(read_picture(pictures / "clean" / "a.png")).save(model)
+    before, method = sorted(tmp_path.iterdir()), "heat_map" if command == "inspect" else "denoise"
+    of = TextureInspector if command == "inspect" else PatchDenoiser
+    work = getattr(of, method)
+
+    def interrupted(self, image):
+        if image.shape == (50, 40):  # the second one
+            raise KeyboardInterrupt
+        return work(self, image)
+
+    monkeypatch.setattr(of, method, interrupted)
+    assert miniae(command, model, pictures / "new", "-o", tmp_path / "out", *FEW)[0] == 130
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_bad_input(miniae, pictures, inspector, tmp_path):
     def refused(command, *arguments):
         code, _, err = miniae(command, *arguments, *FEW)

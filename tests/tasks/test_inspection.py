@@ -128,7 +128,7 @@ def test_local_means_agree_with_scipy():
 @pytest.mark.parametrize("settings, says", [
     ({"scales": ()}, "scales is empty"), ({"scales": (-1,)}, "every scale"), ({"noise": 0.0}, "noise is 0"),
     ({"radius": -1.0}, "radius must be"), ({"step": 20}, "step is 20"), ({"updates": 0}, "updates must be"),
-    ({"false_alarms": 1.0}, "less than 1"),
+    ({"false_alarms": 1.0}, "less than 1"), ({"seed": -5}, "seed must be"),
 ])
 def test_bad_parameters(settings, says):
     with pytest.raises(ValueError, match=says):
