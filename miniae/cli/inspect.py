@@ -20,8 +20,7 @@ from miniae.cli import model_and_data
 from miniae.cli.pictures import in_folder, new_model, read_all, readable
 from miniae.data import DataError, read_picture, write_text
 from miniae.report import heat_maps
-from miniae.tasks import TextureInspector
-from miniae.tasks.inspection import Finding
+from miniae.tasks import Finding, TextureInspector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
