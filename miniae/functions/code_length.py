@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
-from miniae.functions.activation import sigmoid
+from miniae.functions.activation import sigmoid, tanh
 from miniae.functions.elementwise import exp
 
 __all__ = ["logistic_code_length"]
@@ -68,7 +68,8 @@ class LogisticCodeLength(Function):
             shift = -tm if ty is None else ty if tm is None else ty - tm
             terms = ((sigmoid(lower) - sigmoid(-u)) * precise * shift).sum()
         if ts is not None:
-            wide = precise / (exp(precise) - 1.0)
+            half = 0.5 * precise
+            wide = half / tanh(half) - half  # p / (e^p - 1), without a difference of what is near 1 where p is small
             terms = ((u * sigmoid(-u) - lower * sigmoid(lower) + wide) * ts).sum() + terms
         return terms * (1.0 / max(len(y), 1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from miniae import functions as F
 from miniae.autodiff import Tensor, jvp
 from miniae.backend.philox import Generator, host_generator
 from miniae.functions.catalogue import examples
@@ -177,3 +178,15 @@ def test_like_pytorch(example, backend):
     _, expected = torch.autograd.functional.jvp(peer, tuple(t.detach() for t in theirs),
                                                 tuple(torch.tensor(d) for d in directions))
     np.testing.assert_allclose(tangent.numpy(), expected.numpy(), rtol=1e-8, atol=1e-10)
+
+
+def test_code_lengths_of_wide_and_narrow_densities_have_exact_derivatives():
+    """(1/s) / (exp(1/s) - 1) goes to 1 for a large scale s and to 0 for a small one, in float32 as well."""
+    y = Tensor(np.zeros((1, 1), np.float32))
+    for log_scale in (-5.0, 0.0, 8.0, 16.0):
+        s = np.exp(np.float64(log_scale))
+        u = 0.5 / s
+        expected = 2 * u / (1 + np.exp(u)) + (1 / s) / np.expm1(1 / s)
+        log_scales = Tensor(np.full((1, 1), log_scale, np.float32))
+        _, slope = jvp(lambda t: F.logistic_code_length(y, 0.0, t), [log_scales], [np.ones((1, 1), np.float32)])
+        assert slope.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
