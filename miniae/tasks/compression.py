@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -113,11 +114,10 @@ class ImageCompressor:
         rng = host_generator(self.seed, "patches")
         largest = max(max(image.shape[:2]) for image in images)
         side = _up(min(self.patch, largest), self.size)
-        images = [_padded(image, side, side) for image in images]
-        area = np.array([np.sqrt(image.shape[0] * image.shape[1]) for image in images])
+        weights = np.array([math.sqrt(math.prod(max(n, side) for n in image.shape[:2])) for image in images])
         drawn = []
-        for i in rng.choice(len(images), self.patches, p=area / area.sum()):
-            image = images[i]
+        for i in rng.choice(len(images), self.patches, p=weights / weights.sum()):
+            image = _padded(images[i], side, side)
             halve = self.augment and min(image.shape[:2]) >= 2 * side and rng.random() < 0.5
             reach = side * (1 + halve)
             y, x = (rng.integers(n - reach + 1) for n in image.shape[:2])
