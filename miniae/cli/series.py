@@ -53,20 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
-    if args.out:
-        if Path(args.out).suffix.lower() not in (".csv", ".npy", ".npz"):
-            raise DataError(f"can't write {args.out}: expected a name that ends in .npy, .npz or .csv")
-        model_and_data.check_folder_of(args.out)
+    model_and_data.check_table(args.out, args.data)
     settings = {name: getattr(args, name) for name in _FITTING if getattr(args, name) is not None}
     if settings and not args.fit:
         raise DataError(f"--{next(iter(settings)).replace('_', '-')} is for fitting: add --fit, or leave it out")
     if args.fit:
-        if Path(args.model).exists():
-            raise DataError(f"{args.model} exists: choose a new name for the detector, or leave --fit out to use that "
-                            "one")
-        if Path(args.model).suffix != ".safetensors":
-            raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
-        model_and_data.check_folder_of(args.model)
+        model_and_data.check_new_detector(args.model)
         samples, time = _read(args)
         detector = SeriesDetector(backend=args.backend, **settings).fit(samples.X)
         detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
