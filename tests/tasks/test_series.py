@@ -179,3 +179,10 @@ def test_spectrograms(tmp_path):
     with pytest.raises(ValueError, match="a sound is"):
         spectrograms(path, {"two channels": np.zeros((9, 2))}, 8000)
     assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-20, 1e300])
+def test_a_period_does_not_depend_on_the_unit(scale):
+    x = np.sin(2 * np.pi * np.arange(600) / 30) + 0.1 * np.random.default_rng(0).normal(size=600)
+    assert period(scale * x) == period(x) == 30
+    assert period(np.stack([scale * x, x], axis=1)) == 30
