@@ -12,8 +12,9 @@ NAMES = {
 }
 SETS = {"bleeding": "internal bleeding (UCR 135)", "ecg": "heartbeats (GutenTAG)", "walk": "walk, planted (Daphnet)"}
 SPEECH = {"noisy": "as it is", "subtraction": "spectral subtraction", "wiener": "Wiener filter, decision-directed",
-          "ours": "**`RestoringAutoencoder`**, phases as they are",
-          "ours_griffin_lim": "`RestoringAutoencoder`, phases by Griffin-Lim"}
+          "ours": "**`RestoringAutoencoder`** and `wiener_gain`",
+          "ours_magnitudes": "`RestoringAutoencoder`, its magnitudes",
+          "ours_griffin_lim": "`RestoringAutoencoder`, its magnitudes, phases by Griffin-Lim"}
 
 
 def series():

@@ -5,10 +5,12 @@
 
 Speech is made by eSpeak NG (its library, called through ctypes). Sentences and voices that are measured are in no part
 of what is learned. Noise is white or pink, at 0, 5 or 10 dB; what is learned has white and pink noise at -2 to 12 dB.
-Baselines estimate the noise's power from the half second before the speech; the Wiener filter's prior signal-to-noise
-ratio is decision-directed (Ephraim and Malah, 1984). Measured are the signal-to-noise ratio and the log-spectral
-distance (of frames, with a floor 50 dB below the loudest), where there is speech. Spectrograms are given to the
-autoencoder as roots of magnitudes: with logarithms, errors where there is next to nothing outweigh all others.
+All estimate the noise's power from the half second before the speech. The Wiener filter's prior signal-to-noise ratio
+is decision-directed (Ephraim and Malah, 1984); in ours the autoencoder says what the power of speech is
+(`data.wiener_gain`, chosen, with its share, on utterances of two voices that were left out of learning), or its
+magnitudes take the place of the noisy ones where these are larger. Measured are the signal-to-noise ratio and the
+log-spectral distance (of frames, with a floor 50 dB below the loudest), where there is speech. Spectrograms are given
+to the autoencoder as roots of magnitudes: with logarithms, errors where there is next to nothing outweigh all others.
 """
 
 import ctypes
@@ -19,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from results import write
 
-from miniae.data import Windows, griffin_lim, istft, stft, write_wav
+from miniae.data import Windows, griffin_lim, istft, stft, wiener_gain, write_wav
 from miniae.models import RestoringAutoencoder
-from miniae.report import images
+from miniae.report import spectrograms
 
 FOLDER = Path(__file__).parent / "results"
 RATE, SIZE, HOP, FRAMES = 11025, 256, 128, 8
@@ -92,6 +94,11 @@ def powers(x):
     return power, power[SIZE // HOP:LEAD // HOP - 1].mean(axis=0)
 
 
+def restored(model, x):
+    power, of_noise = powers(x)
+    return with_gain(x, wiener_gain(power, np.square(loudness(model, x)), of_noise))
+
+
 def subtraction(x):
     power, of_noise = powers(x)
     return with_gain(x, np.sqrt(np.clip(1 - of_noise / power.clip(1e-12), 0.01, 1.0)))
@@ -135,7 +142,8 @@ def main():
     seconds = time.perf_counter() - begin
     methods = {
         "noisy": lambda x: x, "subtraction": subtraction, "wiener": wiener,
-        "ours": lambda x: with_gain(x, np.clip(loudness(model, x) / np.abs(stft(x, SIZE, HOP)).clip(1e-9), 0, 1)),
+        "ours": lambda x: restored(model, x),
+        "ours_magnitudes": lambda x: with_gain(x, np.clip(loudness(model, x) / np.sqrt(powers(x)[0]).clip(1e-9), 0, 1)),
         "ours_griffin_lim": lambda x: griffin_lim(loudness(model, x), len(x), HOP, steps=30)}
     tests = [espeak.say(sentence(WORDS[half:]), voice) for voice in TEST_VOICES for _ in range(3)]
     results = {"windows": len(good), "seconds": seconds, "sentences": len(tests), "methods": {m: {} for m in methods}}
@@ -149,12 +157,12 @@ def main():
             print(kind, level, {n: r[f"{kind} {level}"] for n, r in results["methods"].items()}, flush=True)
     x = tests[0]
     spoilt = x + noise(len(x), "pink", 5, rng)
-    shown = [x, spoilt, wiener(spoilt), methods["ours"](spoilt)]
-    pictures = np.stack([np.log(np.abs(stft(y, SIZE, HOP)) + 0.1).T[::-1, 40:240] for y in shown])
-    # Clean, with pink noise at 5 dB; by the Wiener filter, by the autoencoder.
-    images(FOLDER / "speech.png", np.clip((pictures + 2.3) / 6.5, 0, 1), columns=2)
+    shown = {"clean": x, "pink noise at 5 dB": spoilt, "Wiener filter, decision-directed": wiener(spoilt),
+             "RestoringAutoencoder": methods["ours"](spoilt)}
+    spectrograms(FOLDER / "speech.png", {title: y[LEAD // 2:] for title, y in shown.items()}, RATE, SIZE, HOP,
+                 columns=2)
     write("speech", results)
-    for name, y in zip(("clean", "noisy", "wiener", "ours"), shown, strict=True):
+    for name, y in zip(("clean", "noisy", "wiener", "ours"), shown.values(), strict=True):
         Path("runs").mkdir(exist_ok=True)
         write_wav(f"runs/speech_{name}.wav", 0.15 * y, RATE)
 

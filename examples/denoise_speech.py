@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from miniae.data import Windows, istft, stft, write_wav
+from miniae.data import Windows, istft, stft, wiener_gain, write_wav
 from miniae.models import RestoringAutoencoder
-from miniae.report import images
+from miniae.report import spectrograms
 
 RATE, SIZE, HOP, FRAMES = 8000, 128, 32, 8
 FORMANTS = {"a": (730, 1090, 2440), "e": (530, 1840, 2480), "i": (270, 2290, 3010), "o": (570, 840, 2410),
@@ -52,20 +52,24 @@ def windows_of(x):
     return windows.cut(spectrogram), windows
 
 
+def powers(noisy):
+    """The powers of a spectrogram, and those of its noise, by the first quarter of a second."""
+    power = np.square(np.abs(stft(noisy, SIZE, HOP)))
+    return power, power[SIZE // HOP:RATE // 4 // HOP].mean(axis=0)
+
+
 def restored(model, noisy):
-    """Noisy sound to clean: each frequency of each frame as loud as the autoencoder says, with the phase it had."""
+    """Noisy sound to clean, by a Wiener filter to which the autoencoder says how loud speech is."""
     cut, windows = windows_of(noisy)
-    loudness = np.square(windows.overlay(model.reconstruct(cut)).clip(0))
-    spectrogram = stft(noisy, SIZE, HOP)
-    return istft(spectrogram * np.clip(loudness / np.abs(spectrogram).clip(1e-9), 0.0, 1.0), len(noisy), HOP)
+    power, noise = powers(noisy)
+    speech = windows.overlay(model.reconstruct(cut)).clip(0) ** 4
+    return istft(stft(noisy, SIZE, HOP) * wiener_gain(power, speech, noise), len(noisy), HOP)
 
 
 def subtracted(noisy):
-    """Spectral subtraction, with the noise of the first quarter of a second (Boll, 1979)."""
-    spectrogram = stft(noisy, SIZE, HOP)
-    power = np.square(np.abs(spectrogram))
-    noise = power[SIZE // HOP:RATE // 4 // HOP].mean(axis=0)
-    return istft(spectrogram * np.sqrt(np.clip(1 - noise / power.clip(1e-12), 0.01, 1.0)), len(noisy), HOP)
+    """Spectral subtraction (Boll, 1979)."""
+    power, noise = powers(noisy)
+    return istft(stft(noisy, SIZE, HOP) * np.sqrt(np.clip(1 - noise / power.clip(1e-12), 0.01, 1.0)), len(noisy), HOP)
 
 
 def snr(clean, x):
@@ -90,7 +94,5 @@ folder = Path("runs/examples")
 folder.mkdir(parents=True, exist_ok=True)
 for name, x in {"clean": new, **results}.items():
     write_wav(folder / f"speech_{name.replace(' ', '_')}.wav", 0.1 * x, RATE)
-shown = np.stack([np.log(np.abs(stft(x, SIZE, HOP)) + 0.1).T[::-1, :400] for x in (new, *results.values())])
-images(folder / "denoise_speech.png", np.clip((shown + 2.3) / 7.0, 0, 1), columns=1)
-print(f"drawn to {folder}/denoise_speech.png: clean, noisy, subtracted, restored; time from left to right, frequencies "
-      "upwards; and written beside it as WAV files")
+spectrograms(folder / "denoise_speech.png", {"clean": new, **results}, RATE, SIZE, HOP)
+print(f"drawn to {folder}/denoise_speech.png, and written beside it as WAV files")

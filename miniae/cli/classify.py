@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
+    model_and_data.check_not_read(args.picture, args.data)
     model = load(args.model, backend=args.backend)
     if isinstance(model, Classifier):
         return _use(args, model)
@@ -70,6 +71,7 @@ def _learn(args: argparse.Namespace, model: Autoencoder) -> int:
         raise DataError(f"can't write {path}: {args.model} holds no classifier yet, and one is written to a name that "
                         "ends in .safetensors")
     model_and_data.check_folder_of(path)
+    model_and_data.check_not_read(path, args.model, args.data)
     classifier = model.classifier(**_settings(args))
     samples = _labelled(args, model, "train")
     chosen = np.arange(len(samples.X))
@@ -110,6 +112,10 @@ def _labelled(args: argparse.Namespace, model: Autoencoder, part: str) -> Sample
         check_labels(samples.labels, len(samples.X), "the array of labels")
     except TypeError as why:
         raise DataError(f"{args.data}: {why}") from None
+    without = np.flatnonzero(np.asarray(samples.labels) == "")
+    if len(without):
+        raise DataError(f"{args.data} has no label in sample {without[0]} ({len(without)} of them have none): fill in "
+                        "what is missing, or leave these samples out")
     return samples
 
 
@@ -124,6 +130,7 @@ def _use(args: argparse.Namespace, classifier: Classifier) -> int:
         if Path(args.out).suffix.lower() not in (".csv", ".tsv"):
             raise DataError(f"can't write {args.out}: predictions are written to a name that ends in .csv or .tsv")
         model_and_data.check_folder_of(args.out)
+        model_and_data.check_not_read(args.out, args.data)
     samples = model_and_data.data_for(classifier, args.model, args.data, args.label)
     if args.picture and samples.labels is None:
         raise DataError(f"can't draw {args.picture}: {args.data} has no labels to compare with; name the label column "
@@ -145,7 +152,9 @@ def _use(args: argparse.Namespace, classifier: Classifier) -> int:
         if len(X) > 10:
             print(f"... and {len(X) - 10:,} more: write all of them with --out")
     if samples.labels is not None:
-        _judge(args, classifier, predicted, samples.labels, "samples")
+        told = np.asarray(samples.labels) != ""
+        if told.any():
+            _judge(args, classifier, predicted[told], samples.labels[told], "samples")
     return 0
 
 

@@ -11,7 +11,6 @@ odd rows are the ones labelled 1, or as --odd says.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -45,11 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
-    if args.out:
-        if Path(args.out).suffix.lower() not in (".csv", ".npy", ".npz"):
-            raise DataError(f"can't write {args.out}: expected a name that ends in .npy, .npz or .csv")
-        model_and_data.check_folder_of(args.out)
-        model_and_data.check_not_read(args.out, args.data)
+    model_and_data.check_table(args.out, args.data)
     if args.fit:
         found = find(args.data, args.label)
         odd = _odd(args, model_and_data.part_of(found, "test"))
@@ -88,7 +83,7 @@ def _odd(args: argparse.Namespace, samples: Samples) -> np.ndarray | None:
     """Which samples are labelled as odd; None where there are none, or no others. Raises `DataError` where it was
     asked for them: by the label's name, or by a picture of curves."""
     name = _ODD if args.odd is None else args.odd
-    odd = None if samples.labels is None else np.array([_alike(str(label), name) for label in samples.labels])
+    odd = None if samples.labels is None else model_and_data.are_label(samples.labels, name)
     if odd is not None and odd.any() and not odd.all():
         return odd
     if args.picture:
@@ -105,14 +100,6 @@ def _odd(args: argparse.Namespace, samples: Samples) -> np.ndarray | None:
     return None
 
 
-def _alike(label: str, odd: str) -> bool:
-    """Whether a label is the odd one: the same text, or the same number (1 and 1.0)."""
-    try:
-        return label == odd or float(label) == float(odd)
-    except ValueError:
-        return False
-
-
 def _apart(names: list[str]) -> list[str]:
     """Names of columns, with an underscore behind those that have the name of one of the first."""
     return [f"{name}_" if name in _COLUMNS else name for name in names]
@@ -120,11 +107,7 @@ def _apart(names: list[str]) -> list[str]:
 
 def _fit(args: argparse.Namespace, samples: Samples) -> AnomalyDetector:
     """A detector, fitted and written."""
-    if Path(args.model).exists():
-        raise DataError(f"{args.model} exists: choose a new name for the detector, or leave --fit out to use that one")
-    if Path(args.model).suffix != ".safetensors":
-        raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
-    model_and_data.check_folder_of(args.model)
+    model_and_data.check_new_detector(args.model)
     settings = {"contamination": args.contamination, "seed": args.seed}
     detector = AnomalyDetector(scaling="robust" if samples.image_shape is None else "shared", backend=args.backend,
                                **{name: value for name, value in settings.items() if value is not None})

@@ -43,10 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.out)
-    if args.coordinates:
-        if Path(args.coordinates).suffix.lower() not in (".csv", ".npy", ".npz"):
-            raise DataError(f"can't write {args.coordinates}: expected a name that ends in .csv, .npy or .npz")
-        model_and_data.check_folder_of(args.coordinates)
+    model_and_data.check_not_read(args.out, args.data)
+    model_and_data.check_table(args.coordinates, args.data)
     if args.thumbnails and args.dimensions == 3:
         raise DataError("--thumbnails draws images in the plane: leave it out, or take --dimensions 2")
     check_count("samples", args.samples)

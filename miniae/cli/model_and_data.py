@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from miniae.data import DataError, Dataset, Samples, find, write, write_images
+from miniae.data.files import IMAGE_ENDINGS
 from miniae.models import Autoencoder
 from miniae.models import load as load_model
 
@@ -68,11 +69,28 @@ def part_of(samples: Dataset | Samples, part: str) -> Samples:
 
 
 def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Labels that were read as text, of a table or of folders, as the ones that the model knows, where it has them."""
-    known = {str(c): c for c in classes}
-    if np.asarray(labels).dtype.kind != "U" or not known.keys() >= set(labels):
+    """Labels that were read as text, of a table or of folders, or as real numbers, as the ones that the model knows,
+    where it has them: the same text, or the same number (1 and 1.0)."""
+    if np.asarray(labels).dtype.kind not in "Uf":
         return labels
-    return np.array([known[label] for label in labels])
+    for name in (str, _number):
+        known, named = {name(c): c for c in classes}, [name(label) for label in labels]
+        if len(known) == len(classes) and known.keys() >= set(named):
+            return np.array([known[label] for label in named])
+    return labels
+
+
+def _number(label: Any) -> Any:
+    """A label as a number, where it is one."""
+    try:
+        return float(label)
+    except ValueError:
+        return label
+
+
+def are_label(labels: np.ndarray, name: str) -> np.ndarray:
+    """Which of the labels are the one of that name: the same text, or the same number (1 and 1.0)."""
+    return np.array([str(label) == name or _number(label) == _number(name) for label in labels])
 
 
 def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[int, ...] | None:
@@ -142,8 +160,30 @@ def check_folder_of(path: str) -> None:
         raise DataError(f"can't write {path}: there is no folder {folder}; make it first")
 
 
+def check_table(path: str | None, *sources: str | None) -> None:
+    """Raise `DataError` for a table or array to be written that can't be, or is one of what is read."""
+    if path and Path(path).suffix.lower() not in (".csv", ".npy", ".npz"):
+        raise DataError(f"can't write {path}: expected a name that ends in .npy, .npz or .csv")
+    if path:
+        check_folder_of(path)
+        check_not_read(path, *sources)
+
+
+def check_new_detector(path: str) -> None:
+    """Raise `DataError` where a detector to be fitted can't be written there."""
+    if Path(path).exists():
+        raise DataError(f"{path} exists: choose a new name for the detector, or leave --fit out to use that one")
+    if Path(path).suffix != ".safetensors":
+        raise DataError(f"can't write {path}: expected a name that ends in .safetensors")
+    check_folder_of(path)
+
+
 def check_not_read(path: str | None, *sources: str | None) -> None:
-    """Raise `DataError` for a file to be written that is one of those that are read: they would be lost."""
+    """Raise `DataError` for a file to be written that is one of those that are read, or an image in a folder that is:
+    they would be lost."""
     for source in sources:
-        if path and source and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+        if not path or not source or not os.path.exists(path) or not os.path.exists(source):
+            continue
+        within = Path(source).resolve() in Path(path).resolve().parents
+        if os.path.samefile(path, source) or (within and Path(path).suffix.lower() in IMAGE_ENDINGS):
             raise DataError(f"can't write {path}: it is what is read, and would be lost; choose another name")

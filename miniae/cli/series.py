@@ -11,17 +11,18 @@ is above the detector's threshold is an anomaly. Labels (--label) are used to ju
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
 from miniae.data import DataError, Samples, read, read_wav, write
+from miniae.data.files import read_beside
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
 from miniae.tasks.series import NORMALISATIONS, SeriesDetector
 
+_ODD = "1"
 _FITTING = ("window", "normalise", "contamination", "held_out", "updates", "seed")
 
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a detector's .safetensors file; with --fit, the one to write")
     parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .npy, .npz or .wav file")
     parser.add_argument("--label", metavar="COLUMN", help="the column of a table that says which moments are odd")
-    parser.add_argument("--odd", metavar="LABEL", default="1", help="the label of odd moments (default: 1)")
+    parser.add_argument("--odd", metavar="LABEL", help=f"the label of odd moments (default: {_ODD})")
     parser.add_argument("--time", metavar="COLUMN", help="the column of a table that holds the time, and is no channel")
     model_and_data.add_backend(parser)
     parser.add_argument("--fit", action="store_true", help="fit a detector to the series and write it to MODEL")
@@ -53,21 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
-    if args.out:
-        if Path(args.out).suffix.lower() not in (".csv", ".npy", ".npz"):
-            raise DataError(f"can't write {args.out}: expected a name that ends in .npy, .npz or .csv")
-        model_and_data.check_folder_of(args.out)
+    model_and_data.check_table(args.out, args.data)
     settings = {name: getattr(args, name) for name in _FITTING if getattr(args, name) is not None}
     if settings and not args.fit:
         raise DataError(f"--{next(iter(settings)).replace('_', '-')} is for fitting: add --fit, or leave it out")
     if args.fit:
-        if Path(args.model).exists():
-            raise DataError(f"{args.model} exists: choose a new name for the detector, or leave --fit out to use that "
-                            "one")
-        if Path(args.model).suffix != ".safetensors":
-            raise DataError(f"can't write {args.model}: expected a name that ends in .safetensors")
-        model_and_data.check_folder_of(args.model)
+        model_and_data.check_new_detector(args.model)
         samples, time = _read(args)
+        odd = _odd(args, samples)
         detector = SeriesDetector(backend=args.backend, **settings).fit(samples.X)
         detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
         print(f"written to {args.model}: fitted to {len(samples.X):,} moments of {samples.X.shape[1]} "
@@ -75,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         detector = SeriesDetector.load(args.model, args.backend)
         samples, time = _read(args)
+        odd = _odd(args, samples)
         samples = model_and_data.in_order(samples, detector.extra_.get("feature_names"), args.data)
     scores = detector.anomaly_score(samples.X)
     segments = detector.segments_of(scores)
-    odd = None if samples.labels is None else np.array([str(label) == args.odd for label in samples.labels])
     _report(scores, segments, time, detector.threshold_, odd)
     if args.out:
         write(args.out, np.stack([time, scores, scores > detector.threshold_], axis=1), ["time", "score", "anomaly"])
@@ -107,32 +101,44 @@ def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
     ending = Path(args.data).suffix.lower()
     if (args.label or args.time) and ending not in (".csv", ".tsv"):
         raise DataError(f"{args.data} has no named columns, only tables (.csv, .tsv) do: leave --label and --time out")
-    if args.time:
-        samples, time = _timed(args)
-    else:
-        samples = _of_wav(args.data) if ending == ".wav" else _flat(args.data) or read(args.data, args.label)
-        time = np.arange(len(samples.X), dtype=np.float64)
-    return samples, time
+    if args.odd is not None and not args.label:
+        raise DataError("--odd says what odd moments are labelled: name their column with --label, or leave it out")
+    samples, time = _of_wav(args.data) if ending == ".wav" else _flat(args.data), None
+    if samples is None and args.time:
+        samples, time = read_beside(args.data, args.label, args.time)
+        time = _numbers(time, args)
+    elif samples is None:
+        samples = read(args.data, args.label)
+    if samples.image_shape is not None:
+        raise DataError(f"{args.data} holds images, expected a series (T,) or (T, channels): give one of one or two "
+                        "axes")
+    return samples, np.arange(len(samples.X), dtype=np.float64) if time is None else time
 
 
-def _timed(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
-    samples = read(args.data, args.time)
-    names = samples.feature_names or []
+def _numbers(time: np.ndarray, args: argparse.Namespace) -> np.ndarray | None:
+    """Times as numbers, or None for dates."""
     try:
-        time = samples.labels.astype(np.float64)
-    except ValueError:  # dates
-        time = np.arange(len(samples.X), dtype=np.float64)
+        time = time.astype(np.float64)
+    except ValueError:
+        return None
     if not np.isfinite(time).all():
         raise DataError(f"{args.data} has times that are not finite in its column {args.time!r}: leave --time out")
-    if args.label is None:
-        return dataclasses.replace(samples, labels=None), time
-    if args.label not in names or len(names) < 2:
-        raise DataError(f"{args.data} has no column {args.label!r} for labels beside a channel: expected one of "
-                        f"{', '.join(names[:20])}")
-    at = names.index(args.label)
-    rest = [i for i in range(len(names)) if i != at]
-    return Samples(samples.X[:, rest], np.array([f"{v:g}" for v in samples.X[:, at]]), None,
-                   [names[i] for i in rest]), time
+    return time
+
+
+def _odd(args: argparse.Namespace, samples: Samples) -> np.ndarray | None:
+    """Which moments are labelled as odd; None where there are no labels."""
+    if samples.labels is None:
+        return None
+    name = _ODD if args.odd is None else args.odd
+    odd = model_and_data.are_label(samples.labels, name)
+    if odd.any():
+        return odd
+    there = f"no moment has the label {name}, there are {', '.join(map(str, np.unique(samples.labels)[:10]))}"
+    if args.odd is not None:
+        raise DataError(f"{args.data}: {there}; name one of these with --odd")
+    print(f"{there}: scores are not judged by labels; --odd names that of odd moments")
+    return None
 
 
 def _of_wav(path: str) -> Samples:

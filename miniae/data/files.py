@@ -61,13 +61,23 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
     if path.is_dir():
         return _read_images(path)
     if suffix in (".csv", ".tsv"):
-        return _read_table(path, "\t" if suffix == ".tsv" else ",", label)
+        samples, beside = _table(path, [] if label is None else [label])
+        return dataclasses.replace(samples, labels=beside.get(label))
     if suffix in (".npy", ".npz"):
         return _read_numpy(path, key)
     if suffix in (".gz", ".idx") or path.name.endswith("-ubyte"):
         return _of_array(read_idx(path), None, path)
     raise DataError(f"{path} has an unknown ending: expected .npy, .npz, .csv, .tsv, an IDX file (.gz, .idx, -ubyte) "
                     "or a folder of images")
+
+
+def read_beside(path: str | os.PathLike[str], label: str | None, other: str) -> tuple[Samples, np.ndarray]:
+    """A table as `read` reads it, without its column `other`, and the cells of that, which may be text: (N,)."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{os.fspath(path)[:200]!r} does not exist: name a table, .csv or .tsv")
+    samples, beside = _table(path, [other] if label is None else [other, label])
+    return dataclasses.replace(samples, labels=beside.get(label)), beside[other]
 
 
 def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | None = None, labels: Any = None, *,
@@ -134,7 +144,9 @@ def _named_arrays(archive: Any, key: str, path: Path) -> tuple[np.ndarray, np.nd
     return arrays[0], arrays[1] if label else None
 
 
-def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
+def _table(path: Path, aside: Sequence[str]) -> tuple[Samples, dict[str, np.ndarray]]:
+    """The numbers of a table, and as text, by their names, the columns that are none of them."""
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=delimiter)
@@ -155,12 +167,13 @@ def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
         raise DataError(f"{path} seems to separate its cells by semicolons, expected commas (or tabs, in .tsv), and "
                         "decimal points: save it so")
     names = header or [str(i) for i in range(width)]
-    if label is not None and names.count(label) != 1:
-        raise DataError(f"{path} has {names.count(label) or 'no'} column{'s' * (label in names)} {label!r} for labels: "
-                        f"expected one of {', '.join(names[:20])}")
-    columns = [i for i in range(width) if names[i] != label]
+    for name in aside:
+        if names.count(name) != 1:
+            raise DataError(f"{path} has {names.count(name) or 'no'} column{'s' * (name in names)} {name!r} for "
+                            f"labels: expected one of {', '.join(names[:20])}")
+    columns = [i for i in range(width) if names[i] not in aside]
     if not columns:
-        raise DataError(f"{path} has no column beside the labels {label!r}: expected features too")
+        raise DataError(f"{path} has no column beside {' and '.join(map(repr, aside))}: expected features too")
     X = np.empty((len(lines), len(columns)))
     for r, (line, row) in enumerate(lines):
         if len(row) != width:
@@ -175,8 +188,8 @@ def _read_table(path: Path, delimiter: str, label: str | None) -> Samples:
                                 "the row or the column") from None
             raise DataError(f"{path} row {line}, column {names[bad]!r} holds {row[bad][:80]!r}, expected a number: "
                             "drop the column, encode it, or name it as the label") from None
-    labels = None if label is None else np.array([row[names.index(label)].strip() for _, row in lines])
-    return _checked(Samples(X, labels, None, [names[i] for i in columns] if header else None), path)
+    beside = {name: np.array([row[names.index(name)].strip() for _, row in lines]) for name in aside}
+    return _checked(Samples(X, None, None, [names[i] for i in columns] if header else None), path), beside
 
 
 def _is_number(cell: str) -> bool:

@@ -30,8 +30,8 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
     except OSError as why:
         raise DataError(f"{path} can't be read: {why.strerror or why}") from None
     except (wave.Error, EOFError) as why:
-        raise DataError(f"{path} is not a WAV file of integers, or damaged ({why or 'it ends too early'}): save it as "
-                        "WAV, PCM of 16 bits") from None
+        raise DataError(f"{path} is not a WAV file of integers, or damaged ({str(why) or 'it ends too early'}): save "
+                        "it as WAV, PCM of 16 bits") from None
     if 8 * width not in _BITS or not channels or not rate:
         raise DataError(f"{path} has samples of {8 * width} bits, expected {', '.join(map(str, _BITS))}: convert it")
     if not data or len(data) != count * channels * width:

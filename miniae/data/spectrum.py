@@ -8,7 +8,7 @@ import numpy as np
 
 from miniae.data.windows import Windows
 
-__all__ = ["griffin_lim", "istft", "stft"]
+__all__ = ["griffin_lim", "istft", "stft", "wiener_gain"]
 
 
 def stft(x: Any, size: int = 512, hop: int = 128) -> np.ndarray:
@@ -49,6 +49,32 @@ def istft(spectrogram: Any, length: int, hop: int = 128) -> np.ndarray:
     inverse = np.fft.irfft(spectrogram, size, axis=1)
     known = np.maximum(window, 1e-6)
     return frames.overlay(np.divide(inverse, known), np.square(known))[size:size + length]
+
+
+def wiener_gain(noisy: Any, wanted: Any, noise: Any, share: float = 0.8) -> np.ndarray:
+    """By what to multiply a noisy spectrogram Y to come near to what is wanted, whose power a model says is S:
+
+        G = R / (R + N)        R = share S + (1 - share) max(|Y|^2 - N, 0)
+
+    `noisy` are the powers |Y|^2 (frames, frequencies), `wanted` the model's S of the same shape, and `noise` those of
+    the noise, N, of a shape that fits: (frequencies,) for noise that stays the same. G is between 0, where all is
+    noise, and 1; where R and N are 0, it is 0. The filter R / (R + N) has the least expected squared error where R is
+    the power that is wanted (Lim and Oppenheim, "Enhancement and bandwidth compression of noisy speech", Proc. IEEE 67,
+    1979). R is formed as in Ephraim and Malah, "Speech enhancement using a minimum mean-square error short-time
+    spectral amplitude estimator", IEEE Transactions on Acoustics, Speech, and Signal Processing 32, 1984, equation 51,
+    with a model in the place of the frame before. Raises `ValueError` for powers that are negative or not finite, and a
+    share that is none.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share!r}, expected a number from 0 to 1")
+    for name, powers in (("noisy", noisy), ("wanted", wanted), ("noise", noise)):
+        powers = np.asarray(powers)
+        if powers.dtype.kind not in "fiu" or not (np.isfinite(powers) & (powers >= 0)).all():
+            raise ValueError(f"{name} holds values that are no powers, expected finite real numbers of at least 0: "
+                             "take the squared absolute values of a spectrogram")
+    noise = np.asarray(noise, np.float64)
+    power = share * np.asarray(wanted) + (1 - share) * np.maximum(np.asarray(noisy) - noise, 0.0)
+    return power / np.where(power + noise > 0, power + noise, 1.0)
 
 
 def griffin_lim(magnitudes: Any, length: int, hop: int = 128, *, steps: int = 50, momentum: float = 0.99,

@@ -283,8 +283,9 @@ class Autoencoder(NetworkEstimator):
 
         The weights are copies, so that a model may be used more than once; codes are those of `transform` (means, where
         the code is a distribution), flattened where they are feature maps. The scaling is this model's, too, and is not
-        fitted again. The arguments are those of `Classifier`, where `seed`, `dtype` and `backend` are this model's
-        unless given. Raises `ValueError` for a model whose codes need more than samples: labels, or ratings.
+        fitted again; samples that this model refuses, as they are not in [0, 1], are refused. The arguments are those
+        of `Classifier`, where `seed`, `dtype` and `backend` are this model's unless given. Raises `ValueError` for a
+        model whose codes need more than samples: labels, or ratings.
         """
         network = self._network()
         layers = [part for layer in copy.deepcopy(network.code_layers())
@@ -293,7 +294,8 @@ class Autoencoder(NetworkEstimator):
             layers.append(Flatten())
         place = network.place
         own = {"seed": place.seed, "dtype": place.dtype, "backend": place.backend,
-               "scaling": None if isinstance(self.scaler_, Identity) else self.scaler_}
+               "scaling": None if isinstance(self.scaler_, Identity) else self.scaler_,
+               "unit_interval": self._unit_interval(network)}
         return Classifier(encoder=Sequential(layers, dtype=place.dtype, backend=place.backend), **{**own, **training})
 
     def inverse_transform(self, codes: Any) -> np.ndarray:

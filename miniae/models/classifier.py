@@ -17,7 +17,15 @@ from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.optim import L2
-from miniae.training import Callback, Trainer, callback_list, check_count, check_number, check_samples
+from miniae.training import (
+    Callback,
+    Trainer,
+    callback_list,
+    check_count,
+    check_number,
+    check_samples,
+    check_unit_interval,
+)
 
 __all__ = ["Classifier", "ClassifierNetwork"]
 
@@ -146,6 +154,8 @@ class Classifier(NetworkEstimator):
         their weights where they are built already.
     head_epochs, epochs : how long only the head learns, and then how long all layers do.
     dropout : the share of the outputs of `Dense` hidden layers that is set to 0 in training, once all layers learn.
+    unit_interval : refuse samples that are not in [0, 1], where nothing scales them: for hidden layers that have learnt
+        from such, which would tell something of bytes up to 255, too.
     l2 : strength of a penalty on the squared weights.
     scaling, optimizer, lr, batch_size, clip, seed, dtype, backend : as in `Autoencoder`. The head's own epochs and
         those of all layers have an optimizer each.
@@ -177,7 +187,8 @@ class Classifier(NetworkEstimator):
                  init: str = "glorot_uniform", encoder: Layer | None = None, head_epochs: int = 5, epochs: int = 20,
                  dropout: float = 0.0, l2: float = 0.0, scaling: str | Scaler | None = None, optimizer: str = "adam",
                  lr: float = 1e-3, batch_size: int = 128, clip: float | None = None, seed: int = 0,
-                 dtype: str = "float32", backend: str | Backend | None = None):
+                 dtype: str = "float32", backend: str | Backend | None = None, unit_interval: bool = False):
+        self.unit_interval = unit_interval
         self.hidden, self.activation, self.init, self.encoder = hidden, activation, init, encoder
         self.head_epochs, self.epochs, self.dropout, self.l2 = head_epochs, epochs, dropout, l2
         self.scaling, self.optimizer, self.lr, self.batch_size, self.clip = scaling, optimizer, lr, batch_size, clip
@@ -195,6 +206,9 @@ class Classifier(NetworkEstimator):
         `TypeError` for what can't be used and `TrainingDiverged` when the loss stops being finite.
         """
         X = check_samples(X)
+        if self._unit_interval():
+            check_unit_interval("X", X, "the hidden layers were trained on values in [0, 1]: bring it to the same "
+                                        "scale (bytes of images: divide by 255)")
         y = check_labels(y, len(X))
         classes = np.unique(y)
         if len(classes) < 2:
@@ -216,6 +230,9 @@ class Classifier(NetworkEstimator):
             finally:
                 trainer.backend.release()
         return self
+
+    def _unit_interval(self, network: Layer | None = None) -> bool:
+        return self.unit_interval and self.scaling is None
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

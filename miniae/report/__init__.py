@@ -10,7 +10,7 @@ from miniae.report.neighbours import neighbours
 from miniae.report.pictures import filters, images, loss_curves, reconstructions
 from miniae.report.ranking import average_precision, precision_recall_curve, ranking_curves, roc_auc, roc_curve
 from miniae.report.rbm_pictures import histograms, monitors
-from miniae.report.series_pictures import series_scores
+from miniae.report.series_pictures import series_scores, spectrograms
 from miniae.report.sparsity import (
     active_fraction,
     dead_units,
@@ -27,6 +27,6 @@ __all__ = [
     "interpolations", "knn_accuracy", "latent", "latent_3d", "leave_one_out_accuracy", "lifetime_sparsity",
     "loss_curves", "manifold", "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity",
     "precision_recall_curve", "psnr", "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares",
-    "sample_grid", "series_scores", "squared_error", "squared_errors", "ssim", "step_parts", "thumbnails", "traversal",
-    "trustworthiness",
+    "sample_grid", "series_scores", "spectrograms", "squared_error", "squared_errors", "ssim", "step_parts",
+    "thumbnails", "traversal", "trustworthiness",
 ]

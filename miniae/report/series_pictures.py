@@ -1,16 +1,20 @@
-"""Pictures of series: the signal, and how odd each of its moments is."""
+"""Pictures of series and sounds: a signal and how odd each of its moments is, and spectrograms."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from miniae.data import stft
 from miniae.report.canvas import INK, QUIET, SERIES, drawing, spans_a_decade
 
-__all__ = ["series_scores"]
+__all__ = ["series_scores", "spectrograms"]
+
+# What is softer than the loudest by more decibels is drawn as silence.
+_RANGE = 60.0
 
 
 def series_scores(path: str | os.PathLike[str], x: Any, scores: Any, threshold: float | None = None, *,
@@ -63,3 +67,36 @@ def series_scores(path: str | os.PathLike[str], x: Any, scores: Any, threshold: 
         if title:
             above.set_title(title)
         figure.tight_layout()
+
+
+def spectrograms(path: str | os.PathLike[str], sounds: Mapping[str, Any], rate: int, size: int = 512, hop: int = 128, *,
+                 columns: int = 1) -> None:
+    """Draw the spectrograms of sounds (T,), by their titles, to a PNG file: in decibels below the loudest of them all.
+
+    `rate` is in samples a second; `size` and `hop` are those of `data.stft`. Panels are in rows of `columns`, with the
+    time in seconds across and the frequency in kHz upwards.
+    """
+    if not sounds:
+        raise ValueError("there are no sounds to draw: give a dict of arrays (T,) by title")
+    powers = {title: np.square(np.abs(stft(x, size, hop))) for title, x in sounds.items()}
+    loudest = max(power.max() for power in powers.values()) or 1.0
+    rows = -(-len(sounds) // columns)
+    with drawing(path, 1200, 90 + 270 * rows) as figure:
+        figure.set_layout_engine("constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axes in panels.flat[len(powers):]:
+            axes.set_axis_off()
+        for axes, (title, power) in zip(panels.flat, powers.items(), strict=False):
+            # The middle of frame m is at sample m hop - size / 2.
+            first, last = (m * hop - size / 2 - hop / 2 for m in (0, len(power)))
+            drawn = axes.imshow(10 * np.log10(np.maximum(power.T / loudest, 10 ** (-_RANGE / 10))), origin="lower",
+                                extent=(first / rate, last / rate, 0, rate / 2000), vmin=-_RANGE, vmax=0.0,
+                                cmap="magma", aspect="auto", interpolation="nearest")
+            axes.set_xlim(0, max(len(x) for x in sounds.values()) / rate)
+            axes.set_title(title)
+            axes.label_outer()
+        for axes in panels[-1]:
+            axes.set_xlabel("time, s")
+        for axes in panels[:, 0]:
+            axes.set_ylabel("frequency, kHz")
+        figure.colorbar(drawn, ax=panels, label="dB", pad=0.01)

@@ -120,9 +120,9 @@ class SeriesDetector(Estimator):
             self.middle_, self.scale_ = middle_and_scale(learned, "robust")
             self.window_ = self.window or window_for(learned)
             if len(learned) < 2 * self.window_ or 0 < len(rest) < self.window_:
-                raise ValueError(f"{len(x)} moments are too few for windows of {self.window_}: {len(learned)} would be "
-                                 f"learned, expected at least {2 * self.window_}, and {len(rest)} held out, at least "
-                                 f"{self.window_}: give a longer series, or a smaller window=")
+                raise ValueError(f"{len(x):,} moments are too few for windows of {self.window_}: {len(learned)} would "
+                                 f"be learned, expected at least {2 * self.window_}, and {len(rest)} held out, at "
+                                 f"least {self.window_}: give a longer series, or a smaller window=")
             places = len(learned) - self.window_ + 1
             windows = Windows(len(learned), self.window_, min(math.ceil(places / _WINDOWS), self.window_))
             cut = self._normalised(windows.cut(self._scaled(learned)))
@@ -212,7 +212,7 @@ class SeriesDetector(Estimator):
             raise ValueError(f"the series has {x.shape[1]} channels, this detector was made for {self.channels_}: give "
                              "(T, channels) of the same kind")
         if len(x) < self.window_:
-            raise ValueError(f"the series has {len(x)} moments, fewer than a window of {self.window_}: give a longer "
+            raise ValueError(f"the series has {len(x):,} moments, fewer than a window of {self.window_}: give a longer "
                              "one")
         return x
 
@@ -273,6 +273,7 @@ def period(x: Any, most: int | None = None) -> int:
     x = _series(x)
     most = min(most or len(x) // 4, len(x) - 1)
     deviation = x - x.mean(axis=0)
+    deviation = np.ldexp(deviation, -np.frexp(np.abs(deviation).max(axis=0))[1])  # whose squares fit into float64
     spectrum = np.fft.rfft(deviation, 2 * len(x), axis=0)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2, axis=0)[:most + 1]
     correlation = (correlation / np.maximum(correlation[0], 1e-300)).mean(axis=1)

@@ -117,6 +117,40 @@ def test_labels_that_the_classifier_does_not_know(miniae, classifier, halves, tm
     assert "unheard        0.0     0.0    0.0        1" in out and "on 31 samples" in out
 
 
+def test_samples_without_a_label_are_not_judged(miniae, classifier, halves, tmp_path):
+    (tmp_path / "some.csv").write_text(halves[1].read_text() + "0.5,0.5,0.9,0.5,\n")
+    code, out, err = miniae("classify", classifier, tmp_path / "some.csv", "--label", "kind", "-o", tmp_path / "p.csv")
+    assert code == 0 and "the classes of 31 samples" in out and "on 30 samples" in out, err
+
+
+def test_labels_are_told_by_their_numbers(miniae, tmp_path):
+    X = np.random.default_rng(0).random((40, 3))
+    y = np.arange(40) % 2
+    X[:, 0] = y
+    Autoencoder([8], 3, epochs=2).fit(X).save(tmp_path / "m.safetensors")
+    np.savez(tmp_path / "x.npz", X=X, y=y)
+    code, _, err = miniae("classify", tmp_path / "m.safetensors", tmp_path / "x.npz", "-o", tmp_path / "c.safetensors",
+                          "--lr", "0.01", "--epochs", 30)
+    assert code == 0, err
+    for ending in ("", ".0"):
+        (tmp_path / "x.csv").write_text("a,b,c,kind\n" + "".join(f"{','.join(map(str, row))},{label}{ending}\n"
+                                                                  for row, label in zip(X, y, strict=True)))
+        code, out, err = miniae("classify", tmp_path / "c.safetensors", tmp_path / "x.csv", "--label", "kind")
+        assert code == 0 and "accuracy 100.00 %" in out, (out, err)
+
+
+def test_bytes_for_a_model_of_shares(miniae, tmp_path):
+    X = np.random.default_rng(0).random((40, 3))
+    Autoencoder([8], 3, loss="bce", epochs=1).fit(X).save(tmp_path / "m.safetensors")
+    for name, scale in (("x", 1), ("bytes", 255)):
+        np.savez(tmp_path / f"{name}.npz", X=scale * X, y=np.arange(40) % 2)
+    options = ("--epochs", 1, "-o", tmp_path / "c.safetensors")
+    assert miniae("classify", tmp_path / "m.safetensors", tmp_path / "x.npz", *options)[0] == 0
+    for file in ("m", "c"):
+        result = miniae("classify", tmp_path / f"{file}.safetensors", tmp_path / "bytes.npz")
+        expect((result[0], None, result[2]), "values in [0, 1]")
+
+
 def expect(result, message):
     code, _, err = result
     assert code == 2 and err.startswith("miniae: ") and err.count("\n") == 1 and message in err, (code, err)
@@ -149,6 +183,13 @@ def test_bad_input(miniae, model, classifier, halves, tmp_path):
     expect(miniae("classify", classifier, new, *told, "--frozen", "--epochs", 3), "--frozen, --epochs is for learning")
     expect(miniae("classify", classifier, tmp_path / "x.npy", "--picture", tmp_path / "p.png"), "has no labels")
     expect(miniae("classify", classifier, tmp_path / "wide.npy"), "has 9 features a sample")
+    for path, arguments in ((model, (model, train, *told)), (new, (classifier, new, *told))):
+        before = path.read_bytes()
+        expect(miniae("classify", *arguments, "-o", path), "would be lost")
+        assert path.read_bytes() == before
+    gap = tmp_path / "gap.csv"
+    gap.write_text(train.read_text() + "1,2,3,4,\n")
+    expect(miniae("classify", model, gap, *told), "has no label in sample 80 (1 of them")
     AutoRec([], 2, epochs=1).fit(([1, 1, 2, 2], [1, 2, 1, 2], [5.0, 1.0, 4.0, 2.0])).save(tmp_path / "r.safetensors")
     expect(miniae("classify", tmp_path / "r.safetensors", train, *told), "takes ratings")
     classifier.write_bytes(classifier.read_bytes()[:-5])

@@ -107,12 +107,33 @@ def test_bad_input(miniae, detector, folder, tmp_path):
     assert "20 moments, fewer than a window of 90" in refused(detector, tmp_path / "short.npy")
     np.save(tmp_path / "gap.npy", np.where(np.arange(190) == 7, np.nan, 0.0))
     assert "nan at moment 7" in refused(detector, tmp_path / "gap.npy")
+    for path in (tmp_path / "short.npy", new):
+        before_it = path.read_bytes()
+        with_columns = columns if path == new else ()
+        assert "would be lost" in refused(detector, path, *with_columns, "-o", path)
+        assert path.read_bytes() == before_it
+    assert "no moment has the label 7, there are 0, 1" in refused(detector, new, *columns, "--odd", "7")
+    assert "name their column with --label" in refused(detector, new, "--time", "when", "--odd", "1")
+    np.save(tmp_path / "images.npy", np.zeros((40, 6, 5)))
+    assert "holds images, expected a series" in refused(detector, tmp_path / "images.npy")
     damaged = bytearray(detector.read_bytes())
     damaged[-1] ^= 1
     (tmp_path / "damaged.safetensors").write_bytes(damaged)
     assert "checksum" in refused(tmp_path / "damaged.safetensors", new, *columns)
     after = sorted(p.name for p in tmp_path.iterdir())
-    assert after == sorted([*before, "wide.npy", "short.npy", "gap.npy", "damaged.safetensors"])
+    assert after == sorted([*before, "wide.npy", "short.npy", "gap.npy", "images.npy", "damaged.safetensors"])
+
+
+def test_labels_in_words_and_numbers(miniae, detector, folder, tmp_path):
+    text = (folder / "dates.csv").read_text()
+    for odd, usual, option in (("yes", "no", ("--odd", "yes")), ("1.0", "0.0", ())):
+        words = text.replace(",1\n", f",{odd}\n").replace(",0\n", f",{usual}\n")
+        (tmp_path / "words.csv").write_text(words)
+        code, out, err = miniae("series", detector, tmp_path / "words.csv", "--time", "when", "--label", "odd", *option,
+                                "--backend", "numpy")
+        assert code == 0 and "oddest moment is one of the odd ones" in out, (out, err)
+    code, out, err = miniae("series", detector, folder / "normal.csv", "--time", "when", "--label", "odd")
+    assert code == 0 and "no moment has the label 1, there are 0: scores are not judged" in out, (out, err)
 
 
 def test_a_model_is_no_detector(miniae, trained, folder):

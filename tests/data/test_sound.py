@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import pytest
 
-from miniae.data import DataError, griffin_lim, istft, read_wav, stft, write_wav
+from miniae.data import DataError, griffin_lim, istft, read_wav, stft, wiener_gain, write_wav
 
 RNG = np.random.default_rng(0)
 
@@ -79,6 +79,34 @@ def test_refuses_what_is_no_sound():
         griffin_lim(-np.ones((3, 17)), 99, 8)
 
 
+def test_a_gain_by_the_formula():
+    noisy, wanted, noise = RNG.random((5, 4)), RNG.random((5, 4)), RNG.random(4)
+    noisy[0, 0] = wanted[0, 0] = 0.0
+    gain = wiener_gain(noisy, wanted, noise)
+    for (m, k), found in np.ndenumerate(gain):
+        power = 0.8 * wanted[m, k] + 0.2 * max(noisy[m, k] - noise[k], 0)
+        assert found == pytest.approx(power / (power + noise[k]))
+    assert gain[0, 0] == 0 and wiener_gain(np.zeros((1, 2)), [[0, 3]], 0.0).tolist() == [[0, 1]]
+    assert wiener_gain(np.zeros((0, 4)), np.zeros((0, 4)), noise).shape == (0, 4)
+
+
+def test_what_is_wanted_and_known_is_found_again():
+    n = np.arange(8000)
+    x, noise = np.sin(0.3 * n), RNG.standard_normal(8000)
+    spectrogram = stft(x + noise, 256, 64)
+    gain = wiener_gain(np.abs(spectrogram) ** 2, np.abs(stft(x, 256, 64)) ** 2, 256 * 3 / 8)
+    error = istft(spectrogram * gain, 8000, 64) - x
+    assert np.square(error).mean() < 0.1 * np.square(noise).mean()
+
+
+@pytest.mark.parametrize("noisy, wanted, noise, share, message", [
+    (-1.0, 1.0, 1.0, 0.5, "noisy holds"), (1.0, np.nan, 1.0, 0.5, "wanted holds"), (1.0, 1.0, 1j, 0.5, "noise holds"),
+    (1.0, 1.0, 1.0, 1.5, "share is 1.5"), (1.0, 1.0, 1.0, np.nan, "share is nan")])
+def test_refuses_what_are_no_powers(noisy, wanted, noise, share, message):
+    with pytest.raises(ValueError, match=message):
+        wiener_gain(noisy, wanted, noise, share)
+
+
 @pytest.mark.parametrize("bits", [8, 16, 24, 32])
 @pytest.mark.parametrize("channels", [(), (2,)])
 def test_wav_there_and_back(bits, channels, tmp_path):
@@ -104,7 +132,7 @@ def test_the_bytes_are_those_of_the_wave_module(tmp_path):
 def test_bad_wav_files(tmp_path):
     write_wav(tmp_path / "good.wav", np.zeros(100), 8000)
     good = (tmp_path / "good.wav").read_bytes()
-    for name, data, message in (("empty", b"", "not a WAV"), ("text", b"hello, no sound at all", "not a WAV"),
+    for name, data, message in (("empty", b"", "ends too early"), ("text", b"hello, no sound at all", "not a WAV"),
                                 ("cut", good[:-20], "cut off"), ("head", good[:30], "not a WAV"),
                                 ("float", good[:20] + b"\x03\x00" + good[22:], "not a WAV"),
                                 ("silent", good[:40] + bytes(4), "empty")):

@@ -131,3 +131,20 @@ def test_settings_and_what_cannot_be(tmp_path):
     ratings = ([1, 1, 2, 2], [1, 2, 1, 2], [5.0, 1.0, 4.0, 2.0])
     with pytest.raises(ValueError, match="takes ratings"):
         AutoRec([], 2, epochs=1).fit(ratings).classifier()
+
+
+def test_what_the_model_refuses_is_refused(tmp_path):
+    X = np.random.default_rng(0).random((40, 6), dtype=np.float32)
+    y, new = np.arange(40) % 2, (200 * X).astype(np.uint8)
+    model = Autoencoder([8], 3, loss="bce", epochs=1).fit(X)
+    classifier = model.classifier(head_epochs=1, epochs=0)
+    with pytest.raises(ValueError, match=r"X ranges from 0 to 19\d.*values in \[0, 1\]"):
+        classifier.fit(new, y)
+    classifier.fit(X, y).save(tmp_path / "c.safetensors")
+    with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
+        classifier.fit(X, y, validation=(new, y))
+    for known in (classifier, load(tmp_path / "c.safetensors")):
+        with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
+            known.predict(new)
+    for free in (Autoencoder([8], 3, epochs=1), Autoencoder([8], 3, loss="bce", scaling="minmax", epochs=1)):
+        free.fit(X).classifier(head_epochs=1, epochs=0).fit(2 * X, y)

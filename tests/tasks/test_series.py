@@ -9,7 +9,7 @@ from miniae import SeriesDetector
 from miniae.data import StorageError
 from miniae.models import SeriesAutoencoder
 from miniae.nn import GaussianNoise
-from miniae.report import series_scores
+from miniae.report import series_scores, spectrograms
 from miniae.tasks import period
 from miniae.training import NotFittedError
 
@@ -165,3 +165,24 @@ def test_picture(detector, tmp_path):
     assert min((tmp_path / name).stat().st_size for name in ("a.png", "b.png")) > 5000
     with pytest.raises(ValueError, match="expected one a moment"):
         series_scores(tmp_path / "c.png", x, scores[1:])
+
+
+def test_spectrograms(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "a.png"
+    sounds = {"noise": rng.normal(size=2000), "silence": np.zeros(1500), "a sine": np.sin(0.5 * np.arange(2000))}
+    spectrograms(path, sounds, 8000, 128, 32, columns=2)
+    first = path.read_bytes()
+    spectrograms(path, sounds, 8000, 128, 32, columns=2)
+    assert path.read_bytes() == first and len(first) > 5000
+    with pytest.raises(ValueError, match="no sounds to draw"):
+        spectrograms(path, {}, 8000)
+    with pytest.raises(ValueError, match="a sound is"):
+        spectrograms(path, {"two channels": np.zeros((9, 2))}, 8000)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-20, 1e300])
+def test_a_period_does_not_depend_on_the_unit(scale):
+    x = np.sin(2 * np.pi * np.arange(600) / 30) + 0.1 * np.random.default_rng(0).normal(size=600)
+    assert period(scale * x) == period(x) == 30
+    assert period(np.stack([scale * x, x], axis=1)) == 30
