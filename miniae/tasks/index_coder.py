@@ -61,10 +61,16 @@ class IndexCoder:
         if len(data) < 8 or struct.unpack("<I", data[-4:])[0] != self._checksum(data[:-4]):
             raise StorageError("the indices are damaged, cut short or of another model")
         n, positions = struct.unpack("<I", data[:4])[0], math.prod(self.shape_)
+        if n * self._least_bits() > 8 * len(data) + 64:  # before memory is taken for them
+            raise StorageError(f"{len(data)} bytes can't hold the {n:,} samples that they claim to be of")
         decoder = Decoder(data[4:-4], Tables(self.frequencies_), n * positions)
         rows = decoder.get(np.tile(np.arange(positions), n))
         decoder.finish()
         return rows.reshape(n, *self.shape_)
+
+    def _least_bits(self) -> float:
+        """Of a sample all of whose integers are the likeliest ones."""
+        return float(-np.log2(self.frequencies_.max(axis=1) / self.frequencies_.sum(axis=1)).sum())
 
     def _checksum(self, data: bytes) -> int:
         return zlib.crc32(data, zlib.crc32(self.frequencies_.astype("<i8").tobytes()))

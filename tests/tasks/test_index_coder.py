@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,13 @@ def test_other_bytes_are_refused(model):
     for reader, bad in ((coder, data[:-1]), (coder, b""), (coder, b"\1" + data[1:]), (other, data)):
         with pytest.raises(StorageError, match="damaged, cut short or of another model"):
             reader.decode(bad)
+
+
+def test_a_claim_of_more_samples_than_bytes_can_hold_is_refused_before_memory_is_taken(model):
+    coder = IndexCoder(32).fit(model.encode_indices(load("digits").test[:20]))
+    data = struct.pack("<I", 2**32 - 1) + bytes(100)
+    with pytest.raises(StorageError, match="108 bytes can't hold the 4,294,967,295 samples"):
+        coder.decode(data + struct.pack("<I", coder._checksum(data)))
 
 
 @pytest.mark.parametrize("indices", [[[0.5]], [[32]], [[-1]], [3], np.zeros((0, 2), int)])
