@@ -3,7 +3,8 @@
     MINIAE_DATA=... python benchmarks/compression.py [photos] [small]
 
 Photographs: five of scikit-image's that the bundled compressor was not trained on (see train_compressor.py). Small
-images: the first 500 test images of MNIST and Fashion-MNIST, by compressors trained on the training parts. JPEG and
+images: the first 500 test images of MNIST and Fashion-MNIST, by compressors trained on the training parts, and by
+vector-quantised autoencoders whose integers are coded by their frequencies. JPEG and
 WebP are also given all of these as one picture, so that no header counts for each. At our sizes, the others' PSNR and
 SSIM are interpolated between their qualities, linearly in the logarithm of bits a pixel.
 """
@@ -19,16 +20,18 @@ from results import write
 from skimage import data as photographs
 
 from miniae.data import load
+from miniae.models import VectorQuantisedAutoencoder
 from miniae.report import metrics
 from miniae.report.canvas import SERIES, drawing
-from miniae.tasks import ImageCompressor
+from miniae.tasks import ImageCompressor, IndexCoder
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket", "camera")
 QUALITIES = (1, 20, 40, 60, 80, 100)
 SHOWN = 20
 SMALL = {"filters": 40, "size": 7, "patch": 28, "patches": 2000, "augment": False, "epochs": 4, "batch_size": 32,
          "finest": 0.1, "coarsest": 1.0, "backend": "numpy"}
-IMAGES = 500
+QUANTISED = {"filters": (32, 64), "codebook": 256, "dim": 16, "epochs": 8, "lr": 2e-3}
+TRAINED_ON, IMAGES = 10000, 500
 PEERS = {"JPEG": {"format": "JPEG", "optimize": True, "qualities": (2, 5, 10, 20, 30, 45, 60, 75, 85, 92, 97)},
          "WebP": {"format": "WEBP", "method": 6, "qualities": (0, 5, 10, 20, 35, 50, 65, 80, 90, 96, 100)}}
 FOLDER = Path(__file__).parent / "results"
@@ -179,8 +182,19 @@ def small(name):
     print(name, [tuple(round(v, 3) for v in o) for o in ours], "one a file", round(alone, 2), each, flush=True)
     for row in compared(ours, curves):
         print("   ", {k: v and np.round(v, 3) for k, v in row.items()}, flush=True)
-    return {"train_seconds": seconds, "png_bits": png, "qualities": compared(ours, curves), "curves": curves,
+    return {"train_seconds": seconds, "png_bits": png, "qualities": compared(ours, curves),
+            "quantised": compared([quantised(train, test)], curves)[0], "curves": curves,
             "one_a_file_bits": float(alone), "peers_one_a_file": each}
+
+
+def quantised(train, test):
+    """Bits a pixel, PSNR and SSIM of a vector-quantised autoencoder's integers."""
+    shares, shown = (part[:, None].astype(np.float32) / 255 for part in (train[:TRAINED_ON], test))
+    model = VectorQuantisedAutoencoder(**QUANTISED, loss="bce", backend="numpy").fit(shares)
+    coder = IndexCoder(model.codebook).fit(model.encode_indices(shares))
+    data = coder.encode(model.encode_indices(shown))
+    back = np.rint(255 * model.decode_indices(coder.decode(data))[:, 0]).astype(np.uint8)
+    return 8 * len(data) / test.size, psnr(test, back), ssim(test, back)
 
 
 def photos():

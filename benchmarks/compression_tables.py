@@ -34,8 +34,9 @@ def compression():
 def compression_small():
     content = load("compression_small")
     r = content["results"]
+    names = [*r["qualities"], "vector-quantised"]
     rows = [_rows(name, quality, row) for name, s in r["sets"].items()
-            for quality, row in zip(r["qualities"], s["qualities"], strict=True)]
+            for quality, row in zip(names, [*s["qualities"], s["quantised"]], strict=True)]
     png = ", ".join(f"{name} {s['png_bits']:.2f}" for name, s in r["sets"].items())
     note = (f"{r['images']} test images in one file, beside one picture of all of them as JPEG and WebP; as PNG this "
             f"has {png} bits a pixel, without any loss.\n")
