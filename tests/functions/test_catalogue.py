@@ -10,6 +10,7 @@ import pytest
 from miniae import functions as F
 from miniae import gradcheck
 from miniae.autodiff import Tensor, gradcheck_jvp
+from miniae.backend import get
 from miniae.functions.catalogue import check_all, examples
 
 EXAMPLES = examples()
@@ -66,8 +67,8 @@ def test_every_function_is_in_the_catalogue():
     assert public <= {e.name for e in EXAMPLES}
 
 
-def test_the_table_of_errors(backend):
-    rows = check_all(backend)
+def test_the_table_of_errors():
+    rows = check_all(get("numpy"))  # of the others, the tests above check each function
     assert [r.name for r in rows] == [e.name for e in EXAMPLES]
     assert max(r.gradient_error for r in rows) < 1e-6
     assert max(r.jvp_error for r in rows) < 1e-6
