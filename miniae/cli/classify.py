@@ -169,5 +169,5 @@ def _judge(args: argparse.Namespace, classifier: Classifier, predicted: np.ndarr
     print(f"accuracy {100 * scores.accuracy:.2f} %, macro F1 {100 * scores.macro_f1:.2f} % on {len(true):,} {which}")
     print(scores.table(classes))
     if args.picture:
-        confusion_picture(args.picture, confusion, classes, title=f"{len(true):,} {which}")
+        confusion_picture(args.picture, confusion, classes, title=f"{len(true):,} {which.split(',')[0]}")
         print(f"drawn to {args.picture}")

@@ -18,7 +18,7 @@ import numpy as np
 from miniae.cli import model_and_data
 from miniae.cli.pictures import in_folder
 from miniae.data import DataError, read_picture
-from miniae.data.files import image_files
+from miniae.data.files import IMAGE_ENDINGS, image_files
 from miniae.data.storage import writing
 from miniae.tasks import ImageCompressor
 
@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not 1 <= args.quality <= 100:
         raise DataError(f"--quality is a whole number from 1 to 100, got {args.quality}")
+    if Path(args.out).suffix.lower() in IMAGE_ENDINGS:
+        raise DataError(f"can't write {args.out}: what is written is no image; choose a name that ends in {SUFFIX}")
     compressor = open_compressor(args)
     pixels, total = 0, 0
     with pairs(args.input, args.out, image_files, SUFFIX) as files:

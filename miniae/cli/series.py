@@ -11,12 +11,13 @@ is above the detector's threshold is an anomaly. Labels (--label) are used to ju
 from __future__ import annotations
 
 import argparse
+import csv
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Samples, read, read_wav, write
+from miniae.data import DataError, Samples, read, read_wav, write, writing
 from miniae.data.files import read_beside
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
@@ -75,11 +76,11 @@ def run(args: argparse.Namespace) -> int:
     segments = detector.segments_of(scores)
     _report(scores, segments, time, detector.threshold_, odd)
     if args.out:
-        write(args.out, np.stack([time, scores, scores > detector.threshold_], axis=1), ["time", "score", "anomaly"])
+        _write(args.out, time, scores, scores > detector.threshold_)
         print(f"written to {args.out}: {len(scores)} rows")
     if args.picture:
-        series_scores(args.picture, samples.X, scores, detector.threshold_, found=segments, odd=odd, time=time,
-                      names=samples.feature_names)
+        series_scores(args.picture, samples.X, scores, detector.threshold_, found=segments, odd=odd,
+                      time=None if time.dtype.kind == "U" else time, names=samples.feature_names)
         print(f"drawn to {args.picture}")
     return 0
 
@@ -88,16 +89,29 @@ def _report(scores: np.ndarray, segments: list, time: np.ndarray, threshold: flo
     print(f"{len(segments)} anomal{'y' if len(segments) == 1 else 'ies'} in {len(scores):,} moments: scores above "
           f"{threshold:.4g}")
     for segment in sorted(segments, key=lambda s: -s.score)[:10]:
-        print(f"from {time[segment.start]:.10g} to {time[segment.end - 1]:.10g}, most at {time[segment.peak]:.10g}: "
-              f"score {segment.score:.4g}")
+        start, end, peak = (str(t) if time.dtype.kind == "U" else f"{t:.10g}"
+                            for t in time[[segment.start, segment.end - 1, segment.peak]])
+        print(f"from {start} to {end}, most at {peak}: score {segment.score:.4g}")
     if odd is not None and odd.any() and not odd.all():
         print(f"by the labels: ROC-AUC {roc_auc(odd, scores):.4f}, average precision "
               f"{average_precision(odd, scores):.4f} per moment; the oddest moment is "
               f"{'one of the odd ones' if odd[np.argmax(scores)] else 'not one of the odd ones'}")
 
 
+def _write(path: str, time: np.ndarray, scores: np.ndarray, odd: np.ndarray) -> None:
+    """A row for each moment. Dates are written to tables as they were read; arrays have the moments' numbers."""
+    names, dates = ["time", "score", "anomaly"], time.dtype.kind == "U"
+    if not dates or Path(path).suffix.lower() not in (".csv", ".tsv"):
+        write(path, np.stack([np.arange(len(time)) if dates else time, scores, odd], axis=1), names)
+        return
+    with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, delimiter="\t" if path.lower().endswith(".tsv") else ",", lineterminator="\n")
+        table.writerow(names)
+        table.writerows([t, f"{score:.9g}", int(o)] for t, score, o in zip(time, scores, odd, strict=True))
+
+
 def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
-    """A row for each moment, and their times: numbers of moments where there is no column of numbers for them."""
+    """A row for each moment, and their times: numbers, or dates as text; without --time the numbers of moments."""
     ending = Path(args.data).suffix.lower()
     if (args.label or args.time) and ending not in (".csv", ".tsv"):
         raise DataError(f"{args.data} has no named columns, only tables (.csv, .tsv) do: leave --label and --time out")
@@ -115,12 +129,12 @@ def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
     return samples, np.arange(len(samples.X), dtype=np.float64) if time is None else time
 
 
-def _numbers(time: np.ndarray, args: argparse.Namespace) -> np.ndarray | None:
-    """Times as numbers, or None for dates."""
+def _numbers(time: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+    """Times as numbers, or as they are where they are dates."""
     try:
         time = time.astype(np.float64)
     except ValueError:
-        return None
+        return time.astype(str)
     if not np.isfinite(time).all():
         raise DataError(f"{args.data} has times that are not finite in its column {args.time!r}: leave --time out")
     return time

@@ -41,7 +41,7 @@ class Samples:
 
 
 def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
-    """Read a file or folder by what it is: .npy, .npz, .csv, .tsv, IDX (gzipped or not), or a folder of images.
+    """Read a file or folder by what it is: .npy, .npz, .csv, .tsv, IDX (gzipped or not), an image, or a folder of them.
 
     `label` names the column of a table that holds labels. In an .npz file the samples are called X, x, data, images or
     train (or are the only array, or are named as in `file.npz:name`), the labels y, labels or target. Arrays of three
@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
     path = Path(file)
     if not os.path.exists(file):  # unlike Path.exists, False for names that no file can have
         raise DataError(f"{file[:200]!r} does not exist: give a data set's name (digits, mnist, fashion-mnist), or the "
-                        "path of a .npy, .npz, .csv, .tsv or IDX file or of a folder of images")
+                        "path of a .npy, .npz, .csv, .tsv or IDX file, of an image or of a folder of images")
     suffix = path.suffix.lower()
     if label is not None and suffix not in (".csv", ".tsv"):
         raise DataError(f"{path} has no column {label!r}: only tables (.csv, .tsv) have named columns, leave --label "
@@ -65,10 +65,12 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
         return dataclasses.replace(samples, labels=beside.get(label))
     if suffix in (".npy", ".npz"):
         return _read_numpy(path, key)
+    if suffix in IMAGE_ENDINGS:
+        return dataclasses.replace(_of_array(pixels(path)[None], None, path), names=[path.name])
     if suffix in (".gz", ".idx") or path.name.endswith("-ubyte"):
         return _of_array(read_idx(path), None, path)
-    raise DataError(f"{path} has an unknown ending: expected .npy, .npz, .csv, .tsv, an IDX file (.gz, .idx, -ubyte) "
-                    "or a folder of images")
+    raise DataError(f"{path} has an unknown ending: expected .npy, .npz, .csv, .tsv, an IDX file (.gz, .idx, -ubyte), "
+                    "an image or a folder of images")
 
 
 def read_beside(path: str | os.PathLike[str], label: str | None, other: str) -> tuple[Samples, np.ndarray]:
@@ -226,11 +228,12 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def pixels(path: Path) -> np.ndarray:
-    """(height, width), or (3, height, width), in [0, 1]."""
-    from PIL import Image
+    """(height, width), or (3, height, width), in [0, 1], turned as the camera says it is to be looked at."""
+    from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
             if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits: "L" would clip them
                 array, white = np.asarray(image), 65535
             elif image.mode in ("1", "L", "LA"):

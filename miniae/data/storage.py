@@ -144,7 +144,8 @@ def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, 
     `expected` says what it should be, and how to get it.
     """
     if header.get("kind") != kind:
-        raise StorageError(f"{path} holds a {header.get('kind', 'thing without a kind')}, expected {expected}")
+        found = str(header.get("kind", "thing without a kind"))
+        raise StorageError(f"{path} holds {'an' if found[:1] in 'aeiou' else 'a'} {found}, expected {expected}")
     if not isinstance(header.get("format"), int) or header["format"] > newest:
         raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {newest}: install a "
                            "newer miniae")

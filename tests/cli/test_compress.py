@@ -109,11 +109,12 @@ def test_files_that_can_not_be_decompressed(miniae, folder, tmp_path):
 
 
 def test_what_is_read_is_not_overwritten(miniae, folder, tmp_path):
-    image, file, link = folder / "a.png", tmp_path / "a.mae", tmp_path / "link.png"
+    image, file, link = folder / "a.png", tmp_path / "a.mae", tmp_path / "link.mae"
     before = image.read_bytes()
     link.symlink_to(image)
-    for out in (image, link):
-        expect(miniae("compress", image, out), "it is what is read")
+    expect(miniae("compress", image, link), "it is what is read")
+    for out in (image, folder / "another.PNG"):
+        expect(miniae("compress", image, out), "what is written is no image")
     assert miniae("compress", image, file)[0] == 0
     called_png = tmp_path / "called.png"
     called_png.write_bytes(file.read_bytes())

@@ -60,9 +60,17 @@ def test_scores_segments_and_picture(miniae, detector, folder, tmp_path):
     np.testing.assert_array_equal(written.X[:, 2], expected > loaded.threshold_)
     np.testing.assert_allclose(written.X[:, 0], np.arange(900) / 10)
     assert picture.stat().st_size > 5000
-    code, out, _ = miniae("series", detector, folder / "dates.csv", "--time", "when", "--label", "odd",
-                          "--backend", "numpy")
-    assert code == 0 and re.search(r"most at 6\d\d:", out), "dates are no numbers: moments are numbered"
+    code, out, _ = miniae("series", detector, folder / "dates.csv", "--time", "when", "--label", "odd", "-o", scores,
+                          "--picture", picture, "--backend", "numpy")
+    assert code == 0 and re.search(r"most at 2024-01-01 00:00:6\d", out)
+    rows = scores.read_text().splitlines()
+    assert rows[0] == "time,score,anomaly" and rows[1].startswith("2024-01-01 00:00:0.0,") and len(rows) == 901
+    assert [float(row.split(",")[1]) for row in rows[1:]] == pytest.approx(list(written.X[:, 1]))
+    assert [float(row.split(",")[2]) for row in rows[1:]] == list(written.X[:, 2])
+    code, _, err = miniae("series", detector, folder / "dates.csv", "--time", "when", "--label", "odd", "-o",
+                          tmp_path / "scores.npy", "--backend", "numpy")
+    assert code == 0, err
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy")[:, 0], np.arange(900))
 
 
 @pytest.mark.parametrize("name", ["normal.npy", "normal.wav"])

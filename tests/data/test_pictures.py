@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from miniae.data import DataError, picture_files, read_picture, write_picture
+from miniae.data import DataError, picture_files, read, read_picture, write_picture
 
 RNG = np.random.default_rng(0)
 
@@ -48,3 +48,22 @@ def test_what_is_no_picture(tmp_path):
             picture_files(tmp_path / path)
     with pytest.raises(DataError, match="can't be read as an image"):
         read_picture(tmp_path / "damaged.png")
+
+
+def test_a_photograph_is_turned_as_its_camera_says(tmp_path):
+    image = np.zeros((8, 16, 3), np.uint8)
+    image[:, 8:] = 255
+    turn = Image.Exif()
+    turn[0x0112] = 6  # to be turned to the right by a quarter
+    Image.fromarray(image).save(tmp_path / "x.jpg", quality=100, exif=turn)
+    turned = np.rot90(image, -1).transpose(2, 0, 1) / 255
+    np.testing.assert_allclose(read_picture(tmp_path / "x.jpg"), turned, atol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_one_image_is_one_sample(shape, tmp_path):
+    image = RNG.integers(0, 256, shape, np.uint8)
+    Image.fromarray(image).save(tmp_path / "x.png")
+    samples = read(tmp_path / "x.png")
+    np.testing.assert_array_equal(samples.X, read_picture(tmp_path / "x.png").reshape(1, -1))
+    assert samples.image_shape == ((5, 7) if len(shape) == 2 else (3, 5, 7)) and samples.names == ["x.png"]
