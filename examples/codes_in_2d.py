@@ -1,6 +1,6 @@
 """Digits in the plane: a 784-500-250-2 autoencoder, pretrained by RBMs, beside PCA's first two components.
 
-    python examples/codes_in_2d.py [digits | mnist | fashion-mnist]
+    python examples/codes_in_2d.py [digits | mnist | fashion-mnist] [--quick]
 """
 
 import sys
@@ -11,11 +11,13 @@ from miniae.models import PCA, pretrain
 from miniae.report import metrics, pictures
 from miniae.training import ProgressBar
 
-data = load(sys.argv[1] if len(sys.argv) > 1 else "digits")
+quick = "--quick" in sys.argv
+data = load(next((name for name in sys.argv[1:] if name != "--quick"), "digits"))
+train = data.train[:3000] if quick else data.train
 
-stack = pretrain(data.train, [784, 500, 250, 2], epochs=5, callbacks=lambda title: [ProgressBar(title)])
-model = stack.unroll(epochs=20, lr=1e-3).fit(data.train, callbacks=[ProgressBar("fine-tuning")])
-pca = PCA(2).fit(data.train)
+stack = pretrain(train, [784, 500, 250, 2], epochs=2 if quick else 5, callbacks=lambda title: [ProgressBar(title)])
+model = stack.unroll(epochs=10 if quick else 20, lr=1e-3).fit(train, callbacks=[ProgressBar("fine-tuning")])
+pca = PCA(2).fit(train)
 for name, method in (("autoencoder", model), ("PCA", pca)):
     print(f"{name}: squared error {metrics.squared_error(data.test, method.reconstruct(data.test)):.2f} per image")
 

@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from miniae.data import read_wav
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name: str, folder: Path) -> str:
+def run(name: str, folder: Path, *options: str) -> str:
     """What an example prints, run in that folder."""
-    done = subprocess.run([sys.executable, EXAMPLES / name, "--quick"], cwd=folder, capture_output=True, text=True,
-                          env={"PYTHONPATH": str(EXAMPLES.parent), "OMP_NUM_THREADS": "1"})
+    done = subprocess.run([sys.executable, EXAMPLES / name, *(options or ["--quick"])], cwd=folder, text=True,
+                          capture_output=True, env={"PYTHONPATH": str(EXAMPLES.parent), "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,3 +72,26 @@ def test_images_are_compressed(tmp_path):
     assert bits[0] < 0.6 and decibels[-1] > 27
     assert (tmp_path / "runs/examples/compress_images.png").stat().st_size > 5000
     assert (tmp_path / "runs/examples/page.mae").stat().st_size < 280 * 280 / 3
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("stacked_autoencoder", 8, 13), ("training_loop", 12, 18)])
+def test_a_small_autoencoder_in_a_few_lines(name, least, most, tmp_path):
+    out = run(f"{name}.py", tmp_path, "digits")
+    assert least < float(re.search(r"test loss: squared error ([\d.]+) per image", out)[1]) < most
+    assert (tmp_path / f"runs/examples/{name}.png").stat().st_size > 5000
+
+
+def test_digits_in_the_plane(tmp_path):
+    out = run("codes_in_2d.py", tmp_path)
+    errors = [float(re.search(rf"{name}: squared error ([\d.]+) per image", out)[1]) for name in ("autoencoder", "PCA")]
+    assert errors[0] < errors[1] - 1
+    assert all((tmp_path / f"runs/examples/{name}.png").stat().st_size > 5000
+               for name in ("codes_in_2d", "codes_in_2d_pca"))
+
+
+def test_activations_are_compared(tmp_path):
+    out = run("activations.py", tmp_path)
+    errors = {name: float(error) for name, error in re.findall(r"^(\w+) +test loss: .* error +([\d.]+)", out, re.M)}
+    assert max(errors[name] for name in ("relu", "selu", "elu", "gelu", "softplus")) < 35 < errors["sigmoid"] < 60
+    assert re.search(r"from best to worst: (.*)", out)[1].split(", ") == sorted(errors, key=errors.get)
+    assert (tmp_path / "runs/examples/activations.png").stat().st_size > 5000
