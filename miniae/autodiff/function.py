@@ -63,7 +63,7 @@ class Function:
     def backward(self, gy: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no backward: it can't be differentiated")
 
-    def jvp(self, y: Tensor, *tangents: Tensor | None) -> Tensor | None:
+    def jvp(self, y: Any, *tangents: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no jvp: it can't be differentiated in forward mode")
 
     # ---------------------------------------------------------------- what a subclass uses
@@ -115,7 +115,7 @@ class Function:
 
     def _watch(self, y: Tensor) -> None:
         """Note the versions of the saved arrays that tensors hold, so that a change in place can be told."""
-        saved = {id(a) for a in self._saved}
+        saved = {id(a) for a in self.saved}
         self._versions = tuple([(t._version, t._version.note(t), t._data) for t in (*self.inputs, y)
                                 if isinstance(t, Tensor) and id(t._data) in saved])
 

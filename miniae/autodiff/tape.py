@@ -73,7 +73,8 @@ def _seed(loss: Tensor, seed: Any) -> Any:
 
 def _reverse_order(loss: Tensor) -> list[tuple[Any, int]]:
     """Every function on the tape with the id of its output, last applied first."""
-    found, stack = {}, [loss]
+    found: dict[Any, int] = {}
+    stack = [loss]
     while stack:
         t = stack.pop()
         if t.creator is None or t.creator in found:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from miniae.backend import Backend, get
 from miniae.backend.base import Array, Shape
+
+if TYPE_CHECKING:
+    from miniae.autodiff.function import Function
 
 
 class Version:
@@ -40,7 +43,7 @@ class Version:
 
 
 def _checksum(array: Array, backend: Backend) -> int:
-    return zlib.crc32(np.ascontiguousarray(backend.to_host(array)).view(np.uint8).reshape(-1))
+    return zlib.crc32(np.ascontiguousarray(backend.to_host(array)).view(np.uint8).reshape(-1).data)
 
 
 class Tensor:
@@ -60,6 +63,34 @@ class Tensor:
 
     __slots__ = ("_data", "_version", "backend", "creator", "grad", "requires_grad", "tangent", "__weakref__")
     __array_ufunc__ = None  # so that `numpy_array * tensor` asks the tensor
+
+    if TYPE_CHECKING:
+        creator: Function | None
+        grad: Any
+        tangent: Tensor | None
+        # `miniae.functions` gives tensors these.
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __pow__(self, power: float) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def transpose(self, *axes: Any) -> Tensor: ...
+        @property
+        def T(self) -> Tensor: ...
+        def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def min(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, backend: str | Backend | None = None):
         if isinstance(data, Tensor):
@@ -211,6 +242,12 @@ class Tensor:
 def as_tensor(value: Any, dtype: Any = None, backend: str | Backend | None = None) -> Tensor:
     """`value` itself when it is a tensor, else a constant tensor made from it."""
     return value if isinstance(value, Tensor) else Tensor(value, dtype=dtype, backend=backend)
+
+
+def give_tensors(**operations: Any) -> None:
+    """Make functions of the modules after this one methods of tensors: operators, mostly."""
+    for name, operation in operations.items():
+        setattr(Tensor, name, operation)
 
 
 def _backend_of(data: Any) -> str | Backend | None:

@@ -37,7 +37,7 @@ class CaptureError(RuntimeError):
 class _Thread(threading.local):
     """What differs from thread to thread: the arena of the step that it is at, if any."""
 
-    arena: Arena | None = None
+    arena: Any = None  # an `Arena`, or what stands in for one
 
 
 class Backend(ImageKernels, Precision):

@@ -92,7 +92,9 @@ class Cublas:
             out.fill(0.0)
             return
         kind = str(out.dtype)
-        (a_flag, a_step), (b_flag, b_step) = _layout(a), _layout(b)
+        first, second = _layout(a), _layout(b)
+        assert first and second, "fits(a) and fits(b)"
+        (a_flag, a_step), (b_flag, b_step) = first, second
         if max(n, m, k, a_step, b_step) >= 2**31:
             raise ValueError(f"cuBLAS takes matrices of less than 2**31 rows and columns, got {a.shape} @ {b.shape}")
         one, zero = self._one_and_zero[kind]

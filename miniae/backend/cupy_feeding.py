@@ -33,7 +33,8 @@ class OverlappedFeeder(Feeder):
         self.backend, self.gather, self._copies = backend, gather, copies
         self.array, self._arriving = backend.allocate(shape, dtype), backend.allocate(shape, dtype)
         self._buffers = [(self._page_locked(shape, np.dtype(dtype)), cuda.Event(disable_timing=True)) for _ in range(2)]
-        self._taken, self._fetched = cuda.Event(disable_timing=True), None
+        self._taken = cuda.Event(disable_timing=True)
+        self._fetched: np.ndarray | None = None
         # What had this memory before may still be in use on the stream that it was allocated on.
         self._taken.record(cuda.get_current_stream())
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniae.backend.kernels import TILES, TYPES
+from miniae.backend.mixed import Mixed
 
 __all__ = ["LIMIT", "CupyProduct", "Plan"]
 
@@ -42,7 +43,7 @@ class Plan(NamedTuple):
         return cls(tile, tiles, -(-depth // k_part), k_part)
 
 
-class CupyProduct:
+class CupyProduct(Mixed):
     """Mixed into `CupyBackend`."""
 
     kernels: Any

@@ -11,20 +11,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from miniae.backend.mixed import Mixed
+
 Array = Any
-Pair = tuple[int, int]
+Pair = tuple[int, ...]  # of two: down, across
+Padding = tuple[Pair, ...]  # of two: (above, below), (left, right)
 
 
 def as_pair(name: str, value: Any, least: int = 1) -> Pair:
     """One integer for both directions, or a pair (down, across), as a pair. Raises `ValueError` for anything else."""
     pair = (value, value) if isinstance(value, Integral) else value
     if not (isinstance(pair, (tuple, list)) and len(pair) == 2
-            and all(isinstance(v, Integral) and v >= least for v in pair)):
+            and all(isinstance(v, Integral) and int(v) >= least for v in pair)):
         raise ValueError(f"{name} must be an integer of at least {least}, or a pair of them; got {value!r}")
     return int(pair[0]), int(pair[1])
 
 
-def same_padding(image: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> tuple[Pair, Pair]:
+def same_padding(image: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Padding:
     """((above, below), (left, right)) for as many positions as image / stride, rounded up; the odd one goes last."""
     totals = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
               for n, k, s, d in zip(image, kernel, stride, dilation, strict=True)]
@@ -53,7 +56,7 @@ class Windows:
     image: Pair
     kernel: Pair
     stride: Pair = (1, 1)
-    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    padding: Padding = ((0, 0), (0, 0))
     dilation: Pair = (1, 1)
 
     @cached_property
@@ -90,14 +93,12 @@ class Windows:
         return slice(first * stride + offset, last * stride + offset + 1, stride), slice(first, last + 1)
 
 
-class ImageKernels:
+class ImageKernels(Mixed):
     """Mixed into `Backend`: reference implementations in terms of `self.xp`. An `out` is contiguous.
 
     The three computations of a convolution are each other's adjoints: for an image x, a weight w and a gradient gy of
     the output, <conv(x, w), gy> = <x, conv_input_grad(gy, w)> = <w, conv_weight_grad(x, gy)>.
     """
-
-    xp: Any
 
     # ---------------------------------------------------------------- convolution
 

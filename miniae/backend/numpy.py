@@ -100,7 +100,7 @@ class NumpyBackend(NumpyImageKernels, Backend):
             np.multiply(g, 1.0 / n, out=g)
         return self._number(total / n, grad.dtype), grad
 
-    def _lying_like(self, out: Array, *operands: Array) -> list[Array]:
+    def _lying_like(self, out: Array, *operands: Array) -> Any:
         """The operands and `out`, one-dimensional, the elements of all in the order of `out` in memory."""
         return _flat(*[a if _flat(a, out) else self.copy(a, out=self.empty_like(out)) for a in operands], out)
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from miniae.backend.mixed import Mixed
+
 Array = Any
 
 __all__ = ["PRECISIONS", "Precision"]
@@ -22,10 +24,9 @@ _DROPPED = {"tf32": 13, "bfloat16": 16}
 """How many bits of the 23 in the fraction of a float32 go."""
 
 
-class Precision:
+class Precision(Mixed):
     """Mixed into `Backend`: the attribute `precision`, and the reference of what it means."""
 
-    xp: Any
     _precision: str | None = None  # None stands for float32
 
     @property

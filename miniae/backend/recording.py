@@ -217,7 +217,8 @@ class _Noted:
     """An arena whose buffers are noted as they are taken."""
 
     def __init__(self, arena: Any):
-        self._arena, self.taken = arena, []
+        self._arena = arena
+        self.taken: list[Array] = []
 
     def rewind(self, part: str = "") -> None:
         self._arena.rewind(part)
@@ -261,9 +262,8 @@ def _arrays(backend: Backend, values: Any) -> Iterator[Array]:
 
 def _owner(a: Any) -> Any:
     """The array that owns the memory of `a`."""
-    while type(getattr(a, "base", None)) is type(a):
-        a = a.base
-    return a
+    base = getattr(a, "base", None)
+    return _owner(base) if type(base) is type(a) else a
 
 
 def _alike(a: Any, b: Any) -> bool:

@@ -120,7 +120,7 @@ class StrictArray:
 
     __slots__ = ("_a", "_device", "_source", "__weakref__")
     __array_ufunc__ = None
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, array: np.ndarray, device: Device, source: StrictArray | None):
         self._a, self._device = array, device

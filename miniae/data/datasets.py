@@ -100,8 +100,8 @@ def _idx_dataset(name: str) -> Dataset:
 
 def _of_images(name: str, train: np.ndarray, test: np.ndarray, train_labels: np.ndarray,
                test_labels: np.ndarray) -> Dataset:
-    flat = [images.reshape(len(images), -1).astype(np.float32) / np.float32(255) for images in (train, test)]
-    return Dataset(name, *flat, train_labels, test_labels, train.shape[1:])
+    flat, flat_test = [images.reshape(len(images), -1).astype(np.float32) / np.float32(255) for images in (train, test)]
+    return Dataset(name, flat, flat_test, train_labels, test_labels, train.shape[1:])
 
 
 def _locate(name: str, file: str) -> Path:

@@ -117,10 +117,10 @@ def read_ratings(path: str | os.PathLike[str]) -> Ratings:
         raise DataError(f"{path} can't be read: {why.strerror}") from None
     if not values:
         raise DataError(f"{path} has no ratings in it: expected lines of user, item, rating")
-    (user_ids, rows), (item_ids, columns) = (
+    (user_ids, row), (item_ids, column) = (
         _sorted(list(ids), np.array(numbers)) for ids, numbers in ((users, rows), (items, columns)))
     shape = len(user_ids), len(item_ids)
-    return Ratings(user_ids, item_ids, Sparse.of_entries(rows, columns, np.array(values), shape))
+    return Ratings(user_ids, item_ids, Sparse.of_entries(row, column, np.array(values), shape))
 
 
 def _rating(cells: list[str], where: str) -> tuple[str, str, float]:
@@ -138,8 +138,8 @@ def _rating(cells: list[str], where: str) -> tuple[str, str, float]:
 
 def _sorted(ids: list[str], numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ids in order, and the numbers that they then have in place of these."""
-    ids, places = np.unique(ids, return_inverse=True)
-    return ids, places[numbers]
+    in_order, places = np.unique(ids, return_inverse=True)
+    return in_order, places[numbers]
 
 
 def _number(cell: str) -> float | None:

@@ -45,7 +45,7 @@ class Scaler:
         X, offset, scale = self._fitted(X)
         return X * scale + offset
 
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self) -> dict[str, Any]:
         """What `scaler_from` needs to make this scaler again."""
         return {} if self.offset is None else {"offset": self.offset, "scale": self.scale}
 
@@ -55,7 +55,7 @@ class Scaler:
     def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError
 
-    def _fitted(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _fitted(self, X: np.ndarray) -> tuple[np.ndarray, Any, Any]:
         if self.offset is None:
             raise ValueError("this scaling is not fitted yet: call fit(X) first")
         X = np.asarray(X)

@@ -92,7 +92,7 @@ def griffin_lim(magnitudes: Any, length: int, hop: int = 128, *, steps: int = 50
     size = 2 * (magnitudes.shape[1] - 1)
     if phases is None:
         phases = np.exp(2j * np.pi * np.random.default_rng(seed).random(magnitudes.shape))
-    before = 0.0
+    before: Any = 0.0
     for _ in range(steps):
         nearest = stft(istft(magnitudes * phases, length, hop), size, hop)
         ahead = nearest + momentum * (nearest - before)

@@ -162,5 +162,5 @@ def _checksum(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> str:
     for name in sorted(tensors):
         a = tensors[name]
         total = zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8), total)
+        total = zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data, total)
     return f"{total:08x}"

@@ -87,7 +87,8 @@ class Windows:
         if not (weight > 0).all():
             raise ValueError("the weights of a window's elements must be positive: some element may be in one window "
                              "only")
-        total, weights, n = None, np.zeros(self.extent), 0
+        total: Any = None
+        weights, n = np.zeros(self.extent), 0
         corners = self.corners
         for block in (windows,) if isinstance(windows, np.ndarray) else windows:
             if total is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
+from miniae.autodiff.tensor import give_tensors
 from miniae.functions.activation import Activated, by_value
 
 __all__ = ["matmul", "dense"]
@@ -72,5 +73,4 @@ def dense(x: Any, weight: Any, bias: Any, activation: Callable[[Any], Tensor] | 
     return y if f or activation is None else activation(y)
 
 
-Tensor.__matmul__ = matmul
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
+give_tensors(__matmul__=matmul, __rmatmul__=lambda self, other: matmul(other, self))

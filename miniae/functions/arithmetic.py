@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
+from miniae.autodiff.tensor import give_tensors
 
 __all__ = ["add", "subtract", "multiply", "divide", "negative", "power"]
 
@@ -157,11 +158,7 @@ def _broadcast_tangent(t: Tensor, y: Tensor) -> Tensor:
     return t if t.shape == y.shape else add(t, Tensor._wrap(y.backend.zeros(y.shape, y.dtype), y.backend))
 
 
-Tensor.__add__ = Tensor.__radd__ = add
-Tensor.__sub__ = subtract
-Tensor.__rsub__ = lambda self, other: subtract(other, self)
-Tensor.__mul__ = Tensor.__rmul__ = multiply
-Tensor.__truediv__ = divide
-Tensor.__rtruediv__ = lambda self, other: divide(other, self)
-Tensor.__neg__ = negative
-Tensor.__pow__ = power
+give_tensors(
+    __add__=add, __radd__=add, __sub__=subtract, __rsub__=lambda self, other: subtract(other, self),
+    __mul__=multiply, __rmul__=multiply, __truediv__=divide, __rtruediv__=lambda self, other: divide(other, self),
+    __neg__=negative, __pow__=power)

@@ -156,8 +156,8 @@ def _normalisation() -> list[Example]:
     def norm(training: bool) -> Callable[..., Tensor]:
         def function(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
             channels = np.arange(1.0, x.shape[1] + 1)
-            running = [Tensor(v, dtype=x.dtype, backend=x.backend) for v in (channels / 10, channels)]
-            return F.batch_norm(x, gamma, beta, *running, training=training)
+            mean, variance = (Tensor(v, dtype=x.dtype, backend=x.backend) for v in (channels / 10, channels))
+            return F.batch_norm(x, gamma, beta, mean, variance, training=training)
         return function
 
     return [

@@ -19,7 +19,7 @@ from functools import reduce
 from typing import Any
 
 from miniae.autodiff import Tensor, as_tensor
-from miniae.backend.image import Pair, Windows, as_pair, same_padding
+from miniae.backend.image import Padding, Pair, Windows, as_pair, same_padding
 from miniae.functions.activation import Activated, ByValue, by_value
 from miniae.functions.arithmetic import add
 from miniae.functions.shape import broadcast_to, reshape
@@ -154,7 +154,7 @@ def _operands(name: str, x: Any, weight: Any, bias: Any, in_axis: int, out_axis:
     return x, weight, bias
 
 
-def _padding(padding: Any, image: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+def _padding(padding: Any, image: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
     """((top, bottom), (left, right))."""
     if padding == "valid":
         return (0, 0), (0, 0)

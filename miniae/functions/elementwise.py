@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
+from miniae.autodiff.tensor import give_tensors
 
 __all__ = ["absolute", "clip", "exp", "log", "sqrt"]
 
@@ -123,4 +124,4 @@ def clip(x: Any, low: float, high: float) -> Tensor:
     return Clip(low, high)(x)
 
 
-Tensor.__abs__ = absolute
+give_tensors(__abs__=absolute)

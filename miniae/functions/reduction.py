@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
+from miniae.autodiff.tensor import give_tensors
 
 __all__ = ["max", "mean", "min", "sum"]
 
@@ -98,4 +99,4 @@ def _check_any(x: Tensor, axis: Axis) -> None:
         raise ValueError(f"there is no extreme along axis {axis} of a tensor of shape {x.shape}: nothing is in it")
 
 
-Tensor.sum, Tensor.mean, Tensor.max, Tensor.min = sum, mean, max, min
+give_tensors(sum=sum, mean=mean, max=max, min=min)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
+from miniae.autodiff.tensor import give_tensors
 from miniae.backend.image import as_pair
 
 __all__ = ["broadcast_to", "concatenate", "flatten", "getitem", "pad", "reshape", "transpose"]
@@ -163,7 +164,7 @@ def broadcast_to(x: Any, shape: tuple[int, ...]) -> Tensor:
     return BroadcastTo(tuple(shape))(x)
 
 
-def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+def pad(x: Any, widths: Sequence[tuple[int, ...]], value: float = 0.0) -> Tensor:
     """`x` with `value` put around it: `widths` gives (before, after) for each axis. Raises `ValueError` otherwise."""
     x = as_tensor(x)
     if not isinstance(widths, (tuple, list)) or len(widths) != x.ndim:
@@ -190,7 +191,4 @@ def _as_view(index: Any) -> tuple[Any, ...]:
     return parts if any(part is Ellipsis for part in parts) else (*parts, Ellipsis)
 
 
-Tensor.reshape = reshape
-Tensor.transpose = transpose
-Tensor.T = property(transpose)
-Tensor.__getitem__ = getitem
+give_tensors(reshape=reshape, transpose=transpose, T=property(transpose), __getitem__=getitem)

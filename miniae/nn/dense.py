@@ -73,7 +73,8 @@ class TiedDense(Layer):
         self.bias = self.add_parameter("bias", np.zeros(self.source.input_shape[0]))
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return (self.source.input_shape[0],)
+        assert self.source.input_shape, "`make` has seen to it"
+        return self.source.input_shape[:1]
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dense(x, self.source.weight.T, self.bias, self._activate)

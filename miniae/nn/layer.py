@@ -10,7 +10,7 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor, as_tensor
-from miniae.backend import Backend, get
+from miniae.backend import get
 from miniae.backend.philox import Generator
 from miniae.backend.repeats import may_repeat
 from miniae.nn.init import INITIALIZERS
@@ -32,7 +32,7 @@ class Build:
     name: str = ""
     seed: int = 0
     dtype: str = "float32"
-    backend: str | Backend | None = None
+    backend: Any = None  # a name, None for the default, or, where arrays are to be made, the backend itself
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:

@@ -21,7 +21,8 @@ class Parameter(Tensor):
     __slots__ = ("name", "pack", "_home", "_has_grad", "_lent")
 
     def __init__(self, data: Any, name: str = "", dtype: Any = None, backend: str | Backend | None = None):
-        self.name, self.pack, self._home = name, None, None
+        self.name, self._home = name, None
+        self.pack: ParameterPack | None = None
         super().__init__(data, requires_grad=True, dtype=dtype, backend=backend)
 
     def __deepcopy__(self, memo: Any) -> Parameter:
@@ -81,6 +82,10 @@ class ParameterPack:
     optimizer of a whole model and one of its encoder share the buffers. Otherwise they move into new buffers.
     """
 
+    data: Any
+    grad: Any
+    home: ParameterPack
+
     def __init__(self, parameters: Sequence[Parameter]):
         self.parameters = list(parameters)
         if not self.parameters:
@@ -103,7 +108,7 @@ class ParameterPack:
         if begin is None:
             self._move_in()
         else:
-            self.home: ParameterPack = first
+            self.home = first
             self.data, self.grad = (buffer[begin:begin + self.size] for buffer in (first.data, first.grad))
 
     def _move_in(self) -> None:

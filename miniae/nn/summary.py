@@ -22,7 +22,7 @@ def summary_table(model: Layer) -> str:
     for path, layer in model.named_layers():
         if layer.children():
             continue
-        shape = layer.output_shape(layer.input_shape)
+        shape = layer.output_shape(layer.input_shape or ())
         count = sum(p.size for p in layer.parameters())
         rows.append((f"{path} {type(layer).__name__}".strip(), batch_shape(shape), f"{count:,}"))
         parameters, values = parameters + count, values + math.prod(shape)

@@ -80,7 +80,7 @@ class Alternating(Optimizer):
 
     def minimize(self, evaluate: Callable[[], Tensor]) -> Tensor:
         """Go through the phases once; return the sum of their losses, each as it was before its own step."""
-        total = None
+        total: Any = None
         try:
             for phase, optimizer in self.phases.items():
                 self.phase, self._active = phase, optimizer

@@ -36,7 +36,7 @@ class Estimator:
         for kind in cls.__mro__:
             if "__init__" not in vars(kind):
                 continue
-            _, *own = inspect.signature(kind.__init__).parameters.values()
+            _, *own = inspect.signature(vars(kind)["__init__"]).parameters.values()
             passed_on = any(p.kind is p.VAR_KEYWORD for p in own)
             arguments = {**{p.name: p for p in own if p.kind is not p.VAR_KEYWORD}, **arguments}
             if not passed_on:
@@ -97,7 +97,7 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 
 def check_number(name: str, value: Any, least: float = 0.0) -> float:
     """`value` as a float. Raises `ValueError` unless it is a finite number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not least <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not least <= float(value) < math.inf:
         raise ValueError(f"{name} must be a finite number of at least {least:g}, got {value!r}")
     return float(value)
 
