@@ -72,7 +72,8 @@ def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"miniae.{name}")
     if name in _HOMES:
-        return getattr(importlib.import_module(f"miniae.{_HOMES[name]}"), name)
+        globals()[name] = value = getattr(importlib.import_module(f"miniae.{_HOMES[name]}"), name)
+        return value
     raise AttributeError(f"module 'miniae' has no attribute {name!r}")
 
 
