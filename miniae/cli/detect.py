@@ -107,7 +107,7 @@ def _apart(names: list[str]) -> list[str]:
 
 def _fit(args: argparse.Namespace, samples: Samples) -> AnomalyDetector:
     """A detector, fitted and written."""
-    model_and_data.check_new_detector(args.model)
+    model_and_data.check_new_model(args.model, "detector")
     settings = {"contamination": args.contamination, "seed": args.seed}
     detector = AnomalyDetector(scaling="robust" if samples.image_shape is None else "shared", backend=args.backend,
                                **{name: value for name, value in settings.items() if value is not None})

@@ -17,7 +17,7 @@ import io
 from pathlib import Path
 
 from miniae.cli import model_and_data
-from miniae.cli.pictures import in_folder, new_model, read_all, readable
+from miniae.cli.pictures import in_folder, read_all, readable
 from miniae.data import DataError, read_picture, write_text
 from miniae.report import heat_maps
 from miniae.tasks import Finding, TextureInspector
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.fit:
         if args.out:
             raise DataError("--fit learns from images without defects: leave --out out, and inspect others afterwards")
-        new_model(args.model, "inspector")
+        model_and_data.check_new_model(args.model, "inspector")
         images = read_all(args.images)
         inspector = TextureInspector(backend=args.backend, **given).fit(list(images.values()))
         inspector.save(args.model)

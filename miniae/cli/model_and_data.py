@@ -169,10 +169,10 @@ def check_table(path: str | None, *sources: str | None) -> None:
         check_not_read(path, *sources)
 
 
-def check_new_detector(path: str) -> None:
-    """Raise `DataError` where a detector to be fitted can't be written there."""
+def check_new_model(path: str, what: str) -> None:
+    """Raise `DataError` where what is to be fitted, a detector say, can't be written there."""
     if Path(path).exists():
-        raise DataError(f"{path} exists: choose a new name for the detector, or leave --fit out to use that one")
+        raise DataError(f"{path} exists: choose a new name for the {what}, or leave --fit out to use that one")
     if Path(path).suffix != ".safetensors":
         raise DataError(f"can't write {path}: expected a name that ends in .safetensors")
     check_folder_of(path)

@@ -30,15 +30,6 @@ def readable(path: str) -> dict[str, Path]:
     return files
 
 
-def new_model(path: str, what: str) -> None:
-    """Raise `DataError` unless `path` is a place for a new model file."""
-    if Path(path).exists():
-        raise DataError(f"{path} exists: choose a new name for the {what}, or leave --fit out to use that one")
-    if Path(path).suffix != ".safetensors":
-        raise DataError(f"can't write {path}: expected a name that ends in .safetensors")
-    model_and_data.check_folder_of(path)
-
-
 @contextlib.contextmanager
 def in_folder(folder: str | Path, names: Iterable[str], suffix: str = ".png") -> Iterator[tuple[Path, dict[str, Path]]]:
     """Where to write a new folder's files, and that for each name, its ending changed: the folder is there, with all of

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 
 from miniae.cli import model_and_data
-from miniae.cli.pictures import in_folder, new_model, read_all, readable
+from miniae.cli.pictures import in_folder, read_all, readable
 from miniae.data import DataError, read_picture, write_picture
 from miniae.tasks import PatchDenoiser
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.noisy and args.level is None:
             raise DataError("clean images do not say what noise is to be expected: add --level 0.1, say, or --noisy "
                             "where the images are noisy")
-        new_model(args.model, "denoiser")
+        model_and_data.check_new_model(args.model, "denoiser")
         images = read_all(args.images)
         denoiser = PatchDenoiser(backend=args.backend, **given)
         denoiser = (denoiser.fit_noisy if args.noisy else denoiser.fit)(list(images.values()))

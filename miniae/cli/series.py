@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if settings and not args.fit:
         raise DataError(f"--{next(iter(settings)).replace('_', '-')} is for fitting: add --fit, or leave it out")
     if args.fit:
-        model_and_data.check_new_detector(args.model)
+        model_and_data.check_new_model(args.model, "detector")
         samples, time = _read(args)
         odd = _odd(args, samples)
         detector = SeriesDetector(backend=args.backend, **settings).fit(samples.X)
