@@ -11,13 +11,12 @@ by samples it has not seen, where there are some: the test part of data by name,
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DATASETS, DataError, Samples, balanced, writing
+from miniae.data import DATASETS, DataError, Samples, balanced, write_table
 from miniae.models import Autoencoder, Classifier, load, save
 from miniae.models.classifier import check_labels
 from miniae.report import class_scores, confusion_matrix, confusion_picture
@@ -140,11 +139,9 @@ def _use(args: argparse.Namespace, classifier: Classifier) -> int:
     predicted = classifier.classes_[probabilities.argmax(axis=1)]
     names = samples.names or [str(i) for i in range(len(X))]
     if args.out:
-        with writing(args.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, delimiter="\t" if args.out.lower().endswith(".tsv") else ",", lineterminator="\n")
-            table.writerow(["sample", "class", *(f"p({label})" for label in classifier.classes_)])
-            table.writerows([name, label, *(f"{p:.6g}" for p in row)]
-                            for name, label, row in zip(names, predicted, probabilities, strict=True))
+        write_table(args.out, ["sample", "class", *(f"p({label})" for label in classifier.classes_)],
+                    ([name, label, *(f"{p:.6g}" for p in row)]
+                     for name, label, row in zip(names, predicted, probabilities, strict=True)))
         print(f"written to {args.out}: the classes of {len(X):,} samples")
     elif samples.labels is None:
         for name, label, row in list(zip(names, predicted, probabilities, strict=True))[:10]:

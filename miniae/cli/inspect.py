@@ -12,13 +12,11 @@ and the area of its defects, in pixels.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 from miniae.cli import model_and_data
 from miniae.cli.pictures import in_folder, read_all, readable
-from miniae.data import DataError, read_picture, write_text
+from miniae.data import DataError, read_picture, write_table
 from miniae.report import heat_maps
 from miniae.tasks import Finding, TextureInspector
 
@@ -62,9 +60,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with in_folder(args.out, files) as (folder, targets):
         lines = _inspect(inspector, files, targets)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("image", *Finding._fields), *lines])
-        write_text(folder / "scores.csv", text.getvalue())
+        write_table(folder / "scores.csv", ["image", *Finding._fields], lines)
     print(f"written to {args.out}")
     return 0
 

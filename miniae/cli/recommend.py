@@ -11,12 +11,11 @@ the predicted rating, for multinomial the logarithm of the probability that the 
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, read_ratings, writing
+from miniae.data import DataError, read_ratings, write_table
 from miniae.models import AutoRec, MultinomialVAE, Recommender
 from miniae.models import load as load_model
 from miniae.training import ProgressBar, check_count
@@ -65,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
             print(f"written to {path}: {type(model).__name__} of {model.ratings_!r}")
         else:
             pairs = model.recommend(k=args.k, exclude_seen=not args.include_seen)
-            _write(path, zip(model.ratings_.users.tolist(), pairs, strict=True))
+            lists = zip(model.ratings_.users.tolist(), pairs, strict=True)
+            write_table(path, ["user", "rank", "item", "score"], (
+                [user, rank, item, f"{score:.6g}"] for user, (items, scores) in lists
+                for rank, (item, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True), 1)))
             print(f"written to {path}: lists for {len(pairs):,} users")
     for user, (items, scores) in zip(users, shown, strict=True):
         print(f"user {user}" + ("" if len(items) else ": has rated all items"))
@@ -109,12 +111,3 @@ def _id(model: Recommender, user: str) -> Any:
         return int(user)
     except ValueError:
         raise DataError(f"there is no user {user!r} in the model: its users are integers") from None
-
-
-def _write(path: str, lists: Any) -> None:
-    with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t" if path.endswith(".tsv") else ",", lineterminator="\n")
-        table.writerow(["user", "rank", "item", "score"])
-        for user, (items, scores) in lists:
-            table.writerows([user, rank, item, f"{score:.6g}"]
-                            for rank, (item, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True), 1))

@@ -8,11 +8,10 @@ queries beside what was found for them; the images are read again from where the
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Samples, writing
+from miniae.data import DataError, Samples, write_table
 from miniae.models import Autoencoder
 from miniae.report import neighbours
 from miniae.tasks import Neighbours, SemanticIndex
@@ -64,14 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(path: str, found: Neighbours, query_names: list[str] | None, names: list[str] | None) -> None:
-    with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["query", "rank", "id", "distance", *["query_name"] * bool(query_names),
-                        *["name"] * bool(names)])
-        for i, (ids, distances) in enumerate(zip(found.ids.tolist(), found.distances.tolist(), strict=True)):
-            for rank, (n, d) in enumerate(zip(ids, distances, strict=True), start=1):
-                table.writerow([i, rank, n, f"{d:.9g}", *([query_names[i]] if query_names else []),
-                                *([names[n]] if names else [])])
+    columns = ["query", "rank", "id", "distance", *["query_name"] * bool(query_names), *["name"] * bool(names)]
+    write_table(path, columns, (
+        [i, rank, n, f"{d:.9g}", *([query_names[i]] if query_names else []), *([names[n]] if names else [])]
+        for i, (ids, distances) in enumerate(zip(found.ids.tolist(), found.distances.tolist(), strict=True))
+        for rank, (n, d) in enumerate(zip(ids, distances, strict=True), start=1)))
 
 
 def _draw(args: argparse.Namespace, index: SemanticIndex, queries: Samples, found: Neighbours) -> None:

@@ -11,13 +11,12 @@ is above the detector's threshold is an anomaly. Labels (--label) are used to ju
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Samples, read, read_wav, write, writing
+from miniae.data import DataError, Samples, read, read_wav, write, write_table
 from miniae.data.files import read_beside
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
@@ -101,13 +100,10 @@ def _report(scores: np.ndarray, segments: list, time: np.ndarray, threshold: flo
 def _write(path: str, time: np.ndarray, scores: np.ndarray, odd: np.ndarray) -> None:
     """A row for each moment. Dates are written to tables as they were read; arrays have the moments' numbers."""
     names, dates = ["time", "score", "anomaly"], time.dtype.kind == "U"
-    if not dates or Path(path).suffix.lower() not in (".csv", ".tsv"):
+    if dates and path.lower().endswith(".csv"):
+        write_table(path, names, ([t, f"{score:.9g}", int(o)] for t, score, o in zip(time, scores, odd, strict=True)))
+    else:
         write(path, np.stack([np.arange(len(time)) if dates else time, scores, odd], axis=1), names)
-        return
-    with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t" if path.lower().endswith(".tsv") else ",", lineterminator="\n")
-        table.writerow(names)
-        table.writerows([t, f"{score:.9g}", int(o)] for t, score, o in zip(time, scores, odd, strict=True))
 
 
 def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:

@@ -13,7 +13,16 @@ from miniae.data.sound import read_wav, write_wav
 from miniae.data.sparse import Sparse
 from miniae.data.spectrum import griffin_lim, istft, stft, wiener_gain
 from miniae.data.split import balanced, split
-from miniae.data.storage import StorageError, check_unused, load_tensors, save_tensors, write_json, write_text, writing
+from miniae.data.storage import (
+    StorageError,
+    check_unused,
+    load_tensors,
+    save_tensors,
+    write_json,
+    write_table,
+    write_text,
+    writing,
+)
 from miniae.data.windows import Windows
 
 __all__ = [
@@ -21,5 +30,5 @@ __all__ = [
     "Standard", "StorageError", "Windows", "balanced", "check_unused", "find", "gaussian_noise", "griffin_lim", "istft",
     "load", "load_tensors", "make_scaler", "masking", "picture_files", "read", "read_picture", "read_ratings",
     "read_wav", "rows_on", "salt_and_pepper", "save_tensors", "scaler_from", "split", "stft", "wiener_gain", "write",
-    "write_images", "write_json", "write_picture", "write_text", "write_wav", "writing",
+    "write_images", "write_json", "write_picture", "write_table", "write_text", "write_wav", "writing",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from miniae.data.errors import DataError
 from miniae.data.idx import read_idx
-from miniae.data.storage import writing
+from miniae.data.storage import write_table, writing
 
 __all__ = ["Samples", "read", "write"]
 
@@ -93,27 +93,23 @@ def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | No
     suffix, rows = Path(path).suffix.lower(), X.reshape(len(X), -1)
     if suffix not in (".npy", ".npz", ".csv"):
         raise DataError(f"can't write {os.fspath(path)}: expected a name that ends in .npy, .npz or .csv")
-    with writing(path) as temporary:
-        if suffix != ".csv":
-            with temporary.open("wb") as file:
-                if suffix == ".npy":
-                    np.save(file, X)
-                else:
-                    np.savez(file, X=X, **({} if labels is None else {"labels": np.asarray(labels)}))
-        else:
-            if names is None or len(names) != rows.shape[1] or all(map(_is_number, names)):
-                names = [f"{prefix}_{i}" for i in range(rows.shape[1])]
-            cells = ([f"{v:.9g}" for v in row.tolist()] for row in rows)
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                table = csv.writer(file, lineterminator="\n")
-                if labels is None:
-                    table.writerows([names, *cells])
-                else:
-                    label = "label"
-                    while label in names:
-                        label += "_"
-                    table.writerow([*names, label])
-                    table.writerows([*row, label] for row, label in zip(cells, labels, strict=True))
+    if suffix != ".csv":
+        with writing(path) as temporary, temporary.open("wb") as file:
+            if suffix == ".npy":
+                np.save(file, X)
+            else:
+                np.savez(file, X=X, **({} if labels is None else {"labels": np.asarray(labels)}))
+        return
+    if names is None or len(names) != rows.shape[1] or all(map(_is_number, names)):
+        names = [f"{prefix}_{i}" for i in range(rows.shape[1])]
+    cells = ([f"{v:.9g}" for v in row.tolist()] for row in rows)
+    if labels is None:
+        write_table(path, names, cells)
+        return
+    label = "label"
+    while label in names:
+        label += "_"
+    write_table(path, [*names, label], ([*row, own] for row, own in zip(cells, labels, strict=True)))
 
 
 def _read_numpy(path: Path, key: str) -> Samples:

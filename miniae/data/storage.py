@@ -6,19 +6,20 @@ Weights are kept as safetensors. One entry of its header, `miniae`, holds JSON: 
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "save_tensors",
-           "load_tensors", "check_kind", "under"]
+__all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
+           "save_tensors", "load_tensors", "check_kind", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -96,6 +97,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a JSON file with sorted keys, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_table(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table with a header, whole or not at all: cells parted by tabs where the path ends in .tsv, else by
+    commas."""
+    with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, delimiter="\t" if temporary.suffix.lower() == ".tsv" else ",", lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
 
 
 def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from miniae.data import StorageError, load_tensors, save_tensors, write_json, write_text, writing
+from miniae.data import StorageError, load_tensors, save_tensors, write_json, write_table, write_text, writing
 
 
 def test_writing_replaces_only_at_the_end(tmp_path):
@@ -30,6 +30,20 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(failure, tmp_path):
             raise failure
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("ending, between", [(".csv", ","), (".tsv", "\t"), (".TSV", "\t")])
+def test_tables(ending, between, tmp_path):
+    path = tmp_path / f"a{ending}"
+    write_table(path, ["name", "n"], (["a,b\tc", n] for n in range(2)))
+    cell = '"a,b\tc"'
+    assert path.read_bytes().decode() == "".join(f"{a}{between}{b}\n" for a, b in [("name", "n"), (cell, 0), (cell, 1)])
+
+
+def test_a_table_that_breaks_off_is_not_written(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        write_table(tmp_path / "a.csv", ["n"], ([1 / n] for n in (1, 0)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_is_sorted(tmp_path):
