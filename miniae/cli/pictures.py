@@ -15,19 +15,25 @@ from miniae.data.storage import writing_folder
 
 def read_all(path: str) -> dict[str, np.ndarray]:
     """The images of a file or folder by their names, all grey or all in colour."""
-    return {name: read_picture(file) for name, file in readable(path).items()}
+    images = {name: read_picture(file) for name, file in picture_files(path).items()}
+    _check_alike(path, ((name, image.ndim) for name, image in images.items()))
+    return images
 
 
 def readable(path: str) -> dict[str, Path]:
     """The images' files by their names. Each was read once, so that nothing is begun that can't be ended; all are grey
     or all in colour."""
-    files, kinds = picture_files(path), {}
-    for name, file in files.items():
-        kinds["colour" if read_picture(file).ndim == 3 else "grey"] = name
+    files = picture_files(path)
+    _check_alike(path, ((name, read_picture(file).ndim) for name, file in files.items()))
+    return files
+
+
+def _check_alike(path: str, axes: Iterable[tuple[str, int]]) -> None:
+    """Raise `DataError` unless all images, of which these are names and numbers of axes, are grey or all in colour."""
+    kinds = {"colour" if ndim == 3 else "grey": name for name, ndim in axes}
     if len(kinds) > 1:
         raise DataError(f"{path} has grey images ({kinds['grey']}) and ones in colour ({kinds['colour']}): bring all "
                         "to one kind first")
-    return files
 
 
 @contextlib.contextmanager

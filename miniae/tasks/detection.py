@@ -150,9 +150,8 @@ class AnomalyDetector(Estimator):
         self.threshold_ = float(np.quantile(scores, 1.0 - share)) * (1.0 + _ROUNDING)
 
     def _check_parameters(self) -> None:
-        check_share("contamination", self.contamination)
-        check_share("trim", self.trim)
-        check_share("false_alarms", self.false_alarms)
+        for name in ("contamination", "trim", "false_alarms"):
+            check_share(name, getattr(self, name))
         for level in self.noise:
             check_number("every level of noise", level)
         for name in ("members", "updates", "max_samples"):
@@ -351,7 +350,8 @@ def _spread(errors: np.ndarray) -> np.ndarray:
     return spread + (0.1 * spread.mean() or 1.0)
 
 
-def check_share(name: str, value: Any) -> float:
+def check_share(name: str, value: Any, of: str = "rows") -> float:
+    """`value` as a float. Raises `ValueError` unless it is a share of what `of` says: from 0 to less than 1."""
     if not 0 <= check_number(name, value) < 1:
-        raise ValueError(f"{name} is a share of the rows, expected a number from 0 to less than 1, got {value!r}")
+        raise ValueError(f"{name} is a share of the {of}, expected a number from 0 to less than 1, got {value!r}")
     return float(value)

@@ -14,6 +14,7 @@ from miniae.data import Windows
 from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models import DenoisingAutoencoder
 from miniae.models.files import contents, model_of
+from miniae.tasks.detection import check_share
 from miniae.tasks.patches import check_image, check_images, patches_of, through_windows
 from miniae.training import Estimator, NotFittedError, check_count, check_number
 
@@ -124,7 +125,7 @@ class TextureInspector(Estimator):
     def calibrate(self, images: Any, false_alarms: float = 0.001) -> TextureInspector:
         """Set the threshold so that it is passed in the share `false_alarms` of the windows of these images without
         defects, best of all ones that were not fitted."""
-        _check_share(false_alarms)
+        check_share("false_alarms", false_alarms, "windows")
         self._fitted()
         images = [check_image(image, self.channels_) for image in check_images(images)]
         self._cut([self._heat(self._features(image)) for image in images], false_alarms)
@@ -146,7 +147,7 @@ class TextureInspector(Estimator):
             raise ValueError("scales is empty, expected at least one: (0,) for the image itself")
         for scale in self.scales:
             check_count("every scale", scale, least=0)
-        _check_share(self.false_alarms)
+        check_share("false_alarms", self.false_alarms, "windows")
         for name in ("noise", "radius"):
             if not check_number(name, getattr(self, name)):
                 raise ValueError(f"{name} is 0, expected a positive number")
@@ -233,11 +234,6 @@ class TextureInspector(Estimator):
         except (KeyError, TypeError, ValueError) as why:
             raise StorageError(f"{path} is damaged: {why}") from None
         return inspector
-
-
-def _check_share(false_alarms: Any) -> None:
-    if not 0 <= check_number("false_alarms", false_alarms) < 1:
-        raise ValueError(f"false_alarms is a share of the windows, expected less than 1, got {false_alarms!r}")
 
 
 def _halved(image: np.ndarray, times: int) -> np.ndarray:

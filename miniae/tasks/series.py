@@ -138,7 +138,7 @@ class SeriesDetector(Estimator):
     def calibrate(self, x: Any, false_alarms: float = 1e-4) -> SeriesDetector:
         """Set the threshold so that it cuts off the share `false_alarms` of the moments of x, (T,) or (T, channels): a
         clean series, best of all one that was not fitted."""
-        self._cut(self.anomaly_score(x), check_share("false_alarms", false_alarms))
+        self._cut(self.anomaly_score(x), check_share("false_alarms", false_alarms, "moments"))
         return self
 
     def _cut(self, scores: np.ndarray, share: float) -> None:
@@ -151,9 +151,8 @@ class SeriesDetector(Estimator):
                 check_count(name, getattr(self, name), least=2 if name == "window" else 1)
         if self.normalise not in NORMALISATIONS:
             raise ValueError(f"unknown normalise {self.normalise!r}: expected one of {', '.join(NORMALISATIONS)}")
-        check_share("held_out", self.held_out)
-        check_share("contamination", self.contamination)
-        check_share("false_alarms", self.false_alarms)
+        for name in ("held_out", "contamination", "false_alarms"):
+            check_share(name, getattr(self, name), "moments")
 
     # ---------------------------------------------------------------- scores
 
