@@ -37,8 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     given = {name: value for name in ("level", "updates", "seed") if (value := getattr(args, name)) is not None}
-    if args.level is not None and args.level > 1:
-        raise DataError(f"--level is the deviation of the noise where black is 0 and white 1, got {args.level:g}")
     if args.fit:
         if args.out:
             raise DataError("--fit makes a denoiser and nothing else: leave --out out, and use it afterwards")

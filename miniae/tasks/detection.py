@@ -13,7 +13,7 @@ from miniae.backend import Backend
 from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
-from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples
+from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples, epochs_for
 
 __all__ = ["AnomalyDetector"]
 
@@ -187,7 +187,7 @@ class AnomalyDetector(Estimator):
         kept = rng.permutation(kept)[:max(self.max_samples, 2)]
         held_out, train = np.split(kept, [max(int(_HELD_OUT * len(kept)), 1)])
         if self.model is None:
-            model.epochs = math.ceil(self.updates / math.ceil(len(train) / model.batch_size))
+            model.epochs = epochs_for(self.updates, len(train), model.batch_size)
             model.patience = max(model.epochs // 4, 3)
         model.fit(rows[train], validation=rows[held_out])
         self.members_.append(model)

@@ -16,7 +16,7 @@ from miniae.models import DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.tasks.detection import check_share
 from miniae.tasks.patches import check_image, check_images, patches_of, through_windows
-from miniae.training import Estimator, NotFittedError, check_count, check_number
+from miniae.training import Estimator, NotFittedError, check_count, check_number, epochs_for
 
 __all__ = ["Finding", "TextureInspector"]
 
@@ -116,7 +116,7 @@ class TextureInspector(Estimator):
     def _fit_scale(self, images: list[np.ndarray]) -> DenoisingAutoencoder:
         rows = patches_of(images, self.size, self.max_patches, self.seed)
         batch = 128
-        epochs = math.ceil(self.updates / math.ceil(len(rows) / batch))
+        epochs = epochs_for(self.updates, len(rows), batch)
         model = DenoisingAutoencoder([self.hidden], self.hidden, activation="tanh", code_activation="tanh",
                                      level=float(self.noise), lr=3e-3, batch_size=batch, epochs=epochs, seed=self.seed,
                                      dtype=self.dtype, backend=self.backend)

@@ -14,7 +14,7 @@ from miniae.data import Windows
 from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors
 from miniae.models import DenoisingAutoencoder, RecorruptedAutoencoder
 from miniae.models.files import contents, model_of
-from miniae.training import Estimator, NotFittedError, check_count, check_number
+from miniae.training import Estimator, NotFittedError, check_count, check_number, epochs_for
 from miniae.training.estimator import check_finite
 
 __all__ = ["PatchDenoiser", "check_image", "check_images", "noise_level", "patches_of", "through_windows"]
@@ -93,20 +93,20 @@ class PatchDenoiser(Estimator):
                 raise ValueError(f"step is {self.step}, expected at most the size of a patch, {self.size}")
             if not check_number("level", deviation):
                 raise ValueError("the noise's level is 0: there is nothing to take out")
+            if self.level is not None and deviation > 1:
+                raise ValueError("level is the noise's deviation where black is 0 and white 1, expected at most 1, got "
+                                 f"{deviation:g}")
             self.level_, self.channels_ = float(deviation), len(images[0])
             rows = self._centred(patches_of(images, self.size, self.max_patches, self.seed))[0]
             batch = 256
-            epochs = math.ceil(self.updates / math.ceil(len(rows) / batch))
             self.model_ = kind([self.hidden], self.hidden, activation="relu", code_activation="relu", init="he_normal",
-                               batch_size=batch, epochs=epochs, seed=self.seed, dtype=self.dtype,
-                               backend=self.backend, **noise).fit(rows)
+                               batch_size=batch, epochs=epochs_for(self.updates, len(rows), batch), seed=self.seed,
+                               dtype=self.dtype, backend=self.backend, **noise).fit(rows)
         return self
 
     def denoise(self, image: Any) -> np.ndarray:
         """An image (height, width) or (3, height, width) without its noise: the same shape, values in [0, 1]."""
-        if not hasattr(self, "model_"):
-            raise NotFittedError("this PatchDenoiser is not fitted yet: call fit or fit_noisy first, or load one")
-        planes = check_image(image, self.channels_)
+        planes = check_image(image, self._fitted().channels_)
 
         def answer(patches: np.ndarray) -> np.ndarray:
             rows, means = self._centred(patches)
@@ -120,11 +120,14 @@ class PatchDenoiser(Estimator):
         means = patches.mean(axis=(2, 3), keepdims=True)
         return ((patches - means) / self.level_).reshape(len(patches), -1).astype(self.dtype), means
 
+    def _fitted(self) -> PatchDenoiser:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this PatchDenoiser is not fitted yet: call fit or fit_noisy first, or load one")
+        return self
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all that `load` needs to one safetensors file, with a checksum."""
-        if not hasattr(self, "model_"):
-            raise NotFittedError("this PatchDenoiser is not fitted yet: call fit or fit_noisy first")
-        tensors, model = contents(self.model_)
+        tensors, model = contents(self._fitted().model_)
         params = {name: value for name, value in self.get_params().items() if name != "backend"}
         save_tensors(path, tensors, {"format": _FORMAT, "kind": "denoiser", "params": params, "model": model,
                                      "level": self.level_, "channels": self.channels_})

@@ -25,6 +25,11 @@ from miniae.training.snapshot import Snapshot
 from miniae.training.totals import Totals
 
 
+def epochs_for(updates: int, samples: int, batch_size: int) -> int:
+    """In how many epochs an optimizer makes at least so many updates: ceil(updates / ceil(samples / batch_size))."""
+    return math.ceil(updates / math.ceil(samples / batch_size))
+
+
 class TrainingDiverged(ArithmeticError):
     """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
 

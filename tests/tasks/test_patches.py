@@ -113,7 +113,9 @@ def test_what_is_no_image(image, says):
 
 def test_what_can_not_be_fitted(denoiser):
     for settings, images, says in (({}, CLEAN, "level is None"), ({"level": 0.0}, CLEAN, "level is 0"),
-                                   ({"level": -1.0}, CLEAN, "level must be"), ({"level": 0.1}, [], "no images"),
+                                   ({"level": -1.0}, CLEAN, "level must be"),
+                                   ({"level": 25.0}, CLEAN, "black is 0 and white 1, expected at most 1, got 25"),
+                                   ({"level": 0.1}, [], "no images"),
                                    ({"level": 0.1, "step": 13}, CLEAN, "step is 13"),
                                    ({"level": 0.1}, [CLEAN, np.zeros((3, 9, 9))], "3 channels, what was fitted had 1"),
                                    ({"level": 0.1, "updates": 0}, CLEAN, "updates must be")):
