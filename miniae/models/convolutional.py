@@ -195,6 +195,8 @@ class ConvolutionalAutoencoder(Autoencoder):
     "Deconvolutional networks", CVPR 2010.
     """
 
+    _make_layers = staticmethod(convolutional)
+
     def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *,
                  image_shape: Sequence[int] | None = None, downsampling: str = "stride", hidden: Sequence[int] = (),
                  **settings: Any):
@@ -207,6 +209,13 @@ class ConvolutionalAutoencoder(Autoencoder):
                              "filters: leave them out, or give an encoder= and a decoder= of your own")
 
     def _layers(self, input_shape: Shape) -> tuple[Sequential, Sequential]:
+        return self._make_layers(
+            self._shape_of(input_shape), self.filters, self.code, downsampling=self.downsampling,
+            sample_shape=input_shape, activation=self.activation, code_activation=self.code_activation, init=self.init,
+            hidden=self._hidden)
+
+    def _shape_of(self, input_shape: Shape) -> Shape:
+        """What the samples are, by themselves or as the settings say: the shape that layers are made for."""
         image_shape = input_shape if self.image_shape is None else _as_image_shape(self.image_shape)
         if len(image_shape) not in (2, 3):
             raise ValueError(f"X has samples of shape {input_shape}, expected images (channels, height, width) or "
@@ -214,9 +223,7 @@ class ConvolutionalAutoencoder(Autoencoder):
         if math.prod(image_shape) != math.prod(input_shape):
             raise ValueError(f"image_shape {tuple(self.image_shape)} has {math.prod(image_shape)} values, samples of X "
                              f"have shape {input_shape}: give the channels, height and width of these")
-        return convolutional(image_shape, self.filters, self.code, downsampling=self.downsampling,
-                             sample_shape=input_shape, activation=self.activation,
-                             code_activation=self.code_activation, init=self.init, hidden=self._hidden)
+        return image_shape
 
 
 class SeriesAutoencoder(ConvolutionalAutoencoder):
@@ -232,19 +239,19 @@ class SeriesAutoencoder(ConvolutionalAutoencoder):
     ((100, 8, 6), (100, 3, 21))
     """
 
+    _make_layers = staticmethod(convolutional_series)
+
     def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *,
                  series_shape: Sequence[int] | None = None, **settings: Any):
         super().__init__(filters, code, **settings)
         self.series_shape = series_shape
 
-    def _layers(self, input_shape: Shape) -> tuple[Sequential, Sequential]:
+    def _shape_of(self, input_shape: Shape) -> Shape:
         shape = input_shape if self.series_shape is None else tuple(self.series_shape)
         if len(shape) != 2 or math.prod(shape) != math.prod(input_shape):
             raise ValueError(f"X has samples of shape {input_shape}, expected series (channels, time): say which these "
                              f"are with series_shape=, of {math.prod(input_shape)} values; got {self.series_shape}")
-        return convolutional_series(shape, self.filters, self.code, downsampling=self.downsampling,
-                                    sample_shape=input_shape, activation=self.activation,
-                                    code_activation=self.code_activation, init=self.init, hidden=self._hidden)
+        return shape
 
 
 def _as_image_shape(shape: Any) -> tuple[int, int, int]:
