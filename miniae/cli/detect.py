@@ -93,10 +93,7 @@ def _odd(args: argparse.Namespace, samples: Samples) -> np.ndarray | None:
         raise DataError(f"--odd says what odd rows are labelled, and {args.data} has no labels: name their column with "
                         "--label, or leave --odd out")
     if odd is not None and not odd.any():
-        there = f"no row has the label {name}, there are {', '.join(map(str, np.unique(samples.labels)[:10]))}"
-        if args.odd is not None:
-            raise DataError(f"{args.data}: {there}; name one of these with --odd")
-        print(f"{there}: scores are not judged by labels; --odd names that of odd rows")
+        model_and_data.none_is_odd(args, samples.labels, name, "row")
     return None
 
 

@@ -93,6 +93,15 @@ def are_label(labels: np.ndarray, name: str) -> np.ndarray:
     return np.array([str(label) == name or _number(label) == _number(name) for label in labels])
 
 
+def none_is_odd(args: argparse.Namespace, labels: np.ndarray, name: str, what: str) -> None:
+    """Say that no `what`, a row or a moment, has the label `name` of odd ones. Raises `DataError` where --odd asked for
+    it."""
+    there = f"no {what} has the label {name}, there are {', '.join(map(str, np.unique(labels)[:10]))}"
+    if args.odd is not None:
+        raise DataError(f"{args.data}: {there}; name one of these with --odd")
+    print(f"{there}: scores are not judged by labels; --odd names that of odd {what}s")
+
+
 def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[int, ...] | None:
     """The shape of a sample as an image, by the data or by what the model was trained on; None for other data."""
     shape = model.network_.input_shape

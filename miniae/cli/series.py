@@ -144,10 +144,7 @@ def _odd(args: argparse.Namespace, samples: Samples) -> np.ndarray | None:
     odd = model_and_data.are_label(samples.labels, name)
     if odd.any():
         return odd
-    there = f"no moment has the label {name}, there are {', '.join(map(str, np.unique(samples.labels)[:10]))}"
-    if args.odd is not None:
-        raise DataError(f"{args.data}: {there}; name one of these with --odd")
-    print(f"{there}: scores are not judged by labels; --odd names that of odd moments")
+    model_and_data.none_is_odd(args, samples.labels, name, "moment")
     return None
 
 
