@@ -29,8 +29,8 @@ _NEIGHBOURS = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_and_data.add_arguments(parser)
     parser.add_argument("-o", "--out", metavar="FILE", default="map.png", help="where to draw it (default: map.png)")
-    parser.add_argument("--by", choices=WAYS, help="how codes become a map (default: codes where they have as many "
-                        "numbers, else pca)")
+    parser.add_argument("--by", choices=tuple(WAYS), help="how codes become a map (default: codes where they have as "
+                        "many numbers, else pca)")
     parser.add_argument("--dimensions", type=int, choices=(2, 3), default=2, help="of the map (default: 2)")
     parser.add_argument("--thumbnails", action="store_true",
                         help="draw the images at their places, where there is room")
@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.thumbnails:
         thumbnails(args.out, made.places_, X, shape, labels, **style)
     else:
-        (latent if args.dimensions == 2 else latent_3d)(args.out, made.places_, labels, **style)
+        draw = latent if args.dimensions == 2 else latent_3d
+        draw(args.out, made.places_, labels, what=WAYS[made.by_], **style)
     print(f"drawn to {args.out}")
     if args.coordinates:
         write(args.coordinates, np.column_stack([chosen, made.places_.astype(np.float64)]),

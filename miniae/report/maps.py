@@ -40,14 +40,14 @@ _VIEWS = ((20, -60), (20, 30))
 # -------------------------------------------------------------------- in the plane
 
 def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, title: str | None = None,
-           of: str = "label") -> Path:
+           of: str = "label", what: str = "code") -> Path:
     """Where samples lie in code space, coloured by label.
 
     `codes` is (N, code), or several of these by name, drawn side by side: an autoencoder's and PCA's, say. Two
     dimensions are drawn as they are; of more, the first two principal components, with their shares of the variance; a
     single one as a histogram for each label. `labels` (N,) are classes, each with its name at its mean, or numbers of
-    more than 20 kinds, which get a colour bar; `of` says what they are. Of more than 5,000 samples, 5,000 drawn at
-    random (always the same) are shown; means and components are of all.
+    more than 20 kinds, which get a colour bar; `of` says what they are. Axes are called `what` and a number: "t-SNE 1",
+    say. Of more than 5,000 samples, 5,000 drawn at random (always the same) are shown; means and components are of all.
     """
     clouds, labels = _checked(codes, labels)
     order = _shown(len(next(iter(clouds.values()))))
@@ -59,7 +59,7 @@ def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, titl
         figure.set_layout_engine("constrained")
         panels = figure.subplots(1, len(clouds), squeeze=False)[0]
         for (name, cloud), axes in zip(clouds.items(), panels, strict=True):
-            _panel(axes, cloud, labels, order)
+            _panel(axes, cloud, labels, order, what)
             if name or title:
                 axes.set_title(name or title)
         if any(cloud.shape[1] > 1 for cloud in clouds.values()):
@@ -69,10 +69,13 @@ def latent(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, titl
     return Path(path)
 
 
-def _panel(axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:
-    names = ["code 1", "code 2"] if codes.shape[1] > 1 else ["code"]
-    if codes.shape[1] > 2:
-        codes, names = _components(codes, 2)
+def _panel(axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, what: str) -> None:
+    dimensions = codes.shape[1]
+    names = [f"{what} {i + 1}" for i in range(dimensions)] if dimensions > 1 else [what]
+    if dimensions > 2:
+        codes, shares = _components(codes, 2)
+        names = [f"principal component {i + 1} of {dimensions} ({100 * share:.0f} % of the variance)"
+                 for i, share in enumerate(shares)]
     if codes.shape[1] == 1:  # as of a single sample, too
         _histograms(axes, codes[:, 0], labels)
         axes.set_xlabel(names[0])
@@ -88,11 +91,10 @@ def _panel(axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.n
         axes.set_title(_how_many(order, codes), loc="right", fontsize=8, color=QUIET, weight="normal")
 
 
-def _components(codes: np.ndarray, dimensions: int) -> tuple[np.ndarray, list[str]]:
-    """The leading principal components of codes, and their names."""
+def _components(codes: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The leading principal components of codes, and their shares of the variance."""
     pca = PCA(min(dimensions, len(codes))).fit(codes)
-    return pca.transform(codes), [f"principal component {i + 1} of {codes.shape[1]} ({100 * share:.0f} % of the "
-                                  "variance)" for i, share in enumerate(pca.explained_variance_ratio_)]
+    return pca.transform(codes), pca.explained_variance_ratio_
 
 
 def _scatter(axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, **style: Any) -> None:
@@ -131,11 +133,11 @@ def _histograms(axes: Axes, codes: np.ndarray, labels: np.ndarray | None) -> Non
 # -------------------------------------------------------------------- in space
 
 def latent_3d(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, title: str | None = None,
-              of: str = "label") -> Path:
+              of: str = "label", what: str = "code") -> Path:
     """Where samples lie in space, seen from two sides, a quarter of a turn apart; coloured as `latent` does.
 
     `codes` is (N, 3), or several of these by name, one below the other; of more numbers than three, the first three
-    principal components. Raises `ValueError` for less.
+    principal components. Axes are called `what` and a number. Raises `ValueError` for less.
     """
     clouds, labels = _checked(codes, labels)
     for name, cloud in clouds.items():
@@ -149,7 +151,7 @@ def latent_3d(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, t
         for i, (name, cloud) in enumerate(clouds.items()):
             row = [figure.add_axes(((side + between) * j / width, 1 - (top + side * (i + 1)) / height,
                                     side / width, side / height), projection="3d") for j in (0, 1)]
-            _space(row, cloud, labels, order)
+            _space(row, cloud, labels, order, what)
             note = ", ".join(filter(None, [name, _how_many(order, cloud) if len(order) < len(cloud) else ""]))
             canvas.write(figure, 24, top + side * i + 30, note, va="bottom", fontsize=9.5, weight="bold")
         _key(figure, row, labels, of, canvas.place(figure, 2 * side + between + 40, top + 60, 24, 400))
@@ -158,12 +160,11 @@ def latent_3d(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, t
     return Path(path)
 
 
-def _space(views: Sequence[Axes], codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray) -> None:
-    names = [f"code {i + 1}" for i in range(3)]
+def _space(views: Sequence[Axes], codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, what: str) -> None:
+    names = [f"{what} {i + 1}" for i in range(3)]
     if codes.shape[1] > 3:
-        shares = PCA(min(3, len(codes))).fit(codes)
-        codes = shares.transform(codes)
-        names = [f"component {i + 1} ({100 * share:.0f} %)" for i, share in enumerate(shares.explained_variance_ratio_)]
+        codes, shares = _components(codes, 3)
+        names = [f"component {i + 1} ({100 * share:.0f} %)" for i, share in enumerate(shares)]
     codes = np.pad(codes, ((0, 0), (0, 3 - codes.shape[1])))  # of less than three samples
     for axes, (above, around) in zip(views, _VIEWS, strict=True):
         _scatter(axes, codes, labels, order, s=float(np.clip(15000 / len(order), 4, 30)))

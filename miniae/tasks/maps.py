@@ -12,8 +12,8 @@ from miniae.training.estimator import Estimator, NotFittedError
 
 __all__ = ["WAYS", "CodeMap"]
 
-WAYS = ("codes", "pca", "tsne", "umap")
-"""How codes become a map."""
+WAYS = {"codes": "code", "pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+"""How codes become a map, and what the numbers of its places are called."""
 
 
 class CodeMap(Estimator):

@@ -41,6 +41,14 @@ def test_more_numbers_and_several_maps(figures, tmp_path, pixels):
     assert len([axes for axes in figures[1].axes if hasattr(axes, "get_zlabel")]) == 4
 
 
+@pytest.mark.parametrize("draw, numbers", [(latent, 2), (latent_3d, 3)])
+def test_axes_are_called_by_what_made_the_map(draw, numbers, figures, tmp_path):
+    draw(tmp_path / "a.png", CODES[:, :numbers], what="t-SNE")
+    axes = figures[0].axes[0]
+    names = [axis.get_label_text() for axis in (axes.xaxis, axes.yaxis, getattr(axes, "zaxis", None)) if axis]
+    assert names == [f"t-SNE {i + 1}" for i in range(numbers)]
+
+
 def test_space_needs_three_numbers(tmp_path):
     with pytest.raises(ValueError, match="codes have 2 dimensions, expected at least 3"):
         latent_3d(tmp_path / "a.png", CODES[:, :2])
