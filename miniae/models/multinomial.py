@@ -118,7 +118,12 @@ class MultinomialVAE(Recommender, VariationalAutoencoder):
 
     @property
     def _choices(self) -> Sparse:
-        return self._rows_of(self.ratings_)
+        """The rows of `ratings_`, made once for these and a threshold."""
+        ratings, threshold, rows = vars(self).get("_chosen", (None, None, None))
+        if ratings is not self.ratings_ or threshold != self.threshold:
+            rows = self._rows_of(self.ratings_)
+            self._chosen = self.ratings_, self.threshold, rows
+        return rows
 
     def _scores(self, users: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return self._blocks(self._choices, users)

@@ -190,6 +190,9 @@ def test_counts_and_choices():
         MultinomialVAE(threshold=9, **VAE).fit(([1, 2], [1, 2], [1, 1]))
     model = MultinomialVAE(threshold=4, **{**VAE, "epochs": 1}).fit(([1, 1, 2], [1, 2, 2], [5, 3, 4]))
     np.testing.assert_array_equal(model._choices[:], [[1, 0], [0, 1]])
+    assert model._choices is model._choices
+    np.testing.assert_array_equal(model.set_params(threshold=3)._choices[:], [[1, 1], [0, 1]])
+    model.set_params(threshold=4)
     assert model.unit_kl(([1, 1], [1, 2], [5, 3])).shape == (4,)
 
 
