@@ -17,7 +17,7 @@ import numpy as np
 
 from miniae.cli import model_and_data
 from miniae.data import DataError, Samples, read, read_wav, write, write_table
-from miniae.data.files import read_beside
+from miniae.data.files import read_timed
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
 from miniae.tasks.series import NORMALISATIONS, SeriesDetector
@@ -115,7 +115,7 @@ def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
         raise DataError("--odd says what odd moments are labelled: name their column with --label, or leave it out")
     samples, time = _of_wav(args.data) if ending == ".wav" else _flat(args.data), None
     if samples is None and args.time:
-        samples, time = read_beside(args.data, args.label, args.time)
+        samples, time = read_timed(args.data, args.label, args.time)
         time = _numbers(time, args)
     elif samples is None:
         samples = read(args.data, args.label)

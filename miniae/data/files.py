@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
     if path.is_dir():
         return _read_images(path)
     if suffix in (".csv", ".tsv"):
-        samples, beside = _table(path, [] if label is None else [label])
+        samples, beside = _table(path, {} if label is None else {label: "labels"})
         return dataclasses.replace(samples, labels=beside.get(label))
     if suffix in (".npy", ".npz"):
         return _read_numpy(path, key)
@@ -73,13 +73,13 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
                     "an image or a folder of images")
 
 
-def read_beside(path: str | os.PathLike[str], label: str | None, other: str) -> tuple[Samples, np.ndarray]:
-    """A table as `read` reads it, without its column `other`, and the cells of that, which may be text: (N,)."""
+def read_timed(path: str | os.PathLike[str], label: str | None, time: str) -> tuple[Samples, np.ndarray]:
+    """A table as `read` reads it, without its column `time`, and the cells of that, which may be text: (N,)."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{os.fspath(path)[:200]!r} does not exist: name a table, .csv or .tsv")
-    samples, beside = _table(path, [other] if label is None else [other, label])
-    return dataclasses.replace(samples, labels=beside.get(label)), beside[other]
+    samples, beside = _table(path, {time: "the time (--time)"} | ({} if label is None else {label: "labels"}))
+    return dataclasses.replace(samples, labels=beside.get(label)), beside[time]
 
 
 def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | None = None, labels: Any = None, *,
@@ -142,8 +142,8 @@ def _named_arrays(archive: Any, key: str, path: Path) -> tuple[np.ndarray, np.nd
     return arrays[0], arrays[1] if label else None
 
 
-def _table(path: Path, aside: Sequence[str]) -> tuple[Samples, dict[str, np.ndarray]]:
-    """The numbers of a table, and as text, by their names, the columns that are none of them."""
+def _table(path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.ndarray]]:
+    """The numbers of a table, and as text, by their names, the columns that are none (`aside`: what they are for)."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -165,10 +165,10 @@ def _table(path: Path, aside: Sequence[str]) -> tuple[Samples, dict[str, np.ndar
         raise DataError(f"{path} seems to separate its cells by semicolons, expected commas (or tabs, in .tsv), and "
                         "decimal points: save it so")
     names = header or [str(i) for i in range(width)]
-    for name in aside:
+    for name, what in aside.items():
         if names.count(name) != 1:
             raise DataError(f"{path} has {names.count(name) or 'no'} column{'s' * (name in names)} {name!r} for "
-                            f"labels: expected one of {', '.join(names[:20])}")
+                            f"{what}: expected one of {', '.join(names[:20])}")
     columns = [i for i in range(width) if names[i] not in aside]
     if not columns:
         raise DataError(f"{path} has no column beside {' and '.join(map(repr, aside))}: expected features too")
@@ -185,7 +185,7 @@ def _table(path: Path, aside: Sequence[str]) -> tuple[Samples, dict[str, np.ndar
                 raise DataError(f"{path} row {line}, column {names[bad]!r} is empty: fill in missing numbers, or drop "
                                 "the row or the column") from None
             raise DataError(f"{path} row {line}, column {names[bad]!r} holds {row[bad][:80]!r}, expected a number: "
-                            "drop the column, encode it, or name it as the label") from None
+                            "drop the column, encode it, or name it as the label or, of a series, the time") from None
     beside = {name: np.array([row[names.index(name)].strip() for _, row in lines]) for name in aside}
     return _checked(Samples(X, None, None, [names[i] for i in columns] if header else None), path), beside
 

@@ -238,8 +238,8 @@ class Autoencoder(NetworkEstimator):
     def _watches(self, held_out: Any) -> list[Callback]:
         """The callbacks that the parameters of `fit` ask for."""
         if self.patience is not None and held_out is None:
-            raise ValueError(f"patience={self.patience} watches the loss of held-out data: give fit validation=, or "
-                             "leave patience out")
+            raise ValueError(f"a patience of {self.patience} watches the loss of held-out data: give fit validation "
+                             "data, or leave patience out")
         return self._bounds() + ([] if self.patience is None else [EarlyStopping(self.patience, self.monitor)])
 
     def _train(self, rows: Any, epochs: int, held_out: Any, callbacks: list[Callback]) -> None:
@@ -331,7 +331,7 @@ class Autoencoder(NetworkEstimator):
         codes = self._encode_for(X, labels)
         if codes.ndim != 2:
             raise ValueError(f"a traversal is of codes that are vectors, these have shape {codes.shape[1:]}: train a "
-                             "model with code=")
+                             "model whose code is a vector")
         units = list(range(codes.shape[1])) if units is None else [units] if np.ndim(units) == 0 else list(units)
         for unit in units:
             if check_count("a latent unit's number", unit, least=0) >= codes.shape[1]:

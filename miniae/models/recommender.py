@@ -122,7 +122,7 @@ class Recommender(Autoencoder):
         numbers = numbers_of(users, self.ratings_.users, "users")
         if (numbers < 0).any():
             raise ValueError(f"there is no user {np.asarray(users)[numbers < 0][0].item()!r} in the ratings that this "
-                             "model was fitted to: give one of those, or ratings= of a new user")
+                             "model was fitted to: give one of those, or the ratings of a new user")
         return numbers
 
     def _pairs(self, users: Any, items: Any) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

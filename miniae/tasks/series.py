@@ -122,7 +122,7 @@ class SeriesDetector(Estimator):
             if len(learned) < 2 * self.window_ or 0 < len(rest) < self.window_:
                 raise ValueError(f"{len(x):,} moments are too few for windows of {self.window_}: {len(learned)} would "
                                  f"be learned, expected at least {2 * self.window_}, and {len(rest)} held out, at "
-                                 f"least {self.window_}: give a longer series, or a smaller window=")
+                                 f"least {self.window_}: give a longer series, or a smaller window")
             places = len(learned) - self.window_ + 1
             windows = Windows(len(learned), self.window_, min(math.ceil(places / _WINDOWS), self.window_))
             cut = self._normalised(windows.cut(self._scaled(learned)))
