@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "check_kind", "under"]
+           "save_tensors", "load_tensors", "check_kind", "reading", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -159,6 +159,23 @@ def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, 
     if not isinstance(header.get("format"), int) or header["format"] > newest:
         raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {newest}: install a "
                            "newer miniae")
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], kind: str, newest: int,
+            expected: str) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    """The arrays and the header of a file of that `kind`, for a block that makes something of them.
+
+    Raises `StorageError` as `load_tensors` and `check_kind` do, and where the block finds an entry missing or wrong.
+    """
+    tensors, header = load_tensors(path)
+    check_kind(path, header, kind, newest, expected)
+    try:
+        yield tensors, header
+    except StorageError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as why:
+        raise StorageError(f"{path} is damaged: {why}") from None
 
 
 def under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

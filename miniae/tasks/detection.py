@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
+from miniae.data.storage import reading, save_tensors, under
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples, epochs_for
@@ -162,7 +162,8 @@ class AnomalyDetector(Estimator):
         if self.scaling not in SCALINGS:
             raise ValueError(f"unknown scaling {self.scaling!r}: expected one of {', '.join(SCALINGS)}")
         if not isinstance(self.far_out, bool) or not (self.far_out or self.model is not None or len(self.noise)):
-            raise ValueError(f"far_out is True or False, and True where there is no noise=; got {self.far_out!r}")
+            raise ValueError(f"far_out is True or False, and True where there are no levels of noise; got "
+                             f"{self.far_out!r}")
         if self.model is not None and not isinstance(self.model, Autoencoder):
             raise ValueError(f"model is a {type(self.model).__name__}, expected an Autoencoder, of any kind")
 
@@ -286,14 +287,10 @@ class AnomalyDetector(Estimator):
         """The detector in a file that `save` wrote, which gives the same answers. What was saved as `extra` is in its
         `extra_`. Nothing in the file is run. Raises `StorageError` for files that are missing, damaged (by their
         checksum), of another kind or of a later format."""
-        tensors, header = load_tensors(path)
-        check_kind(path, header, "detector", _FORMAT,
-                   "a detector: fit one by miniae detect --fit, or AnomalyDetector.save")
-        try:
+        with reading(path, "detector", _FORMAT,
+                     "a detector: fit one by miniae detect --fit, or AnomalyDetector.save") as (tensors, header):
             detector = cls.of_contents(tensors, header, path, backend)
             detector.extra_ = header["extra"]
-        except (KeyError, TypeError, ValueError, IndexError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
         return detector
 
     @classmethod

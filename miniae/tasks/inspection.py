@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import Windows
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
+from miniae.data.storage import reading, save_tensors, under
 from miniae.models import DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.tasks.detection import check_share
@@ -221,18 +221,14 @@ class TextureInspector(Estimator):
     def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> TextureInspector:
         """The inspector in a file that `save` wrote, which gives the same answers. Raises `StorageError` for files that
         are missing, damaged (by their checksum), of another kind or of a later format."""
-        tensors, header = load_tensors(path)
-        check_kind(path, header, "inspector", _FORMAT,
-                   "an inspector: fit one by miniae inspect --fit, or TextureInspector.save")
-        try:
+        with reading(path, "inspector", _FORMAT,
+                     "an inspector: fit one by miniae inspect --fit, or TextureInspector.save") as (tensors, header):
             inspector = cls(**header["params"], backend=backend)
             inspector.channels_, inspector.scale_ = header["channels"], header["scale"]
             inspector.mean_, inspector.middle_ = tensors["mean"], tensors["middle"]
             inspector.whitening_, inspector.threshold_ = tensors["whitening"], header["threshold"]
             inspector.models_ = [model_of(under(f"model.{i}.", tensors), model, path, backend)
                                  for i, model in enumerate(header["models"])]
-        except (KeyError, TypeError, ValueError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
         return inspector
 
 

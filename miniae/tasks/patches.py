@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import Windows
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors
+from miniae.data.storage import reading, save_tensors
 from miniae.models import DenoisingAutoencoder, RecorruptedAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, epochs_for
@@ -136,15 +136,11 @@ class PatchDenoiser(Estimator):
     def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> PatchDenoiser:
         """The denoiser in a file that `save` wrote, which gives the same answers. Raises `StorageError` for files that
         are missing, damaged (by their checksum), of another kind or of a later format."""
-        tensors, header = load_tensors(path)
-        check_kind(path, header, "denoiser", _FORMAT,
-                   "a denoiser of images: fit one by miniae restore --fit, or PatchDenoiser.save")
-        try:
+        expected = "a denoiser of images: fit one by miniae restore --fit, or PatchDenoiser.save"
+        with reading(path, "denoiser", _FORMAT, expected) as (tensors, header):
             denoiser = cls(**header["params"], backend=backend)
             denoiser.level_, denoiser.channels_ = header["level"], header["channels"]
             denoiser.model_ = model_of(tensors, header["model"], path, backend)
-        except (KeyError, TypeError, ValueError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
         return denoiser
 
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniae.backend import Backend
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
+from miniae.backend import Backend, get
+from miniae.data.storage import reading, save_tensors, under
 from miniae.models.estimator import NetworkEstimator
 from miniae.models.files import contents, model_of
 from miniae.tasks.distances import METRICS
@@ -293,9 +293,8 @@ class SemanticIndex:
 
         Nothing in the file is run. Raises `StorageError` for other files, damaged ones and those of a later format.
         """
-        tensors, header = load_tensors(path)
-        check_kind(path, header, _KIND, _FORMAT, f"a file of the kind {_KIND!r}")
-        try:
+        backend = None if backend is None else get(backend)
+        with reading(path, _KIND, _FORMAT, f"a file of the kind {_KIND!r}") as (tensors, header):
             model = None
             if header["model"] is not None:
                 model = model_of(under("model.", tensors), header["model"], path, backend)
@@ -303,8 +302,6 @@ class SemanticIndex:
             index._rows, index._ids = tensors["codes"], tensors["ids"]
             index._size, index._next, index.extra = header["size"], header["next"], header["extra"]
             index.thresholds_ = tensors.get("thresholds")
-        except (KeyError, TypeError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
         return index
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import Windows
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
+from miniae.data.storage import reading, save_tensors, under
 from miniae.models import Autoencoder
 from miniae.tasks.detection import AnomalyDetector, check_share, middle_and_scale
 from miniae.training import Estimator, NotFittedError, check_count
@@ -238,10 +238,8 @@ class SeriesDetector(Estimator):
         """The detector in a file that `save` wrote, which gives the same answers. What was saved as `extra` is in its
         `extra_`. Nothing in the file is run. Raises `StorageError` for files that are missing, damaged (by their
         checksum), of another kind or of a later format."""
-        tensors, header = load_tensors(path)
-        check_kind(path, header, "series detector", _FORMAT,
-                   "a detector for series: fit one by miniae series --fit, or SeriesDetector.save")
-        try:
+        expected = "a detector for series: fit one by miniae series --fit, or SeriesDetector.save"
+        with reading(path, "series detector", _FORMAT, expected) as (tensors, header):
             detector = cls(**header["params"], backend=backend)
             detector.detector_ = AnomalyDetector.of_contents(under("detector.", tensors), header["detector"], path,
                                                              backend)
@@ -250,8 +248,6 @@ class SeriesDetector(Estimator):
             detector.channels_, detector.window_ = len(detector.middle_), header["window"]
             detector.usual_, detector.threshold_ = header["usual"], header["threshold"]
             detector.extra_ = header["extra"]
-        except (KeyError, TypeError, ValueError, IndexError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
         return detector
 
 

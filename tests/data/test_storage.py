@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from miniae.data import StorageError, load_tensors, save_tensors, write_json, write_table, write_text, writing
+from miniae.data.storage import reading
 
 
 def test_writing_replaces_only_at_the_end(tmp_path):
@@ -68,3 +69,18 @@ def test_tensors_come_back(tmp_path):
 def test_a_missing_folder_is_one_clear_line(tmp_path):
     with pytest.raises(StorageError, match="Choose a folder that exists"):
         write_text(tmp_path / "no" / "a.txt", "x")
+
+
+@pytest.mark.parametrize("mistake", [KeyError("a"), TypeError("no number"), ValueError("too large"), IndexError("a")])
+def test_what_can_not_be_made_of_a_file(mistake, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"x": np.ones(3)}, {"kind": "thing", "format": 1})
+    with pytest.raises(StorageError, match="a.safetensors is damaged: "), reading(path, "thing", 1, "a thing"):
+        raise mistake
+    with pytest.raises(StorageError, match="^another reason$"), reading(path, "thing", 1, "a thing"):
+        raise StorageError("another reason")
+    with pytest.raises(StorageError, match="holds a thing, expected a box"), reading(path, "box", 1, "a box"):
+        raise AssertionError("the block is not for other files")
+    with reading(path, "thing", 1, "a thing") as (tensors, header):
+        assert header["format"] == 1
+        np.testing.assert_array_equal(tensors["x"], np.ones(3))
