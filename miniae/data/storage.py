@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "check_kind", "reading", "under"]
+           "save_tensors", "load_tensors", "has_checksum", "check_kind", "reading", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -146,6 +146,14 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
         raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use a "
                            "copy")
     return tensors, header
+
+
+def has_checksum(path: str | os.PathLike[str]) -> bool:
+    """Whether a file that `save_tensors` wrote has a checksum, which `load_tensors` compares; the oldest have none."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return _CHECKSUM in json.loads(file.metadata()[_HEADER_KEY])
 
 
 def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, newest: int, expected: str) -> None:

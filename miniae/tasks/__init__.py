@@ -3,6 +3,7 @@
 from miniae.tasks.bench import bench
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
+from miniae.tasks.description import describe
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.index_coder import IndexCoder
 from miniae.tasks.inspection import Finding, TextureInspector
@@ -20,6 +21,6 @@ from miniae.tasks.variants import own_measures, with_labels
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor", "IndexCoder",
     "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "Segment", "SemanticIndex", "SeriesDetector", "Sizes",
-    "TextureInspector", "bench", "further_settings", "machine", "new_folder", "noise_level", "own_measures", "period",
-    "profile", "read_documents", "with_labels",
+    "TextureInspector", "bench", "describe", "further_settings", "machine", "new_folder", "noise_level", "own_measures",
+    "period", "profile", "read_documents", "with_labels",
 ]

@@ -76,11 +76,13 @@ class Estimator:
                 vars(self).update(before)
             raise
 
-    def __repr__(self) -> str:
+    def changed_params(self) -> dict[str, Any]:
+        """Those of the constructor's arguments that are not the defaults, by name."""
         signature = self._signature()
-        changed = [f"{n}={v!r}" for n, v in self.get_params().items()
-                   if repr(_plain(v)) != repr(_plain(signature[n].default))]
-        return f"{type(self).__name__}({', '.join(changed)})"
+        return {n: v for n, v in self.get_params().items() if repr(_plain(v)) != repr(_plain(signature[n].default))}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in self.changed_params().items())})"
 
 
 def _plain(value: Any) -> Any:

@@ -59,6 +59,13 @@ def test_scores_reasons_and_curves(miniae, detector, tables):
     assert picture.stat().st_size > 5000
 
 
+def test_info(miniae, detector, tables):
+    code, out, err = miniae("info", detector)
+    assert code == 0, err
+    assert out.startswith(f"{detector}: detector (AnomalyDetector), fitted to {tables / 'normal.csv'}, written ")
+    assert "rows of shape (3,) (a, b, c)\n" in out and "\nthreshold " in out and "checksum verified\n" in out
+
+
 def test_images_share_a_scale(miniae, tmp_path):
     X = np.random.default_rng(0).integers(0, 255, (30, 5, 5), np.uint8)
     np.save(tmp_path / "x.npy", X)
