@@ -147,6 +147,6 @@ def test_a_folder_is_written_whole_or_not_at_all(miniae, folder, tmp_path, monke
 
 
 def test_compressors_that_can_not_be_trained(miniae, folder, tmp_path):
-    expect(miniae("compressor", tmp_path / "none"), "is no folder")
+    expect(miniae("compressor", tmp_path / "none"), "does not exist")
     expect(miniae("compressor", folder, "-o", tmp_path / "no" / "c.safetensors"), "there is no folder")
     expect(miniae("compressor", folder, "-o", tmp_path / "c.safetensors", "--patches", 0), "patches")
