@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.images import eight_bits
+from miniae.data import eight_bits
 from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors
 from miniae.tasks.compressed_file import LARGEST_IMAGE, Compressed, pack, unpack
 from miniae.training import NotFittedError

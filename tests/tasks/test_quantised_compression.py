@@ -10,8 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from miniae.data import load
-from miniae.data.images import eight_bits
+from miniae.data import eight_bits, load
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.models import Autoencoder, VectorQuantisedAutoencoder
 from miniae.nn import Dense, Sequential
