@@ -151,7 +151,7 @@ class FileCompressor(ABC):
         check_kind(path, header, cls.kind, _FORMAT, f"a {cls.kind}, as miniae compressor writes them")
         try:
             return cls._of(arrays, header, path, backend)
-        except (KeyError, TypeError, ValueError) as why:
+        except (AttributeError, KeyError, TypeError, ValueError) as why:
             raise StorageError(f"{path} is damaged: {why}") from None
 
     def _require_fitted(self) -> None:
