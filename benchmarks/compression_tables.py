@@ -40,8 +40,9 @@ def compression_small():
     png = ", ".join(f"{name} {s['png_bits']:.2f}" for name, s in r["sets"].items())
     alone = "; ".join(
         f"{name} {s['one_a_file_bits']:.2f}, vector-quantised {q[name]['one_a_file_bits']:.2f}, "
-        + ", ".join(f"{peer} {bits:.2f}" for peer, (bits, _) in s["peers_one_a_file"].items())
+        + ", ".join(f"{peer} {bits:.2f} ({psnr:.1f} dB)" for peer, (bits, psnr) in s["peers_one_a_file"].items())
         for name, s in r["sets"].items())
     note = (f"{r['images']} test images in one file, beside one picture of all of them as JPEG and WebP; as PNG this "
-            f"has {png} bits a pixel, without any loss. Each in a file of its own, at quality 50: {alone}.\n")
+            f"has {png} bits a pixel, without any loss. Bits a pixel of each in a file of its own, "
+            f"where there are qualities at 50: {alone}.\n")
     return table(["28x28 images", *_HEADER], rows) + "\n\n" + note + "\n".join(map(made_by, (content, integers)))
