@@ -51,24 +51,36 @@ def run(args: argparse.Namespace) -> int:
     if Path(args.out).suffix != ".safetensors":
         raise DataError(f"can't write {args.out}: expected a name that ends in .safetensors")
     model_and_data.check_not_read(args.out, args.images, args.model)
-    given = {name: getattr(args, name) for name in _TRAINING if getattr(args, name) is not None}
     name = Path(args.out).stem[:60]
     if args.model is None:
-        compressor = ImageCompressor(**{**_TRAINING, **given}, augment=not args.alike, name=name, backend=args.backend)
-        images, learned = _images(args.images), "trained on"
-        compressor.fit(images, callbacks=[ProgressBar()])
-    else:
-        unused = ["alike"] * args.alike + list(given)
-        if unused:
-            raise DataError(f"--{unused[0]} is for training, and with --model nothing is trained: leave one out")
-        compressor = VectorQuantisedCompressor(_quantised(args.model, args.backend), name=name)
-        images, learned = _images(args.images), "with the frequencies of"
-        compressor.fit(images)
-    compressor.save(args.out)
-    if args.model is not None:
-        print(_measured(compressor, images[:_SHOWN]))
-    print(f"written to {args.out}: {learned} {len(images)} images, checksum {compressor.checksum_:08x}")
+        return _train(args, name)
+    return _count(args, name)
+
+
+def _train(args: argparse.Namespace, name: str) -> int:
+    settings = {**_TRAINING, **_given(args)}
+    compressor = ImageCompressor(**settings, augment=not args.alike, name=name, backend=args.backend)
+    images = _images(args.images)
+    compressor.fit(images, callbacks=[ProgressBar()]).save(args.out)
+    print(f"written to {args.out}: trained on {len(images)} images, checksum {compressor.checksum_:08x}")
     return 0
+
+
+def _count(args: argparse.Namespace, name: str) -> int:
+    unused = ["alike"] * args.alike + list(_given(args))
+    if unused:
+        raise DataError(f"--{unused[0]} is for training, and with --model nothing is trained: leave one out")
+    compressor = VectorQuantisedCompressor(_quantised(args.model, args.backend), name=name)
+    images = _images(args.images)
+    compressor.fit(images).save(args.out)
+    print(_measured(compressor, images[:_SHOWN]))
+    print(f"written to {args.out}: with the frequencies of {len(images)} images, checksum {compressor.checksum_:08x}")
+    return 0
+
+
+def _given(args: argparse.Namespace) -> dict[str, int]:
+    """The numbers for training that were said."""
+    return {name: getattr(args, name) for name in _TRAINING if getattr(args, name) is not None}
 
 
 def _measured(compressor: VectorQuantisedCompressor, images: list[np.ndarray]) -> str:
