@@ -1,10 +1,10 @@
 """Bits a pixel, PSNR and SSIM of ImageCompressor against JPEG and WebP, as Pillow writes them, and PNG.
 
-    MINIAE_DATA=... python benchmarks/compression.py [photos] [small]
+    MINIAE_DATA=... python benchmarks/compression.py [photos] [small] [quantised]
 
 Photographs: five of scikit-image's that the bundled compressor was not trained on (see train_compressor.py). Small
-images: the first 500 test images of MNIST and Fashion-MNIST, by compressors trained on the training parts, and by
-vector-quantised autoencoders whose integers are coded by their frequencies. JPEG and
+images: the first 500 test images of MNIST and Fashion-MNIST, by compressors trained on the training parts (small), and
+by vector-quantised autoencoders (quantised, which compares with the others' curves that small has written). JPEG and
 WebP are also given all of these as one picture, so that no header counts for each. At our sizes, the others' PSNR and
 SSIM are interpolated between their qualities, linearly in the logarithm of bits a pixel.
 """
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from layout import load as read
 from PIL import Image
 from results import write
 from skimage import data as photographs
@@ -23,7 +24,8 @@ from miniae.data import load
 from miniae.models import VectorQuantisedAutoencoder
 from miniae.report import metrics
 from miniae.report.canvas import SERIES, drawing
-from miniae.tasks import ImageCompressor, IndexCoder
+from miniae.tasks import ImageCompressor, VectorQuantisedCompressor
+from miniae.tasks.compressed_file import unpack
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket", "camera")
 QUALITIES = (1, 20, 40, 60, 80, 100)
@@ -31,7 +33,7 @@ SHOWN = 20
 SMALL = {"filters": 40, "size": 7, "patch": 28, "patches": 2000, "augment": False, "epochs": 4, "batch_size": 32,
          "finest": 0.1, "coarsest": 1.0, "backend": "numpy"}
 QUANTISED = {"filters": (32, 64), "codebook": 256, "dim": 16, "epochs": 8, "lr": 2e-3}
-TRAINED_ON, IMAGES = 10000, 500
+TRAINED_ON, IMAGES, ALONE, SETS = 10000, 500, 50, ("mnist", "fashion-mnist")
 PEERS = {"JPEG": {"format": "JPEG", "optimize": True, "qualities": (2, 5, 10, 20, 30, 45, 60, 75, 85, 92, 97)},
          "WebP": {"format": "WEBP", "method": 6, "qualities": (0, 5, 10, 20, 35, 50, 65, 80, 90, 96, 100)}}
 FOLDER = Path(__file__).parent / "results"
@@ -153,10 +155,20 @@ def curves_picture(results):
         figure.tight_layout()
 
 
-def small(name):
+def images_of(name):
+    """The training images and some test images of a data set: uint8 (N, 28, 28)."""
     data = load(name)
     train, test = ((255 * part.reshape(-1, 28, 28)).round().astype(np.uint8) for part in (data.train, data.test))
-    test = test[:IMAGES]
+    return train, test[:IMAGES]
+
+
+def one_a_file(compressor, images):
+    """Bits a pixel with a header for each."""
+    return float(8 * np.mean([len(compressor.compress(image)) for image in images[:ALONE]]) / images[0].size)
+
+
+def small(name):
+    train, test = images_of(name)
     began = time.process_time()
     compressor = ImageCompressor(**SMALL, name=name).fit(train)
     seconds = time.process_time() - began
@@ -165,7 +177,7 @@ def small(name):
         file = compressor.compress_many(test, quality)
         back = compressor.decompress(file)
         ours.append((8 * len(file) / test.size, psnr(test, back), ssim(test, back)))
-    alone = 8 * np.mean([len(compressor.compress(image, 50)) for image in test[:50]]) / 784
+    alone = one_a_file(compressor, test)
     across = 25
     sheet = test.reshape(-1, across, 28, 28).transpose(0, 2, 1, 3).reshape(-1, across * 28)
 
@@ -183,18 +195,24 @@ def small(name):
     for row in compared(ours, curves):
         print("   ", {k: v and np.round(v, 3) for k, v in row.items()}, flush=True)
     return {"train_seconds": seconds, "png_bits": png, "qualities": compared(ours, curves),
-            "quantised": compared([quantised(train, test)], curves)[0], "curves": curves,
-            "one_a_file_bits": float(alone), "peers_one_a_file": each}
+            "curves": curves, "one_a_file_bits": alone, "peers_one_a_file": each}
 
 
-def quantised(train, test):
-    """Bits a pixel, PSNR and SSIM of a vector-quantised autoencoder's integers."""
-    shares, shown = (part[:, None].astype(np.float32) / 255 for part in (train[:TRAINED_ON], test))
-    model = VectorQuantisedAutoencoder(**QUANTISED, loss="bce", backend="numpy").fit(shares)
-    coder = IndexCoder(model.codebook).fit(model.encode_indices(shares))
-    data = coder.encode(model.encode_indices(shown))
-    back = np.rint(255 * model.decode_indices(coder.decode(data))[:, 0]).astype(np.uint8)
-    return 8 * len(data) / test.size, psnr(test, back), ssim(test, back)
+def quantised(name, curves):
+    """The files of a vector-quantised autoencoder's compressor, and what of them is its integers."""
+    train, test = images_of(name)
+    began, train = time.process_time(), train[:TRAINED_ON]
+    model = VectorQuantisedAutoencoder(**QUANTISED, loss="bce", backend="numpy")
+    model.fit(train[:, None].astype(np.float32) / 255)
+    compressor = VectorQuantisedCompressor(model, name=name).fit(train)
+    seconds = time.process_time() - began
+    data = compressor.compress_many(test)
+    back, bits = compressor.decompress(data), 8 * len(data) / test.size
+    row = {"train_seconds": seconds, "payload_bits": 8 * len(unpack(data).codes) / test.size,
+           "one_a_file_bits": one_a_file(compressor, test),
+           **compared([(bits, psnr(test, back), ssim(test, back))], curves)[0]}
+    print(name, "vector-quantised", row, flush=True)
+    return row
 
 
 def photos():
@@ -208,9 +226,13 @@ def photos():
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or ["photos", "small"]
+    wanted = sys.argv[1:] or ["photos", "small", "quantised"]
     if "photos" in wanted:
         write("compression", photos())
     if "small" in wanted:
         write("compression_small", {"qualities": QUALITIES, "settings": SMALL, "images": IMAGES,
-                                    "sets": {name: small(name) for name in ("mnist", "fashion-mnist")}})
+                                    "sets": {name: small(name) for name in SETS}})
+    if "quantised" in wanted:
+        others = read("compression_small")["results"]["sets"]
+        write("compression_quantised", {"settings": QUANTISED, "trained_on": TRAINED_ON, "images": IMAGES,
+                                        "sets": {name: quantised(name, others[name]["curves"]) for name in SETS}})

@@ -32,12 +32,17 @@ def compression():
 
 
 def compression_small():
-    content = load("compression_small")
-    r = content["results"]
+    content, integers = load("compression_small"), load("compression_quantised")
+    r, q = content["results"], integers["results"]["sets"]
     names = [*r["qualities"], "vector-quantised"]
     rows = [_rows(name, quality, row) for name, s in r["sets"].items()
-            for quality, row in zip(names, [*s["qualities"], s["quantised"]], strict=True)]
+            for quality, row in zip(names, [*s["qualities"], q[name]], strict=True)]
     png = ", ".join(f"{name} {s['png_bits']:.2f}" for name, s in r["sets"].items())
+    alone = "; ".join(
+        f"{name} {s['one_a_file_bits']:.2f}, vector-quantised {q[name]['one_a_file_bits']:.2f}, "
+        + ", ".join(f"{peer} {bits:.2f} ({psnr:.1f} dB)" for peer, (bits, psnr) in s["peers_one_a_file"].items())
+        for name, s in r["sets"].items())
     note = (f"{r['images']} test images in one file, beside one picture of all of them as JPEG and WebP; as PNG this "
-            f"has {png} bits a pixel, without any loss.\n")
-    return table(["28x28 images", *_HEADER], rows) + "\n\n" + note + made_by(content)
+            f"has {png} bits a pixel, without any loss. Bits a pixel of each in a file of its own, "
+            f"where there are qualities at 50: {alone}.\n")
+    return table(["28x28 images", *_HEADER], rows) + "\n\n" + note + "\n".join(map(made_by, (content, integers)))

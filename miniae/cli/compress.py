@@ -2,7 +2,7 @@
 
 OUT is a file (ending in .mae, say) for an image, and a new folder for a folder. Of images that are transparent or of 16
 bits, the colours in 8 bits are kept. Without --model they are compressed as photographs; miniae compressor makes models
-for images of your own kind.
+for images of your own kind, also of a vector-quantised autoencoder, whose integers have no --quality.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import numpy as np
 
 from miniae.cli import model_and_data
 from miniae.cli.pictures import in_folder
-from miniae.data import DataError, read_picture
+from miniae.data import DataError, eight_bits, read_picture
 from miniae.data.files import IMAGE_ENDINGS, image_files
 from miniae.data.storage import writing
-from miniae.tasks import ImageCompressor
+from miniae.tasks import ImageCompressor, VectorQuantisedCompressor, load_compressor
+from miniae.tasks.image_files import FileCompressor
 
 SUFFIX = ".mae"
 
@@ -28,22 +29,25 @@ SUFFIX = ".mae"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN", help="an image file, or a folder of images of any size")
     parser.add_argument("out", metavar="OUT", help=f"where to write: a file, or a new folder of {SUFFIX} files")
-    parser.add_argument("--quality", type=int, default=50, metavar="Q",
+    parser.add_argument("--quality", type=int, metavar="Q",
                         help="1 (small) to 100 (like the original) (default: 50)")
     add_compressor(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if not 1 <= args.quality <= 100:
+    if args.quality is not None and not 1 <= args.quality <= 100:
         raise DataError(f"--quality is a whole number from 1 to 100, got {args.quality}")
     if Path(args.out).suffix.lower() in IMAGE_ENDINGS:
         raise DataError(f"can't write {args.out}: what is written is no image; choose a name that ends in {SUFFIX}")
     compressor = open_compressor(args)
+    settings = () if isinstance(compressor, VectorQuantisedCompressor) else (args.quality or 50,)
+    if args.quality and not settings:
+        raise DataError(f"{args.model} has no qualities, what is lost is decided by the model: leave --quality out")
     pixels, total = 0, 0
     with pairs(args.input, args.out, image_files, SUFFIX) as files:
         for path, target in files:
             image = as_bytes(read_picture(path))
-            data = compressor.compress(image, args.quality)
+            data = compressor.compress(image, *settings)
             target.write_bytes(data)
             pixels, total = pixels + image.shape[0] * image.shape[1], total + len(data)
     print(f"written to {args.out}: {total:,} bytes, {8 * total / pixels:.3f} bits a pixel")
@@ -52,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def as_bytes(image: np.ndarray) -> np.ndarray:
     """(height, width) or (3, height, width) in [0, 1], as files are read, as uint8 with the channels last."""
-    image = np.rint(255 * image).astype(np.uint8)
+    image = eight_bits(image)
     return image if image.ndim == 2 else image.transpose(1, 2, 0)
 
 
@@ -64,10 +68,10 @@ def add_compressor(parser: argparse.ArgumentParser) -> None:
     model_and_data.add_backend(parser)
 
 
-def open_compressor(args: argparse.Namespace) -> ImageCompressor:
+def open_compressor(args: argparse.Namespace) -> FileCompressor:
     if args.model is None:
         return ImageCompressor.pretrained(args.backend)
-    return ImageCompressor.load(args.model, args.backend)
+    return load_compressor(args.model, args.backend)
 
 
 @contextlib.contextmanager

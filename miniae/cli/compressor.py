@@ -2,6 +2,9 @@
 
 Images may be of any size. Photographs are turned, mirrored and halved at random in training; with --alike they are
 taken as they are: small pictures of one kind, of which there are many.
+
+With --model nothing is trained: the compressor is made of a vector-quantised autoencoder (miniae train --model
+vector-quantised), and learns from the images only how often each of its integers comes.
 """
 
 from __future__ import annotations
@@ -10,25 +13,36 @@ import argparse
 import os
 from pathlib import Path
 
+import numpy as np
+
 from miniae.cli import model_and_data
 from miniae.cli.compress import as_bytes
 from miniae.data import DataError, read_picture
 from miniae.data.files import image_files
-from miniae.tasks import ImageCompressor
+from miniae.models import VectorQuantisedAutoencoder
+from miniae.report import metrics
+from miniae.tasks import ImageCompressor, VectorQuantisedCompressor
 from miniae.training import ProgressBar
+
+_TRAINING = {"filters": 96, "patches": 600, "epochs": 10, "seed": 0}
+_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="a folder of images of any size")
+    def number(name: str, what: str) -> None:
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} (default: {_TRAINING[name]})")
+
+    parser.add_argument("images", metavar="IMAGES",
+                        help="a folder of images of any size; or images of one size, as miniae train takes them")
     parser.add_argument("-o", "--out", metavar="FILE", default="compressor.safetensors",
                         help="where to write the compressor (default: compressor.safetensors)")
-    parser.add_argument("--filters", type=int, default=96, metavar="N",
-                        help="how many numbers a block of pixels becomes at most (default: 96)")
-    parser.add_argument("--patches", type=int, default=600, metavar="N",
-                        help="how many patches of the images to train on (default: 600)")
-    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="how often (default: 10)")
+    parser.add_argument("--model", metavar="MODEL", help="the model.safetensors of a vector-quantised autoencoder that "
+                                                         "the compressor is to be made of")
+    number("filters", "how many numbers a block of pixels becomes at most")
+    number("patches", "how many patches of the images to train on")
+    number("epochs", "how often")
     parser.add_argument("--alike", action="store_true", help="take the images as they are, not turned or halved")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides patches and noise (default: 0)")
+    number("seed", "decides patches and noise")
     model_and_data.add_backend(parser)
 
 
@@ -36,12 +50,62 @@ def run(args: argparse.Namespace) -> int:
     model_and_data.check_folder_of(args.out)
     if Path(args.out).suffix != ".safetensors":
         raise DataError(f"can't write {args.out}: expected a name that ends in .safetensors")
-    folder = Path(args.folder)
-    if not os.path.isdir(args.folder):
-        raise DataError(f"{args.folder[:200]!r} is no folder: name one with images")
-    images = [as_bytes(read_picture(path)) for path in image_files(folder)]
-    compressor = ImageCompressor(args.filters, patches=args.patches, epochs=args.epochs, augment=not args.alike,
-                                 seed=args.seed, name=Path(args.out).stem[:60], backend=args.backend)
+    model_and_data.check_not_read(args.out, args.images, args.model)
+    name = Path(args.out).stem[:60]
+    if args.model is None:
+        return _train(args, name)
+    return _count(args, name)
+
+
+def _train(args: argparse.Namespace, name: str) -> int:
+    settings = {**_TRAINING, **_given(args)}
+    compressor = ImageCompressor(**settings, augment=not args.alike, name=name, backend=args.backend)
+    images = _images(args.images)
     compressor.fit(images, callbacks=[ProgressBar()]).save(args.out)
     print(f"written to {args.out}: trained on {len(images)} images, checksum {compressor.checksum_:08x}")
     return 0
+
+
+def _count(args: argparse.Namespace, name: str) -> int:
+    unused = ["alike"] * args.alike + list(_given(args))
+    if unused:
+        raise DataError(f"--{unused[0]} is for training, and with --model nothing is trained: leave one out")
+    compressor = VectorQuantisedCompressor(_quantised(args.model, args.backend), name=name)
+    images = _images(args.images)
+    compressor.fit(images).save(args.out)
+    print(_measured(compressor, images[:_SHOWN]))
+    print(f"written to {args.out}: with the frequencies of {len(images)} images, checksum {compressor.checksum_:08x}")
+    return 0
+
+
+def _given(args: argparse.Namespace) -> dict[str, int]:
+    """The numbers for training that were said."""
+    return {name: getattr(args, name) for name in _TRAINING if getattr(args, name) is not None}
+
+
+def _measured(compressor: VectorQuantisedCompressor, images: list[np.ndarray]) -> str:
+    """What images take and lose: no setting decides that, but the model."""
+    files = [compressor.compress(image) for image in images]
+    bits = 8 * sum(map(len, files)) / sum(image.shape[0] * image.shape[1] for image in images)
+    there, back = (np.concatenate([image.reshape(1, -1).astype(float) for image in some], axis=1)
+                   for some in (images, map(compressor.decompress, files)))
+    return (f"{len(images)} of them take {bits:.3f} bits a pixel, and come back at "
+            f"{metrics.psnr(there, back, 255):.1f} dB")
+
+
+def _images(source: str) -> list[np.ndarray]:
+    """The images of a folder, or the training ones of a data set, in 8 bits. Raises `DataError` where none are."""
+    if os.path.isdir(source):
+        return [as_bytes(read_picture(path)) for path in image_files(Path(source))]
+    samples = model_and_data.find_part(source, None, "train")
+    if samples.image_shape is None or not 0 <= samples.X.min() <= samples.X.max() <= 1:
+        raise DataError(f"{source} holds no images of 8 bits, or from 0 to 1: name a folder of images")
+    return [as_bytes(image) for image in samples.X.reshape(-1, *samples.image_shape)]
+
+
+def _quantised(path: str, backend: str) -> VectorQuantisedAutoencoder:
+    model = model_and_data.load_autoencoder(path, backend)
+    if not isinstance(model, VectorQuantisedAutoencoder):
+        raise DataError(f"{path} holds a {type(model).__name__}, whose codes are no integers: train one by miniae "
+                        "train --model vector-quantised, or leave --model out to train a compressor")
+    return model

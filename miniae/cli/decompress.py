@@ -15,8 +15,8 @@ import numpy as np
 from miniae.cli.compress import SUFFIX, add_compressor, open_compressor, pairs
 from miniae.data import DataError
 from miniae.data.storage import StorageError
-from miniae.tasks import ImageCompressor
 from miniae.tasks.compressed_file import unpack
+from miniae.tasks.image_files import FileCompressor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +38,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _image(compressor: ImageCompressor, path: Path) -> np.ndarray:
+def _image(compressor: FileCompressor, path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as why:
         raise StorageError(f"can't read {path}: {why.strerror or why}") from None
-    count = unpack(data, str(path)).count
-    if count > 1:
-        raise DataError(f"{path} holds {count} images: in Python, ImageCompressor.decompress reads them")
-    return compressor.decompress(data, str(path))
+    content = unpack(data, str(path))
+    if content.count > 1:
+        raise DataError(f"{path} holds {content.count} images: in Python, {type(compressor).__name__}.decompress reads "
+                        "them")
+    return compressor.images(content, str(path))[0]
 
 
 def _compressed(folder: Path) -> list[Path]:

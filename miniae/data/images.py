@@ -9,7 +9,12 @@ import numpy as np
 
 from miniae.data.storage import StorageError, writing_folder
 
-__all__ = ["write_images"]
+__all__ = ["eight_bits", "write_images"]
+
+
+def eight_bits(X: np.ndarray) -> np.ndarray:
+    """Values from 0 to 1 as bytes from 0, black, to 255, white; others are cut off there."""
+    return np.rint(255 * np.clip(X, 0, 1)).astype(np.uint8)
 
 
 def write_images(folder: str | os.PathLike[str], X: np.ndarray, image_shape: Sequence[int],
@@ -27,7 +32,7 @@ def write_images(folder: str | os.PathLike[str], X: np.ndarray, image_shape: Seq
         raise StorageError("two of the images would have the same name: give them names that differ in more than their "
                            "endings")
     height, width = image_shape[-2:]
-    pixels = np.rint(255 * np.clip(X.reshape(len(X), -1, height, width), 0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)
+    pixels = eight_bits(X.reshape(len(X), -1, height, width)).transpose(0, 2, 3, 1)
     with writing_folder(folder) as temporary:
         for name, image in zip(files, pixels, strict=True):
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)

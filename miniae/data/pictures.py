@@ -9,6 +9,7 @@ import numpy as np
 
 from miniae.data.errors import DataError
 from miniae.data.files import IMAGE_ENDINGS, image_files, pixels
+from miniae.data.images import eight_bits
 from miniae.data.storage import writing
 
 __all__ = ["picture_files", "read_picture", "write_picture"]
@@ -45,7 +46,7 @@ def write_picture(path: str | os.PathLike[str], image: np.ndarray) -> None:
     """
     from PIL import Image
 
-    bytes_ = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+    bytes_ = eight_bits(image)
     if bytes_.ndim == 3:
         bytes_ = bytes_[0] if len(bytes_) == 1 else bytes_.transpose(1, 2, 0)
     with writing(path) as temporary:

@@ -12,6 +12,7 @@ from miniae.tasks.machine import machine
 from miniae.tasks.maps import CodeMap
 from miniae.tasks.patches import PatchDenoiser, noise_level
 from miniae.tasks.profile import Profile, profile
+from miniae.tasks.quantised_compression import VectorQuantisedCompressor, load_compressor
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
 from miniae.tasks.run import Run, new_folder
 from miniae.tasks.series import Segment, SeriesDetector, period
@@ -21,6 +22,6 @@ from miniae.tasks.variants import own_measures, with_labels
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor", "IndexCoder",
     "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "Segment", "SemanticIndex", "SeriesDetector", "Sizes",
-    "TextureInspector", "bench", "describe", "further_settings", "machine", "new_folder", "noise_level", "own_measures",
-    "period", "profile", "read_documents", "with_labels",
+    "TextureInspector", "VectorQuantisedCompressor", "bench", "describe", "further_settings", "load_compressor",
+    "machine", "new_folder", "noise_level", "own_measures", "period", "profile", "read_documents", "with_labels",
 ]

@@ -3,12 +3,13 @@
     magic      4 bytes, 89 4D 41 45
     version    1 byte, 1
     channels   1 byte, 1 for grey images and 3 for colour
-    quality    1 byte, 1 to 100
+    quality    1 byte, 1 to 100; 0 where the codes are a vector-quantised model's integers, which have none
     count, height, width    how many images of that size; 7 bits a byte, low ones first, the 8th set where more follow
     name       of the model: its length in a byte, and as many bytes of UTF-8
     model      the CRC-32 of the model, 4 bytes, low ones first
-    codes      what `CodeModel.encode` gives; of more than 2^20 pixels 01 after it, and zeros where that is less than a
-               byte for every 256 pixels beyond these: so a small file asks for little memory, whatever it claims
+    codes      what `CodeModel.encode` or, of integers, `IndexCoder.pack` gives; of more than 2^20 pixels 01 after it,
+               and zeros where that is less than a byte for every 256 pixels beyond these: so a small file asks for
+               little memory, whatever it claims
     checksum   the CRC-32 of all that is before it, 4 bytes
 """
 
@@ -40,6 +41,11 @@ class Compressed(NamedTuple):
     name: str
     model: int
     codes: bytes
+
+    @property
+    def needs(self) -> str:
+        """What kind of model the file is to be read by."""
+        return "model" if self.quality else "vector-quantised model"
 
 
 def pack(content: Compressed) -> bytes:
@@ -76,10 +82,10 @@ def unpack(data: bytes, path: str = "this") -> Compressed:
     except (IndexError, UnicodeDecodeError, struct.error):
         raise StorageError(f"{path} is damaged: its header is cut short") from None
     count, height, width = sizes
-    if channels not in (1, 3) or not 1 <= quality <= 100 or not 1 <= count * height * width <= LARGEST_IMAGE:
+    if channels not in (1, 3) or not 0 <= quality <= 100 or not 1 <= count * height * width <= LARGEST_IMAGE:
         raise StorageError(f"{path} says it holds {count} images of {width}x{height} with {channels} channels at "
-                           f"quality {quality}: expected 1 or 3 channels, quality 1 to 100, and no more than "
-                           f"{LARGEST_IMAGE:,} pixels")
+                           f"quality {quality}: expected 1 or 3 channels, quality 1 to 100, or 0 for integers, and no "
+                           f"more than {LARGEST_IMAGE:,} pixels")
     codes, least = data[at + 4:-4], _least(count * height * width)
     if len(codes) < least:
         raise StorageError(f"{path} says it holds {count} images of {width}x{height}, in {len(data):,} bytes: expected "

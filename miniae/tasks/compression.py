@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,18 @@ import numpy as np
 from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
 from miniae.backend.philox import host_generator
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
+from miniae.data.storage import under
 from miniae.data.windows import Windows
 from miniae.models.compressive import CompressiveAutoencoder, lapped_transform
 from miniae.models.files import contents, model_of, resized
 from miniae.nn import Layer
 from miniae.optim.schedules import cosine
 from miniae.tasks.code_model import LARGEST, CodeModel
-from miniae.tasks.compressed_file import LARGEST_IMAGE, Compressed, pack, unpack
-from miniae.training import Callback, LearningRate, NotFittedError, check_count
+from miniae.tasks.image_files import FileCompressor, check_image, check_name, checksum, padded
+from miniae.training import Callback, LearningRate, check_count
 
 __all__ = ["ImageCompressor"]
 
-_KIND, _FORMAT = "compressor", 1
 _PHOTOS = Path(__file__).parent / "photos.safetensors"
 
 # Positions of the code that go through the network at once, along each axis; and those at their edge, whose windows
@@ -38,7 +36,7 @@ _FAINT = 1e-9
 _SEEN, _STEPS = 96 * 256, 6
 
 
-class ImageCompressor:
+class ImageCompressor(FileCompressor):
     """Grey and colour images of any size as few bytes, and back: with losses, as JPEG.
 
         compressor = ImageCompressor.pretrained()
@@ -71,6 +69,8 @@ class ImageCompressor:
     checksum_ : the CRC-32 of all that files depend on; files are decompressed by the model with theirs only.
     """
 
+    kind = "compressor"
+
     def __init__(self, filters: int = 96, size: int = 8, *, patch: int = 128, patches: int = 600, augment: bool = True,
                  finest: float = 1 / 32, coarsest: float = 1 / 2, lr: float = 1e-4, batch_size: int = 4,
                  epochs: int = 10, seed: int = 0, name: str = "own", backend: str | Backend | None = None):
@@ -78,9 +78,7 @@ class ImageCompressor:
         self.patch, self.patches = check_count("patch", patch), check_count("patches", patches)
         self.augment, self.finest, self.coarsest = augment, finest, coarsest
         self.lr, self.batch_size, self.epochs, self.seed = lr, batch_size, epochs, seed
-        self.name, self.backend = name, backend
-        if not 0 < len(name.encode()) < 256:
-            raise ValueError(f"a model's name has 1 to 255 bytes, got {name!r}")
+        self.name, self.backend = check_name(name), backend
         self._sized: tuple[tuple[int, ...], Layer] | None = None
 
     # ---------------------------------------------------------------- training
@@ -90,7 +88,7 @@ class ImageCompressor:
 
         A model of grey images is made where all are. Raises `ValueError` for what are no such images.
         """
-        images = [_checked(image) for image in images]
+        images = [check_image(image) for image in images]
         if not images:
             raise ValueError("there are no images to train on: give one at least")
         channels = max(image.shape[-1] for image in images)
@@ -107,6 +105,7 @@ class ImageCompressor:
         seen = self._analyse(X[:max(_SEEN * self.size**2 // (X.shape[2] * X.shape[3]), 1)])
         steps = self.finest * (self.coarsest / self.finest) ** np.linspace(0, 1, _STEPS)
         self.codes_ = CodeModel.fit([_whole(seen, step) for step in steps], self.seed)
+        self._seal()
         return self
 
     def _patches(self, images: list[np.ndarray]) -> np.ndarray:
@@ -117,7 +116,7 @@ class ImageCompressor:
         weights = np.array([math.sqrt(math.prod(max(n, side) for n in image.shape[:2])) for image in images])
         drawn = []
         for i in rng.choice(len(images), self.patches, p=weights / weights.sum()):
-            image = _padded(images[i], side, side)
+            image = padded(images[i], side, side)
             halve = self.augment and min(image.shape[:2]) >= 2 * side and rng.random() < 0.5
             reach = side * (1 + halve)
             y, x = (rng.integers(n - reach + 1) for n in image.shape[:2])
@@ -140,46 +139,20 @@ class ImageCompressor:
     def compress_many(self, images: Any, quality: int = 50) -> bytes:
         """Images of one size, uint8 of (N, height, width) or (N, height, width, 3), in one file: for many small ones,
         which a file each would double."""
-        self._require_fitted()
-        images = np.asarray(images)
-        if images.ndim not in (3, 4) or not len(images):
-            raise ValueError(f"images have shape {images.shape}, expected (N, height, width) or (N, height, width, 3)")
-        pixels = np.stack([_checked(image) for image in images])
-        n, height, width, channels = pixels.shape
-        if n * height * width > LARGEST_IMAGE:
-            raise ValueError(f"{n} images of {width}x{height} are more than {LARGEST_IMAGE:,} pixels: cut them up")
-        step = self._step(quality)
-        padded = _padded(pixels, *self._extent(height, width))
-        codes = _whole(self._analyse(self._as_known(padded.transpose(0, 3, 1, 2))), step)
-        return pack(Compressed(n, channels, height, width, quality, self.name, self.checksum_,
-                               self.codes_.encode(codes)))
+        self._step(quality)
+        return self._file(images, quality)
 
-    def decompress(self, data: bytes, path: str = "this") -> np.ndarray:
-        """The image in a file's bytes, uint8 of (height, width) or (height, width, 3); of several images (N, ...).
+    @property
+    def _channels(self) -> int:
+        return self.model_.network_.input_shape[0]
 
-        Raises `StorageError`, naming `path`, for what is damaged, or needs another model.
-        """
-        self._require_fitted()
-        content = unpack(data, path)
-        if content.model != self.checksum_:
-            raise StorageError(f"{path} needs the model {content.name!r} with checksum {content.model:08x}, this is "
-                               f"{self.name!r} with {self.checksum_:08x}: name that one")
-        known, n = self.model_.network_.input_shape[0], content.count
-        copies = 3 if (content.channels, known) == (3, 1) else 1
-        shape = [s // self.size for s in self._extent(content.height, content.width)]
-        try:
-            codes = self.codes_.decode(content.codes, (n * copies, len(self.codes_.order), *shape))
-        except StorageError as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
-        planes = self._synthesise(codes * self._step(content.quality))
-        if copies == 3:
-            planes = planes.reshape(n, 3, *planes.shape[2:])
-        elif content.channels < known:
-            planes = planes.mean(1, keepdims=True)
-        planes = planes[:, :, :content.height, :content.width].transpose(0, 2, 3, 1)
-        images = np.rint(255 * np.clip(planes, 0, 1)).astype(np.uint8)
-        images = images[..., 0] if content.channels == 1 else images
-        return images[0] if n == 1 else images
+    def _encode(self, planes: np.ndarray, quality: int) -> bytes:
+        return self.codes_.encode(_whole(self._analyse(planes), self._step(quality)))
+
+    def _decode(self, codes: bytes, shape: tuple[int, ...], quality: int) -> np.ndarray:
+        n, _, *extent = shape
+        whole = self.codes_.decode(codes, (n, len(self.codes_.order), *(e // self.size for e in extent)))
+        return self._synthesise(whole * self._step(quality))
 
     def _step(self, quality: int) -> float:
         if check_count("quality", quality) > 100:
@@ -187,15 +160,7 @@ class ImageCompressor:
         return self.coarsest * (self.finest / self.coarsest) ** ((quality - 1) / 99)
 
     def _extent(self, height: int, width: int) -> tuple[int, int]:
-        """The height and width that an image is padded to."""
         return _up(height, self.size), _up(width, self.size)
-
-    def _as_known(self, pixels: np.ndarray) -> np.ndarray:
-        """Images (N, channels, ...) as the network takes them: (N or 3 N, its channels, ...), bytes still."""
-        known = self.model_.network_.input_shape[0]
-        if pixels.shape[1] == 3 and known == 1:
-            return pixels.reshape(-1, 1, *pixels.shape[2:])
-        return np.broadcast_to(pixels, (len(pixels), known, *pixels.shape[2:]))
 
     def _analyse(self, images: np.ndarray) -> np.ndarray:
         """Images (N, C, H, W) to codes (N, channels, h, w), which are not rounded yet; bytes count as 255ths."""
@@ -240,59 +205,31 @@ class ImageCompressor:
 
     # ---------------------------------------------------------------- files
 
-    @property
-    def checksum_(self) -> int:
-        arrays, _ = self._contents()
-        total = zlib.crc32(f"{self.size} {self.finest!r} {self.coarsest!r}".encode())
-        for name in sorted(arrays):
-            total = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), zlib.crc32(name.encode(), total))
-        return total
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one safetensors file, with a checksum."""
-        self._require_fitted()
-        arrays, header = self._contents()
-        settings = {name: getattr(self, name) for name in ("filters", "size", "finest", "coarsest", "name")}
-        save_tensors(path, arrays, {"kind": _KIND, "format": _FORMAT, "settings": settings, "model": header})
+    def _seal(self) -> None:
+        """Settle what files of this model depend on."""
+        self.checksum_ = checksum(f"{self.size} {self.finest!r} {self.coarsest!r}", self._contents()[0])
 
     def _contents(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        self._require_fitted()
         arrays, header = contents(self.model_)
         arrays = {f"model.{name}": a.astype(np.float16) for name, a in arrays.items()}
-        return arrays | {f"codes.{name}": a for name, a in self.codes_.arrays().items()}, header
+        settings = {name: getattr(self, name) for name in ("filters", "size", "finest", "coarsest", "name")}
+        return (arrays | {f"codes.{name}": a for name, a in self.codes_.arrays().items()},
+                {"settings": settings, "model": header})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> ImageCompressor:
-        """The compressor in a file that `save` wrote. Raises `StorageError` for others."""
-        arrays, header = load_tensors(path)
-        check_kind(path, header, _KIND, _FORMAT, "a compressor, as miniae compressor writes them")
-        try:
-            compressor = cls(**header["settings"], backend=backend)
-            compressor.codes_ = CodeModel(**under("codes.", arrays))
-            model = {name: a.astype(np.float32) for name, a in under("model.", arrays).items()}
-            compressor.model_ = model_of(model, header["model"], path, backend)
-        except (KeyError, TypeError, ValueError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
+    def _of(cls, arrays: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
+            backend: str | Backend | None) -> ImageCompressor:
+        compressor = cls(**header["settings"], backend=backend)
+        compressor.codes_ = CodeModel(**under("codes.", arrays))
+        model = {name: a.astype(np.float32) for name, a in under("model.", arrays).items()}
+        compressor.model_ = model_of(model, header["model"], path, backend)
+        compressor._seal()
         return compressor
 
     @classmethod
     def pretrained(cls, backend: str | Backend | None = None) -> ImageCompressor:
         """The compressor for photographs that comes with the library (see benchmarks/train_compressor.py)."""
         return cls.load(_PHOTOS, backend)
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "codes_"):
-            raise NotFittedError("this ImageCompressor is not trained yet: call fit(images), or load one")
-
-
-def _checked(image: Any) -> np.ndarray:
-    """(height, width, 1 or 3) uint8. Raises `ValueError` for what is no such image."""
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or \
-            not image.size:
-        raise ValueError(f"an image is an array of uint8, (height, width) or (height, width, 3); got {image.dtype} of "
-                         f"shape {image.shape}")
-    return image if image.ndim == 3 else image[..., None]
 
 
 def _whole(codes: np.ndarray, step: float) -> np.ndarray:
@@ -303,12 +240,6 @@ def _whole(codes: np.ndarray, step: float) -> np.ndarray:
 def _up(n: int, size: int) -> int:
     """The next multiple of `size`."""
     return -(-n // size) * size
-
-
-def _padded(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Images (..., height, width, channels) with their last row and column repeated up to these, where smaller."""
-    below, right = max(height - images.shape[-3], 0), max(width - images.shape[-2], 0)
-    return np.pad(images, [(0, 0)] * (images.ndim - 3) + [(0, below), (0, right), (0, 0)], mode="edge")
 
 
 def _inner(tile: Sequence[int], edge: int) -> np.ndarray:

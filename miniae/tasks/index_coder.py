@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from miniae.data.storage import StorageError
-from miniae.tasks.entropy import Decoder, Encoder, Tables, whole_frequencies
+from miniae.tasks.entropy import PRECISION, Decoder, Encoder, Tables, whole_frequencies
 
 __all__ = ["IndexCoder"]
 
@@ -36,41 +37,60 @@ class IndexCoder:
     def __init__(self, size: int):
         self.size = size
 
+    @classmethod
+    def of(cls, frequencies: np.ndarray, shape: Sequence[int]) -> IndexCoder:
+        """The coder with these `frequencies_`, of integers (N, *shape). Raises `ValueError` for what are none."""
+        tables, shape = Tables(frequencies), tuple(shape)
+        if len(tables.frequencies) != math.prod(shape):
+            raise ValueError(f"there are frequencies of {len(tables.frequencies)} positions, expected those of {shape}")
+        coder = cls(tables.frequencies.shape[1])
+        coder._tables, coder.frequencies_, coder.shape_ = tables, tables.frequencies.astype(np.int64), shape
+        return coder
+
     def fit(self, indices: Any) -> IndexCoder:
         """Count the integers (N, ...) of training data."""
         rows = self._rows(indices)
         counts = np.stack([np.bincount(column, minlength=self.size) for column in rows.T]).astype(np.float64)
         overall = (counts.sum(0) + 1) / (counts.sum() + self.size)
         self.frequencies_ = whole_frequencies(counts + _PRIOR * overall)
-        self.shape_ = np.shape(indices)[1:]
+        self.shape_, self._tables = np.shape(indices)[1:], Tables(self.frequencies_)
         return self
 
     def encode(self, indices: Any) -> bytes:
         """Integers (N, ...), of the shape they were fitted with, as bytes."""
-        rows = self._rows(indices)
-        if np.shape(indices)[1:] != self.shape_:
-            expected = ", ".join(map(str, self.shape_))
-            raise ValueError(f"indices have shape {np.shape(indices)}, expected (N, {expected})")
-        encoder = Encoder(Tables(self.frequencies_))
-        encoder.put(rows.ravel(), np.tile(np.arange(rows.shape[1]), len(rows)))
-        data = struct.pack("<I", len(rows)) + encoder.finish()
+        codes = self.pack(indices)
+        data = struct.pack("<I", len(indices)) + codes
         return data + struct.pack("<I", self._checksum(data))
 
     def decode(self, data: bytes) -> np.ndarray:
         """What `encode` made bytes of: (N, ...) int64. Raises `StorageError` for other bytes."""
         if len(data) < 8 or struct.unpack("<I", data[-4:])[0] != self._checksum(data[:-4]):
             raise StorageError("the indices are damaged, cut short or of another model")
-        n, positions = struct.unpack("<I", data[:4])[0], math.prod(self.shape_)
+        return self.unpack(data[4:-4], struct.unpack("<I", data[:4])[0])
+
+    def pack(self, indices: Any) -> bytes:
+        """What `encode` gives without the number of samples and the checksum: for files that have both."""
+        rows = self._rows(indices)
+        if np.shape(indices)[1:] != self.shape_:
+            expected = ", ".join(map(str, self.shape_))
+            raise ValueError(f"indices have shape {np.shape(indices)}, expected (N, {expected})")
+        encoder = Encoder(self._tables)
+        encoder.put(rows.ravel(), np.tile(np.arange(rows.shape[1]), len(rows)))
+        return encoder.finish()
+
+    def unpack(self, data: bytes, n: int) -> np.ndarray:
+        """The n samples' integers that `pack` made bytes of: (n, ...) int64. Raises `StorageError` for other bytes."""
         if n * self._least_bits() > 8 * len(data) + 64:  # before memory is taken for them
             raise StorageError(f"{len(data)} bytes can't hold the {n:,} samples that they claim to be of")
-        decoder = Decoder(data[4:-4], Tables(self.frequencies_), n * positions)
+        positions = math.prod(self.shape_)
+        decoder = Decoder(data, self._tables, n * positions)
         rows = decoder.get(np.tile(np.arange(positions), n))
         decoder.finish()
         return rows.reshape(n, *self.shape_)
 
     def _least_bits(self) -> float:
         """Of a sample all of whose integers are the likeliest ones."""
-        return float(-np.log2(self.frequencies_.max(axis=1) / self.frequencies_.sum(axis=1)).sum())
+        return float(-np.log2(self.frequencies_.max(axis=1) / (1 << PRECISION)).sum())
 
     def _checksum(self, data: bytes) -> int:
         return zlib.crc32(data, zlib.crc32(self.frequencies_.astype("<i8").tobytes()))

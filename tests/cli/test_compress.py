@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from miniae.tasks import ImageCompressor
+from miniae.cli import main
+from miniae.tasks import ImageCompressor, load_compressor
 
 
 def picture(height, width, channels=3, seed=0):
@@ -147,6 +148,79 @@ def test_a_folder_is_written_whole_or_not_at_all(miniae, folder, tmp_path, monke
 
 
 def test_compressors_that_can_not_be_trained(miniae, folder, tmp_path):
-    expect(miniae("compressor", tmp_path / "none"), "is no folder")
+    expect(miniae("compressor", tmp_path / "none"), "does not exist")
     expect(miniae("compressor", folder, "-o", tmp_path / "no" / "c.safetensors"), "there is no folder")
     expect(miniae("compressor", folder, "-o", tmp_path / "c.safetensors", "--patches", 0), "patches")
+
+
+# ---------------------------------------------------------------- vector-quantised models
+
+
+@pytest.fixture(scope="module")
+def quantised(tmp_path_factory):
+    """A vector-quantised model of 12x10 pixels as miniae train writes it, and a compressor made of it."""
+    folder = tmp_path_factory.mktemp("quantised")
+    (folder / "small").mkdir()
+    for i in range(30):
+        Image.fromarray(picture(12, 10, 1, seed=i)).save(folder / "small" / f"{i}.png")
+    commands = (("train", "--data", folder / "small", "--model", "vector-quantised", "--layers", "4-8", "--epochs", 1,
+                 "--set", "codebook=16", "--set", "dim=4", "--out", folder / "run", "--backend", "numpy"),
+                ("compressor", folder / "small", "--model", folder / "run" / "model.safetensors", "-o",
+                 folder / "vq.safetensors", "--backend", "numpy"))
+    for command in commands:
+        assert main([str(a) for a in command]) == 0
+    return folder
+
+
+def test_a_vector_quantised_model_there_and_back(miniae, folder, quantised, tmp_path):
+    own = ("--model", quantised / "vq.safetensors", "--backend", "numpy")
+    code, said, err = miniae("compress", folder, tmp_path / "small", *own)
+    assert code == 0 and re.search("bits a pixel", said), err
+    compressor = load_compressor(quantised / "vq.safetensors", "numpy")
+    data = (tmp_path / "small" / "a.mae").read_bytes()
+    assert data == compressor.compress(picture(40, 52)) and compressor.name == "vq"
+    assert miniae("decompress", tmp_path / "small", tmp_path / "out", *own)[0] == 0
+    for name, shape in (("a.png", (40, 52, 3)), ("below/b.png", (33, 20))):
+        with Image.open(tmp_path / "out" / name) as file:
+            assert np.asarray(file).shape == shape
+    with Image.open(tmp_path / "out" / "a.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), compressor.decompress(data))
+
+
+def test_the_images_of_a_compressor_may_be_in_a_file(miniae, quantised, tmp_path):
+    images = np.stack([picture(12, 10, 1, seed=i) for i in range(30)])
+    np.save(tmp_path / "images.npy", images)
+    out, model = tmp_path / "again.safetensors", quantised / "run" / "model.safetensors"
+    code, said, err = miniae("compressor", tmp_path / "images.npy", "--model", model, "-o", out)
+    again = load_compressor(out, "numpy")
+    assert code == 0, err
+    assert re.match(r"20 of them take \d+\.\d{3} bits a pixel, and come back at \d+\.\d dB\n", said)
+    assert said.endswith(f"written to {out}: with the frequencies of 30 images, checksum {again.checksum_:08x}\n")
+    assert again.checksum_ == load_compressor(quantised / "vq.safetensors", "numpy").checksum_
+    np.save(tmp_path / "numbers.npy", images.astype(np.float32))
+    np.save(tmp_path / "rows.npy", images.reshape(30, -1) / 255)
+    for name in ("numbers", "rows"):
+        expect(miniae("compressor", tmp_path / f"{name}.npy", "--model", model, "-o", tmp_path / "c.safetensors"),
+               "holds no images of 8 bits, or from 0 to 1")
+    assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_the_wrong_model_is_told(miniae, folder, quantised, tmp_path, trained):
+    own, run = quantised / "vq.safetensors", quantised / "run" / "model.safetensors"
+    image, out, file = folder / "a.png", tmp_path / "x.png", tmp_path / "x.mae"
+    expect(miniae("compress", image, file, "--model", run), "by miniae compressor IMAGES --model .*model.safetensors")
+    expect(miniae("compress", image, file, "--model", own, "--quality", 50), "leave --quality out")
+    assert miniae("compress", image, file, "--model", own)[0] == 0
+    expect(miniae("decompress", file, out), "x.mae needs the vector-quantised model 'vq' with checksum")
+    expect(miniae("decompress", file, out, "--model", run), "does not know how often")
+    file.write_bytes(file.read_bytes()[:-1])
+    expect(miniae("decompress", file, out, "--model", own), "damaged or cut short")
+    assert miniae("compress", image, tmp_path / "photo.mae")[0] == 0
+    expect(miniae("decompress", tmp_path / "photo.mae", out, "--model", own), "needs the model 'photos' with checksum")
+    new = tmp_path / "c.safetensors"
+    expect(miniae("compressor", folder, "--model", trained / "model.safetensors", "-o", new), "codes are no integers")
+    expect(miniae("compressor", folder, "--model", own, "-o", new), "holds a vector-quantised compressor, expected")
+    expect(miniae("compressor", folder, "--model", run, "--epochs", 3, "-o", new), "--epochs is for training")
+    expect(miniae("compressor", folder, "--model", run, "--alike", "-o", new), "--alike is for training")
+    expect(miniae("compressor", folder, "--model", run, "-o", run), "it is what is read")
+    assert not out.exists() and not new.exists()

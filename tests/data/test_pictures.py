@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from miniae.data import DataError, picture_files, read, read_picture, write_picture
+from miniae.data import DataError, eight_bits, picture_files, read, read_picture, write_picture
 
 RNG = np.random.default_rng(0)
 
@@ -67,3 +67,10 @@ def test_one_image_is_one_sample(shape, tmp_path):
     samples = read(tmp_path / "x.png")
     np.testing.assert_array_equal(samples.X, read_picture(tmp_path / "x.png").reshape(1, -1))
     assert samples.image_shape == ((5, 7) if len(shape) == 2 else (3, 5, 7)) and samples.names == ["x.png"]
+
+
+def test_eight_bits_are_the_nearest_ones_and_cut_off_outside():
+    bytes_ = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(eight_bits(bytes_ / np.float32(255)), bytes_)
+    np.testing.assert_array_equal(eight_bits(np.array([-3.0, -1e-9, 0.499 / 255, 0.501 / 255, 1.0, 1.7])),
+                                  np.array([0, 0, 0, 1, 255, 255], np.uint8))

@@ -42,7 +42,7 @@ def test_other_bytes_are_refused(model):
 def test_a_claim_of_more_samples_than_bytes_can_hold_is_refused_before_memory_is_taken(model):
     coder = IndexCoder(32).fit(model.encode_indices(load("digits").test[:20]))
     data = struct.pack("<I", 2**32 - 1) + bytes(100)
-    with pytest.raises(StorageError, match="108 bytes can't hold the 4,294,967,295 samples"):
+    with pytest.raises(StorageError, match="100 bytes can't hold the 4,294,967,295 samples"):
         coder.decode(data + struct.pack("<I", coder._checksum(data)))
 
 
