@@ -13,6 +13,7 @@ from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.inspection import TextureInspector
 from miniae.tasks.patches import PatchDenoiser
+from miniae.tasks.quantised_compression import VectorQuantisedCompressor
 from miniae.tasks.retrieval import SemanticIndex
 from miniae.tasks.series import SeriesDetector
 from miniae.training import Estimator
@@ -43,8 +44,11 @@ def describe(path: str | os.PathLike[str]) -> list[str] | None:
 
 def _settings(fitted: Any, header: dict[str, Any]) -> str:
     """Those that are not the defaults; of what is no `Estimator`, those that its file names."""
-    given = fitted.changed_params() if isinstance(fitted, Estimator) else \
-        header.get("settings") or {name: header[name] for name in ("metric", "threshold") if header[name] is not None}
+    if isinstance(fitted, Estimator):
+        given = fitted.changed_params()
+    else:
+        given = header.get("settings") or {name: header.get(name) for name in ("metric", "threshold")}
+        given = {name: value for name, value in given.items() if value is not None}
     return ", ".join(f"{name}={value!r}" for name, value in given.items() if name not in ("backend", "model"))
 
 
@@ -84,6 +88,13 @@ def _pictures(compressor: ImageCompressor, names: None) -> list[str]:
             f"numbers a block at most; identity {compressor.checksum_:08x}", _networks([compressor.model_])]
 
 
+def _tiles(compressor: VectorQuantisedCompressor, names: None) -> list[str]:
+    channels, height, width = compressor.image_shape
+    return [f"images of any size, in tiles of {height} x {width} pixels of {_count(channels, 'channel')}, by a "
+            f"codebook of {compressor.model.network_.quantiser.size}; identity {compressor.checksum_:08x}",
+            _networks([compressor.model])]
+
+
 def _networks(models: Sequence[Any]) -> str:
     weights = sum(p.size for model in models for p in model.network_.parameters())
     return f"{_count(len(models), 'network')}, {weights:,} weights"
@@ -104,4 +115,5 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[..., list[str]]]] = {
     "denoiser": (PatchDenoiser.load, _noisy),
     "index": (SemanticIndex.load, _codes),
     "compressor": (ImageCompressor.load, _pictures),
+    "vector-quantised compressor": (VectorQuantisedCompressor.load, _tiles),
 }

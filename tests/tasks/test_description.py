@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from miniae.data import StorageError, load_tensors, save_tensors
-from miniae.models import Autoencoder
+from miniae.models import Autoencoder, VectorQuantisedAutoencoder
 from miniae.tasks import (
     AnomalyDetector,
     ImageCompressor,
@@ -17,6 +17,7 @@ from miniae.tasks import (
     SemanticIndex,
     SeriesDetector,
     TextureInspector,
+    VectorQuantisedCompressor,
     describe,
 )
 
@@ -48,6 +49,9 @@ MADE = {
                "1 network, 87 weights", "settings: metric='euclidean'"]),
     "compressor": (lambda: ImageCompressor(8, patches=2, patch=16, epochs=1, backend="numpy").fit(
         [(255 * IMAGE).astype(np.uint8)]), {}, ["in blocks of 8 x 8 pixels, 8 numbers", "settings: filters=8, "]),
+    "vector-quantised compressor": (lambda: VectorQuantisedCompressor(VectorQuantisedAutoencoder(
+        [2], codebook=8, dim=4, epochs=1, backend="numpy").fit(IMAGE.reshape(-1, 4, 4))).fit([np.uint8(255 * IMAGE)]),
+        {}, ["in tiles of 4 x 4 pixels of 1 channel, by a codebook of 8", "1 network, ", "settings: the defaults"]),
 }
 
 
