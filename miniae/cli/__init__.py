@@ -38,6 +38,7 @@ _COMMANDS = {
     "compressor": "train a compressor for images of your own kind",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
+    "explain": "write a page that shows a run from the inside",
     "info": "describe a model file",
     "bench": "measure how fast kernels and training steps are here",
     "profile": "show where a training step's time goes",

@@ -307,6 +307,12 @@ class Autoencoder(NetworkEstimator):
         """X through encoder and decoder: (N, ...) to (N, ...), in the units of the data."""
         return self.scaler_.inverse_transform(self._through(self._network(), self._scaled(X)))
 
+    def as_batch(self, X: Any, y: Any = None) -> tuple[np.ndarray, ...]:
+        """What the network's `loss_terms` takes of samples X (N, ...), and of their labels y where it needs them: host
+        arrays, the scaled samples first."""
+        rows = self._beside(self._scaled(X), y)
+        return tuple(np.asarray(a) for a in (rows if isinstance(rows, tuple) else (rows,)))
+
     def interpolate(self, A: Any, B: Any, steps: int = 9, *, labels: Any = None) -> np.ndarray:
         """What lies between samples: the decoder along straight lines between the codes of A and of B.
 
