@@ -17,6 +17,7 @@ from miniae.report.decoder import NotInPage, decoder_steps
 from miniae.report.explanation import Explanation, Twin, latent_plane
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
+from miniae.tasks.variants import with_labels
 from miniae.training import Callback, Insight, check_count
 
 __all__ = ["explain"]
@@ -52,8 +53,8 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
                         f"for {model.n_features_in_}: the data have changed since that run")
     stages = _history(folder / "history.csv")
     chosen = _one_of_each(data.test_labels, len(data.test))
-    X, y = data.test[chosen], None if data.test_labels is None else data.test_labels[chosen]
-    batch = model.as_batch(X, y)
+    X, told = data.test[chosen], model.needs_labels or config.use_labels
+    batch = model.as_batch(X, data.test_labels[chosen] if told else None)
     twins = _twins(config, min(epochs, config.epochs), batch, stages, say, progress) if epochs else []
     decoder, refused = None, None
     try:
@@ -65,16 +66,12 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
              "loss": run.loss, "optimizer": config.optimizer, "lr": config.lr, "batch": config.batch_size,
              "epochs": len(stages.get("train", ())), "pretraining": config.pretrain,
              "pretrain_epochs": config.pretrain_epochs, "seed": config.seed}
-    step = model.as_batch(*_first(config.batch_size, run.train, run.labels))
-    mapped = _first(_MAPPED, data.test, data.test_labels)
-    codes = model.transform(*mapped) if model.needs_labels else model.transform(mapped[0])
+    step = model.as_batch(run.train[:config.batch_size], run.labels[:config.batch_size] if told else None)
+    mapped, labels = data.test[:_MAPPED], None if data.test_labels is None else data.test_labels[:_MAPPED]
+    codes = model.transform(*with_labels(model, mapped, labels))
     return Explanation(model, facts, stages, computation(model.network_, step), twins, X[:_SHOWN], data.image_shape,
-                       data.feature_names, data.test.min(axis=0), data.test.max(axis=0), latent_plane(codes, mapped[1]),
+                       data.feature_names, data.test.min(axis=0), data.test.max(axis=0), latent_plane(codes, labels),
                        decoder, refused)
-
-
-def _first(n: int, X: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    return X[:n], None if labels is None else labels[:n]
 
 
 def _one_of_each(labels: np.ndarray | None, n: int) -> np.ndarray:
