@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder_of(args.out)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give the folder of a run, where miniae train wrote its results")
-    check_not_read(args.out, RunConfig.read(folder / "config.json").get("data"))
+    config = RunConfig(**RunConfig.read(folder / "config.json"))
+    check_not_read(args.out, config.data, *(str(path) for path in folder.iterdir()))
     explanation = explain(folder, args.epochs, args.backend, say=print, progress=lambda title: [ProgressBar(title)])
     if explanation.refused:
         print(f"the page has a map without live decoding: {explanation.refused}")

@@ -18,7 +18,7 @@ from miniae.report.explanation import Explanation, Twin, latent_plane
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.tasks.variants import with_labels
-from miniae.training import Callback, Insight, check_count
+from miniae.training import Callback, Insight, TrainingDiverged, check_count
 
 __all__ = ["explain"]
 
@@ -90,7 +90,10 @@ def _history(path: Path) -> dict[str, list[dict[str, float]]]:
     stages: dict[str, list[dict[str, float]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
+            table = csv.DictReader(file)
+            if "stage" not in (table.fieldnames or ()):
+                raise ValueError("it has no column stage")
+            for row in table:
                 stages.setdefault(row.pop("stage"), []).append({k: float(v) for k, v in row.items() if v})
     except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError) as why:
         raise DataError(f"{path} can't be read ({why}): expected the history.csv that a run wrote") from None
@@ -115,8 +118,13 @@ def _twins(config: RunConfig, epochs: int, batch: Sequence[np.ndarray], stages: 
             return [*progress(f"{words}: {title}"), *([insight] if title in ("training", "fine-tuning") else [])]
 
         again = Run(dataclasses.replace(config, pretrain=way, epochs=epochs), progress=callbacks)
-        history = again.execute().history_
+        try:
+            history = again.execute().history_
+        except TrainingDiverged as why:
+            say(f"{words}: ended early, {why}")
+            history = [] if again.model is None else again.model.history_
         known = [row["loss"] for row in stages.get("train", ())][:epochs]
         same = len(known) == len(history) and bool(np.allclose(known, [row["loss"] for row in history], rtol=1e-4))
-        twins.append(Twin(way, insight, history, same if way == config.pretrain else None))
+        if insight.epochs:
+            twins.append(Twin(way, insight, history, same if way == config.pretrain else None))
     return twins

@@ -83,6 +83,8 @@ class Insight(Callback):
             loss, *others = model.loss_terms(*batch).values()
             for term in others:
                 loss = loss + term
+            if not np.isfinite(loss.item()):
+                return  # which the trainer is about to say
             with observe(watch):
                 loss.backward()
             for path, (layer, y) in list(outputs.items()):

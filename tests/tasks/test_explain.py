@@ -93,6 +93,17 @@ def test_every_kind_of_model(name, run_on):
     assert (data["plane"] is None) == (name == "vector-quantised")
 
 
+def test_a_twin_that_diverges_is_shown_as_far_as_it_came(run_on):
+    folder = run_on(layers=(6, 2), pretrain="none", activation="relu", loss="mse", optimizer="sgd", epochs=2)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "lr": 1e38}))
+    said = []
+    found = explain(folder, epochs=2, say=said.append)
+    assert sum("ended early" in line for line in said) >= 1
+    assert found.twins[-1].insight.epochs == [0] and found.twins[-1].history == []
+    json.dumps(page_data(found), allow_nan=False)
+
+
 def test_no_training(run_on):
     found = explain(run_on(layers=(4, 3)), epochs=0)
     assert found.twins == [] and page_data(found)["twins"] == []

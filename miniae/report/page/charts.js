@@ -72,5 +72,5 @@ function heatMap(canvas, histogram, style, chosen) {
   });
   pen.strokeStyle = colour("ink");
   pen.lineWidth = 1.5;
-  pen.strokeRect(chosen * across + 0.75, 0.75, across - 1.5, height - 1.5);
+  if (chosen < counts.length) pen.strokeRect(chosen * across + 0.75, 0.75, across - 1.5, height - 1.5);
 }

@@ -11,6 +11,7 @@
   const style = (i) => (i ? "two" : "one");
   const twinName = (twin) => (twin.pretraining !== "none" ? t("pretrained", { how: t(`how_${twin.pretraining}`) })
     : twins.length > 1 ? t("not_pretrained") : t("this_run"));
+  const longest = twins.reduce((most, twin) => (twin.epochs.length > most.length ? twin.epochs : most), []);
   const map = data.plane ? codeMap(data, weights, t) : null;
 
   function writeTexts() {
@@ -64,14 +65,14 @@
     byId("signals-body").hidden = !twins.length;
     byId("signals-key").replaceChildren(...twins.map((twin, i) => make("li", {}, make("span", { class: `swatch ${style(i)}` }), twinName(twin))));
     if (!twins.length) return;
-    const last = twins[0].epochs.at(-1), range = twins[0].layers[0].gradients;
+    const last = longest.at(-1), range = twins[0].layers[0].gradients;
     byId("gradient-heat-caption").textContent = t("gradient_heat_caption", { last, low: power(range.low), high: power(range.high) });
     byId("value-heat-caption").textContent = t("value_heat_caption", { last });
     writeSignalTable();
   }
 
   function writeSignalTable() {
-    const head = make("tr", {}, ...["layer", "training", ...twins[0].epochs.map((e) => `${t("epoch")} ${e}`)].map((h, i) =>
+    const head = make("tr", {}, ...["layer", "training", ...longest.map((e) => `${t("epoch")} ${e}`)].map((h, i) =>
       make("th", { scope: "col" }, i < 2 ? t(h) : h)));
     const rows = twins[0].layers.flatMap((layer, l) => twins.filter((twin) => twin.layers[l]).map((twin) =>
       make("tr", {}, make("td", {}, layer.name), make("td", {}, twinName(twin)),
@@ -122,11 +123,11 @@
   function drawSignals() {
     if (!twins.length) return;
     const chosen = Number(byId("epoch").value), at = (a) => a[Math.min(chosen, a.length - 1)];
-    byId("epoch-value").textContent = at(twins[0].epochs);
+    byId("epoch-value").textContent = at(longest);
     lineChart(byId("gradient-chart"), {
       series: twins.map((twin, i) => ({ points: twin.layers.map((l, k) => [k, at(l.gradientRms)]), style: style(i) })),
       names: twins[0].layers.map((l) => l.name), log: true, range: twins.flatMap((twin) => twin.layers.flatMap((l) => l.gradientRms)), xTitle: t("layers_axis"), yTitle: t("gradient_axis"),
-      alt: t("gradient_chart_alt", { epoch: at(twins[0].epochs), first: twins.map((twin) =>
+      alt: t("gradient_chart_alt", { epoch: at(longest), first: twins.map((twin) =>
         `${twinName(twin)}: ${at(twin.layers[0].gradientRms).toExponential(1)}`).join("; ") }),
     });
     drawHeat(byId("gradient-heat"), "gradients", (h) => [power(h.high), power(h.low)], chosen);
@@ -203,7 +204,7 @@
     writeTexts();
     drawAll();
   });
-  if (twins.length) byId("epoch").max = twins[0].epochs.length - 1;
+  if (twins.length) byId("epoch").max = longest.length - 1;
   byId("epoch").addEventListener("input", drawSignals);
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
