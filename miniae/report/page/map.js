@@ -37,7 +37,8 @@ function codeMap(data, weights, t) {
       if (asText) pen.fillText(plane.labels[i], x, y);
       else pen.fillRect(x - 1.5, y - 1.5, 3, 3);
     }
-    background = pen.getImageData(0, 0, canvas.width, canvas.height);
+    background = make("canvas", { width: canvas.width, height: canvas.height });
+    background.getContext("2d").drawImage(canvas, 0, 0);
   }
 
   function nearest() {
@@ -52,9 +53,10 @@ function codeMap(data, weights, t) {
 
   function drawCursor() {
     const pen = canvas.getContext("2d"), width = canvas.clientWidth, height = canvas.clientHeight;
-    pen.putImageData(background, 0, 0);
-    const [x, y] = toScreen(cursor[0], cursor[1], width, height);
     pen.globalAlpha = 1;
+    pen.clearRect(0, 0, width, height);
+    pen.drawImage(background, 0, 0, width, height);
+    const [x, y] = toScreen(cursor[0], cursor[1], width, height);
     for (const [line, style] of [[5, colour("card")], [2, colour("ink")]]) {
       pen.lineWidth = line;
       pen.strokeStyle = style;
