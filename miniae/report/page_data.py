@@ -121,6 +121,7 @@ def _filters(explanation: Explanation, shape: tuple[int, int, int] | None) -> di
     if shape is not None and shape[0] > 1 and weight.ndim == 2:  # of colours, too, only how bright
         shape, units = (1, *shape[1:]), units.reshape(len(units), shape[0], -1).mean(axis=1)
     return {"count": len(chosen), "of": len(units), "shape": shape, "units": chosen.tolist(),
+            "windows": weight.ndim == 4,
             "bytes": _encoded(np.round(127.5 + 127.5 * units[chosen] / largest).astype(np.uint8))}
 
 

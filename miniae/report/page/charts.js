@@ -19,6 +19,12 @@ function ticks(low, high, most) {
   return out;
 }
 
+// A level of a scale, with as many digits as tell it from the next.
+function tick(level, levels) {
+  const step = levels.length > 1 ? levels[1] - levels[0] : Math.abs(level) || 1;
+  return Math.abs(level) >= 1e5 ? level.toExponential(1) : level.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+}
+
 // series: [{points: [[x, y]], style: "one" | "two", dashed}]; names: what stands at whole x, if not the numbers; range:
 // values that the scale has to hold, if not those of the series.
 function lineChart(place, { series, names = null, log = false, range = null, xTitle, yTitle, alt }) {
@@ -39,7 +45,7 @@ function lineChart(place, { series, names = null, log = false, range = null, xTi
   for (const level of levels) {
     const y = Y(log ? 10 ** level : level);
     chart.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
-    chart.append(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, log ? power(level) : short(level)));
+    chart.append(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, log ? power(level) : tick(level, levels)));
   }
   const marks = names ? names.map((_, i) => i) : ticks(x0, x1, Math.min(x1 - x0 || 1, width / 60)).filter(Number.isInteger);
   for (const x of marks) {

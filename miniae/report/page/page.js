@@ -86,7 +86,8 @@
     byId("filters").hidden = !filters;
     document.querySelector('nav a[href="#filters"]').hidden = !filters;
     if (!filters) return;
-    byId("filters-text").textContent = t(filters.count < filters.of ? "filters_text_some" : "filters_text", { n: filters.count, of: filters.of });
+    const text = filters.windows ? "filters_windows" : filters.count < filters.of ? "filters_text_some" : "filters_text";
+    byId("filters-text").textContent = t(text, { n: filters.count, of: filters.of });
     byId("filter-grid").setAttribute("aria-label", t("filters_alt", { n: filters.count }));
   }
 
@@ -102,7 +103,7 @@
         lines.map((k) => [k === "loss" ? "line" : "line dashed", t(k === "loss" ? "losses_train" : "losses_held_out")]));
     }
     if (twins.length) {
-      add(t("losses_twins"), twins.map((twin, i) => ({ points: twin.epochs.map((e, k) => [e, twin.losses[k]]), style: style(i) })),
+      add(t(twins.length > 1 ? "losses_twins" : "losses_twin"), twins.map((twin, i) => ({ points: twin.epochs.map((e, k) => [e, twin.losses[k]]), style: style(i) })),
         twins.map((twin, i) => [`swatch ${style(i)}`, twinName(twin)]));
     }
     place.replaceChildren(...charts.map(([caption, , key]) => make("figure", {}, make("div", { class: "chart" }),
@@ -135,8 +136,8 @@
   }
 
   function drawHeat(place, kind, ends, chosen) {
-    place.style.gridTemplateColumns = `clamp(5.4rem, 17vw, 9rem) repeat(${twins.length}, minmax(0, 1fr))`;
-    const cells = [make("span"), ...twins.map((twin) => make("span", { class: "head" }, twinName(twin)))], drawn = [];
+    place.style.setProperty("--twins", twins.length);
+    const cells = [make("span", { class: "corner" }), ...twins.map((twin) => make("span", { class: "head" }, twinName(twin)))], drawn = [];
     twins[0].layers.forEach((layer, l) => {
       const [high, low] = ends(layer[kind]);
       cells.push(make("div", { class: "layer" }, make("b", {}, `${layer.name} (${layer.shape.join("×")})`),
