@@ -122,3 +122,8 @@ def test_what_the_page_cannot_run(samples, monkeypatch):
     with pytest.raises(NotInPage) as refused:
         decoder_steps(Autoencoder([9], 2, epochs=1).fit(samples))
     assert (refused.value.reason, refused.value.detail) == ("size", "100")
+
+
+def test_weights_of_every_backend(backend, samples):
+    check(ConvolutionalAutoencoder([3], 4, image_shape=(8, 8), epochs=1, batch_norm=True, backend=backend).fit(samples))
+    check(Autoencoder([6], 2, tied=True, epochs=1, scaling="standard", backend=backend).fit(samples))

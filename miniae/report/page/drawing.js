@@ -5,7 +5,9 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const rgb = (name) => [1, 3, 5].map((i) => parseInt(colour(name).slice(i, i + 2), 16));
 
 function bytesOf(text) {
-  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
 }
 
 function floatsOf(text) {
