@@ -13,9 +13,8 @@ from pathlib import Path
 
 from miniae.cli.model_and_data import check_folder_of, check_not_read
 from miniae.data import DataError, write_text
-from miniae.report.page_html import explanation_page
-from miniae.tasks import RunConfig
-from miniae.tasks.explain import explain
+from miniae.report import explanation_page
+from miniae.tasks import RunConfig, explain
 from miniae.training import ProgressBar
 
 

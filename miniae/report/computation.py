@@ -13,7 +13,6 @@ import numpy as np
 from miniae.autodiff import Function, Tensor
 from miniae.autodiff.mode import note_applied
 from miniae.functions.activation import ByValue
-from miniae.nn import Layer
 from miniae.nn.parameter import Parameter
 
 __all__ = ["Computation", "Node", "computation", "size"]
@@ -68,7 +67,7 @@ def size(shape: Shape) -> str:
     return "×".join(map(str, shape)) or "1"
 
 
-def computation(network: Layer, batch: Sequence[np.ndarray]) -> Computation:
+def computation(network: Any, batch: Sequence[np.ndarray]) -> Computation:
     """The graph of `network.loss_terms(*batch)` and of the sum of the terms, as in training; the network stays as is.
 
     `batch` are host arrays: samples, and labels where the network takes them. What has no part in the loss is left out,

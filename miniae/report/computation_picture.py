@@ -33,7 +33,8 @@ def graph_svg(graph: Computation, title: str) -> str:
     """The graph as inline SVG: a box for each node, the batch above and the loss below, colours by CSS classes."""
     rows, lines = graph.rows(), [_lines(node) for node in graph.nodes]
     height = [2 * _PAD + _LINE * len(each) - 4 for each in lines]
-    places, y = {}, 6
+    places: dict[int, tuple[float, float]] = {}
+    y = 6
     row_of = {i: r for r, row in enumerate(rows) for i in row}
     for row in rows:
         for column, i in enumerate(_in_order(row, graph, places)):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.autodiff import Function, Tensor, no_grad
+from miniae.autodiff import Tensor, no_grad
 from miniae.autodiff.mode import note_applied
 from miniae.functions.activation import ByValue
 from miniae.models import Autoencoder
@@ -78,7 +78,7 @@ def decoder_steps(model: Autoencoder) -> DecoderSteps:
     the code is a constant. Raises `NotInPage` for codes that are not vectors or need labels, for functions that the
     page does not have, and for more than `LARGEST` weights.
     """
-    network = model.network_
+    network: Any = model.network_
     if model.needs_labels or len(network.code_shape) != 1:
         raise NotInPage("shape", "labels" if model.needs_labels else "x".join(map(str, network.code_shape)))
     if sum(p.size for p in network.decoder.parameters()) > LARGEST:
@@ -101,7 +101,7 @@ def decoder_steps(model: Autoencoder) -> DecoderSteps:
     return page
 
 
-def _step(page: DecoderSteps, function: Function, y: Tensor, numbers: dict[int, int]) -> int:
+def _step(page: DecoderSteps, function: Any, y: Tensor, numbers: dict[int, int]) -> int:
     """Note a function that depends on the code; return the number of its value."""
     first, *others = function.inputs
     x, name = numbers.get(id(first), -1), function.name
@@ -119,7 +119,7 @@ def _step(page: DecoderSteps, function: Function, y: Tensor, numbers: dict[int, 
     return _activated(page, _STEPS[name](page, function, x, y), y, getattr(function, "f", None))
 
 
-def _binary(page: DecoderSteps, op: str, function: Function, y: Tensor, numbers: dict[int, int]) -> int:
+def _binary(page: DecoderSteps, op: str, function: Any, y: Tensor, numbers: dict[int, int]) -> int:
     """The four operations: of two values, or of a value and a constant."""
     sides: dict[str, int] = {}
     for name, t in zip(("x", "other"), function.inputs, strict=True):
@@ -132,7 +132,7 @@ def _binary(page: DecoderSteps, op: str, function: Function, y: Tensor, numbers:
     return page.add(op, sides.pop("x", 0), y.size, **sides)
 
 
-def _moved(page: DecoderSteps, function: Function, shape: tuple[int, ...], x: int) -> int:
+def _moved(page: DecoderSteps, function: Any, shape: tuple[int, ...], x: int) -> int:
     """Elements put elsewhere: which goes where is found by moving their numbers."""
     places = _places(shape)
     if function.name == "Upsample2D":
@@ -159,14 +159,14 @@ def _activated(page: DecoderSteps, x: int, y: Tensor, f: ByValue | None) -> int:
     return x if f is None else page.add(f.kernel, x, y.size)
 
 
-def _dense(page: DecoderSteps, function: Function, x: int, y: Tensor) -> int:
+def _dense(page: DecoderSteps, function: Any, x: int, y: Tensor) -> int:
     weight = function.inputs[1]
     bias = function.inputs[2] if len(function.inputs) > 2 else None
     return page.add("dense", x, y.size, weight=page.keep(weight.numpy(), weight),
                     bias=-1 if bias is None else page.keep(bias.numpy(), bias))
 
 
-def _convolution(page: DecoderSteps, function: Function, x: int, y: Tensor) -> int:
+def _convolution(page: DecoderSteps, function: Any, x: int, y: Tensor) -> int:
     image, weight, *bias = function.inputs
     windows = function.windows
     return page.add("conv" if function.name == "Conv2D" else "conv_transpose", x, y.size, weight=page.keep(
@@ -175,21 +175,21 @@ def _convolution(page: DecoderSteps, function: Function, x: int, y: Tensor) -> i
         padding=[before for before, _ in windows.padding])
 
 
-def _pooled(page: DecoderSteps, function: Function, x: int, y: Tensor) -> int:
+def _pooled(page: DecoderSteps, function: Any, x: int, y: Tensor) -> int:
     windows = function.windows
     return page.add("avg_pool" if function.name == "AvgPool2D" else "max_pool", x, y.size,
                     from_=list(function.inputs[0].shape[1:]), to=list(y.shape[1:]), kernel=windows.kernel,
                     stride=windows.stride, dilation=windows.dilation, padding=[p for p, _ in windows.padding])
 
 
-def _normalised(page: DecoderSteps, function: Function, x: int, y: Tensor) -> int:
+def _normalised(page: DecoderSteps, function: Any, x: int, y: Tensor) -> int:
     if list(function.axes) != list(range(y.ndim - len(function.axes), y.ndim)):
         raise NotInPage("function", "Normalize over other axes than the last")
     group = int(np.prod([y.shape[axis] for axis in function.axes]))
     return page.add("normalize", x, y.size, group=group, epsilon=function.epsilon)
 
 
-def _softmax(page: DecoderSteps, function: Function, x: int, y: Tensor) -> int:
+def _softmax(page: DecoderSteps, function: Any, x: int, y: Tensor) -> int:
     if function.axis not in (-1, y.ndim - 1):
         raise NotInPage("function", "Softmax along another axis than the last")
     return page.add("softmax", x, y.size, group=y.shape[-1])

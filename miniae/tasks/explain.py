@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
     stages = _history(folder / "history.csv")
     chosen = _one_of_each(data.test_labels, len(data.test))
     X, told = data.test[chosen], model.needs_labels or config.use_labels
-    batch = model.as_batch(X, data.test_labels[chosen] if told else None)
+    batch = model.as_batch(X, _of(data.test_labels, chosen) if told else None)
     twins = _twins(config, min(epochs, config.epochs), batch, stages, say, progress) if epochs else []
     decoder, refused = None, None
     try:
@@ -66,12 +67,18 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
              "loss": run.loss, "optimizer": config.optimizer, "lr": config.lr, "batch": config.batch_size,
              "epochs": len(stages.get("train", ())), "pretraining": config.pretrain,
              "pretrain_epochs": config.pretrain_epochs, "seed": config.seed}
-    step = model.as_batch(run.train[:config.batch_size], run.labels[:config.batch_size] if told else None)
-    mapped, labels = data.test[:_MAPPED], None if data.test_labels is None else data.test_labels[:_MAPPED]
+    first = slice(config.batch_size)
+    step = model.as_batch(run.train[first], _of(run.labels, first) if told else None)
+    mapped, labels = data.test[:_MAPPED], _of(data.test_labels, slice(_MAPPED))
     codes = model.transform(*with_labels(model, mapped, labels))
     return Explanation(model, facts, stages, computation(model.network_, step), twins, X[:_SHOWN], data.image_shape,
                        data.feature_names, data.test.min(axis=0), data.test.max(axis=0), latent_plane(codes, labels),
                        decoder, refused)
+
+
+def _of(labels: np.ndarray | None, rows: Any) -> np.ndarray | None:
+    """The labels of those samples, if there are labels."""
+    return None if labels is None else labels[rows]
 
 
 def _one_of_each(labels: np.ndarray | None, n: int) -> np.ndarray:

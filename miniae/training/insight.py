@@ -65,7 +65,7 @@ class Insight(Callback):
         self._look(trainer)
 
     def _look(self, trainer: Trainer) -> None:
-        model = copy.deepcopy(trainer.model)
+        model: Any = copy.deepcopy(trainer.model)
         model.train(False)
         batch = [Tensor(a, dtype=trainer.dtype, backend=trainer.backend) for a in self.batch]
         outputs: dict[str, tuple[Layer, Tensor]] = {}
