@@ -10,13 +10,14 @@ from miniae.report.computation import Computation, Node, size
 __all__ = ["graph_svg", "graph_table"]
 
 _WIDTH, _GAP, _ROW_GAP, _PAD, _LINE, _LANE = 344, 28, 38, 12, 16, 14
-_LETTERS = 44  # of a line, in a box
+_LETTERS, _TITLE_LETTERS = 44, 38  # of a line, in a box
 _MOST_LINES = 3  # of a formula
 
 
 def _lines(node: Node) -> list[tuple[str, str]]:
     """The lines of a node's box, each with its class."""
-    lines = [("title", " · ".join(part for part in (node.name, node.layer, node.term) if part))]
+    title = " · ".join(part for part in (node.name, node.layer, node.term) if part)
+    lines = [("title", part) for part in textwrap.wrap(title, _TITLE_LETTERS)]
     for kind, text in (("formula", node.formula), ("formula", node.f), ("gradient", node.gradient)):
         wrapped = textwrap.wrap(text, _LETTERS - 2 * (kind == "gradient"))
         if len(wrapped) > _MOST_LINES:

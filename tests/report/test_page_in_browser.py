@@ -213,6 +213,19 @@ def test_names_of_columns_are_text(visit):
     assert page.locator("#decoded-picture .name").first.inner_text() == NASTY
 
 
+@pytest.mark.parametrize("name", ["images", "convolutional"])
+def test_texts_of_the_graph_stay_in_their_boxes(name, visit):
+    page, _ = visit(name)
+    over = page.evaluate("""() => [...document.querySelectorAll('svg.graph .node')].flatMap((node) => {
+        const box = node.querySelector('rect').getBBox();
+        return [...node.querySelectorAll('text')].filter((text) => {
+            const own = text.getBBox();
+            return own.x + own.width > box.x + box.width || own.y + own.height > box.y + box.height;
+        }).map((text) => text.textContent);
+    })""")
+    assert over == []
+
+
 def test_dark_colours(visit):
     page, _ = visit("images", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 28)"
