@@ -50,7 +50,7 @@ __all__ = ["RULES", "activated", "activation_name", "layer"]
 Rule = Callable[[Graph, Any, str], str]
 
 RULES: dict[type[Layer], Rule] = {}
-"""The layers that have ONNX nodes, each with the function (graph, layer, input's name) -> output's name that makes them.
+"""The layers that have ONNX nodes, each with the function (graph, layer, input) -> output that makes them, by names.
 
 For a layer of your own: `RULES[MyLayer] = lambda graph, layer, x: graph.op("Cos", x)`.
 """
