@@ -54,6 +54,10 @@ def _unpacked(file: IO[bytes], path: Path, size: int, choose: Callable[[list[str
 def _array(file: IO[bytes], size: int) -> np.ndarray:
     """The array of so many bytes, its header among them."""
     start, version = file.tell(), np.lib.format.read_magic(file)
+    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    if length > size:
+        raise ValueError(f"it says its header has {length:,} bytes, there are {size:,}")
+    file.seek(start + 8)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = header(file)
     claimed = math.prod(shape) * dtype.itemsize
