@@ -186,3 +186,21 @@ def valid(name: str, folder: Path) -> bytes:
     path = folder / f"valid{READERS[name].suffix}"
     READERS[name].write(path)
     return path.read_bytes()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where there is something in JSON."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([path] if path else []), *(place for key, part in inner for place in places(part, (*path, key)))]
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    """What is at a place."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+def put(value: Any, path: tuple[Any, ...], what: Any) -> None:
+    """Put something else there."""
+    at(value, path[:-1])[path[-1]] = what

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuzz.readers import READERS, TENSOR_FILES, attempt, valid
+from fuzz.readers import READERS, TENSOR_FILES, attempt, places, put, valid
 
 from miniae.data import StorageError, claims, load_tensors, read, save_tensors
 from miniae.models import load
@@ -111,18 +111,6 @@ ODD = st.one_of(
     st.builds(lambda units: {"type": "Dense", "units": units}, st.integers(0, 2**40)),
     st.builds(lambda shape: {"type": "Sequential", "layers": [{"type": "Reshape", "shape": shape}]},
               st.lists(st.integers(0, 2**20), max_size=4)))
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where there is something in JSON."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [*([path] if path else []), *(place for key, part in inner for place in places(part, (*path, key)))]
-
-
-def put(value: Any, path: tuple[Any, ...], what: Any) -> None:
-    for key in path[:-1]:
-        value = value[key]
-    value[path[-1]] = what
 
 
 @pytest.mark.parametrize("name", TENSOR_FILES)
