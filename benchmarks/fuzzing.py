@@ -58,7 +58,7 @@ def fuzz_one(name, folder, seconds):
     def file_of(data):
         if name in TENSOR_FILES:
             return save(tensors, metadata={"miniae": data.decode(errors="replace")})
-        if name == "compressed image":
+        if reader.suffix == ".mae":
             return data[:-4] + struct.pack("<I", zlib.crc32(data[:-4]))
         return data
 

@@ -197,7 +197,7 @@ def described(path: str | os.PathLike[str]) -> Iterator[None]:
     except StorageError:
         raise
     except _CONTRADICTIONS as why:
-        raise StorageError(f"{path} is damaged, or of a newer miniae: {_reason(why)}") from None
+        raise StorageError(f"{path} is damaged: {_reason(why)} (or it is of a newer miniae)") from None
 
 
 @contextlib.contextmanager

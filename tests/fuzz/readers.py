@@ -23,11 +23,14 @@ from miniae.tasks import (
     SemanticIndex,
     SeriesDetector,
     TextureInspector,
+    VectorQuantisedCompressor,
+    load_compressor,
 )
 from miniae.training import Checkpoint, Trainer
 from miniae.training.checkpoint import restore
 
 LONGEST_MESSAGE = 1500
+QUICK = {"epochs": 1}
 
 
 class Reader(NamedTuple):
@@ -80,8 +83,20 @@ def compressor() -> ImageCompressor:
     return ImageCompressor(12, size=4, patch=16, patches=20, epochs=1, augment=False).fit([image])
 
 
+@functools.cache
+def integers() -> VectorQuantisedCompressor:
+    """A small one of integers, counted on noise."""
+    images = _samples(8, 1, 6, 6)
+    model = models.VectorQuantisedAutoencoder((2, 3), codebook=4, dim=2, **QUICK).fit(images)
+    return VectorQuantisedCompressor(model).fit(list((255 * images[:, 0]).astype(np.uint8)))
+
+
 def _compressed(path: Path) -> None:
     path.write_bytes(compressor().compress((255 * _samples(9, 13, 3)).astype(np.uint8), 30))
+
+
+def _in_integers(path: Path) -> None:
+    path.write_bytes(integers().compress((255 * _samples(9, 13)).astype(np.uint8)))
 
 
 def _idx() -> bytes:
@@ -124,7 +139,6 @@ def _index(path: Path) -> None:
     index.save(path)
 
 
-QUICK = {"epochs": 1}
 # Whose contents are arrays and a JSON header with a checksum.
 TENSOR_FILES = {
     "model": Reader(".safetensors", _model(lambda: models.Autoencoder([4], 2, tied=True, scaling="standard", **QUICK),
@@ -154,13 +168,16 @@ TENSOR_FILES = {
     "denoiser": Reader(".safetensors", _model(lambda: PatchDenoiser(0.1, size=4, hidden=4, updates=2), 24, 24),
                        PatchDenoiser.load),
     "index": Reader(".safetensors", _index, SemanticIndex.load),
-    "compressor": Reader(".safetensors", lambda path: compressor().save(path), ImageCompressor.load),
+    "compressor": Reader(".safetensors", lambda path: compressor().save(path), load_compressor),
+    "compressor of integers": Reader(".safetensors", lambda path: integers().save(path), load_compressor),
 }
 READERS = {
     **TENSOR_FILES,
     "tensors": Reader(".safetensors", lambda path: write_tensors(path, {"a": _samples(3, 2)}), read_tensors),
     "compressed image": Reader(".mae", _compressed,
                                lambda path: compressor().decompress(path.read_bytes(), str(path))),
+    "image in integers": Reader(".mae", _in_integers,
+                                lambda path: integers().decompress(path.read_bytes(), str(path))),
     "npy": Reader(".npy", lambda path: np.save(path, _samples(4, 3)), read),
     "npz": Reader(".npz", _npz, read),
     "csv": Reader(".csv", lambda path: path.write_text("a,b,kind\n1,2.5,x\n-3e2,4,y\n"),
