@@ -66,7 +66,7 @@ def test_every_model(any_model, small_model):
     for name in names if twin else ():
         part = getattr(network, name)
         x = np.random.default_rng(0).normal(size=(6, *part.input_shape)).astype(np.float32)
-        np.testing.assert_allclose(outputs(twin[name], x), ours(part, x), rtol=1e-5, atol=2e-6)
+        np.testing.assert_allclose(outputs(twin[name], x), ours(part, x), **CLOSE)
     state = to_torch_state_dict(model)
     count = sum(p.size for p in network.parameters())
     tied = sum(part.source.weight.size for _, part in network.named_layers() if isinstance(part, nn.TiedDense))
@@ -105,7 +105,7 @@ def test_every_layer_there_and_back(name):
         state["1.weight"] = state["0.weight"].T
     twin.load_state_dict(state, strict="BatchNorm" not in torch_source(layer))
     from_torch_state_dict(layer, twin.state_dict())
-    np.testing.assert_allclose(ours(layer, x), outputs(twin, x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours(layer, x), outputs(twin, x), **CLOSE)
     for key, value in to_torch_state_dict(layer).items():
         np.testing.assert_array_equal(value, twin.state_dict()[key].numpy())
 
@@ -136,9 +136,9 @@ def test_weights_trained_in_torch():
     model = models.Autoencoder(encoder=encoder, decoder=decoder, output_activation="sigmoid", epochs=0).fit(X)
     from_torch_state_dict(model, theirs.state_dict())
     codes = outputs(theirs["encoder"], X)
-    np.testing.assert_allclose(model.transform(X), codes, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.transform(X), codes, **CLOSE)
     np.testing.assert_allclose(model.reconstruct(X), torch.sigmoid(torch.from_numpy(
-        outputs(theirs["decoder"], codes))).numpy(), rtol=1e-5, atol=1e-6)
+        outputs(theirs["decoder"], codes))).numpy(), **CLOSE)
     from_torch_state_dict(model.encoder_, dict(theirs["encoder"].named_parameters()) |
                           dict(theirs["encoder"].named_buffers()))  # parameters with gradients; one part alone
 
@@ -189,3 +189,12 @@ def test_what_does_not_fit():
         from_torch_state_dict(tied, {**state, "decoder.0.weight": state["decoder.0.weight"] + 1})
     with pytest.raises(ValueError, match="torch.nn has no module for"):
         torch_source(nn.Sequential([nn.UnitNorm()], input_shape=4))
+
+
+def test_every_model_comes_back_from_its_file(any_model, small_model, tmp_path):
+    """And gives the same state dict: its layers had room among the numbers of the file."""
+    model, _ = small_model(any_model)
+    model.save(tmp_path / "m.safetensors")
+    state = to_torch_state_dict(models.load(tmp_path / "m.safetensors"))
+    for name, a in to_torch_state_dict(model).items():
+        np.testing.assert_array_equal(state[name], a)

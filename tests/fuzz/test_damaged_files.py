@@ -6,9 +6,11 @@ import copy
 import gzip
 import io
 import json
+import os
 import pickle
 import struct
 import subprocess
+import sys
 import tracemalloc
 import zipfile
 import zlib
@@ -244,6 +246,47 @@ def test_claims(name, tmp_path, monkeypatch):
     assert tracemalloc.get_traced_memory()[1] < MEMORY / 4
     tracemalloc.stop()
     assert "\n" not in str(caught.value)
+
+
+IN_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy, PIL.Image, miniae
+from miniae.data import read
+from miniae.models import load
+from fuzz.readers import READERS
+vast = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (vast + (400 << 20),) * 2)
+for path in map(Path, sys.argv[1:]):
+    try:
+        (load if path.suffix == ".safetensors" else read)(path)
+    except ValueError as why:
+        print(path.name, "refused", str(why)[:60].replace(str(path), ""))
+    else:
+        sys.exit(f"{path} was read")
+"""
+
+
+def test_claims_in_a_process_that_has_little_memory(tmp_path):
+    """What tracemalloc does not see, in Pillow and safetensors: where more than 400 MB of addresses are not to be had,
+    claims of up to a terabyte are refused, and not for want of memory."""
+    def header(text: str, length: int = 0) -> bytes:
+        return struct.pack("<Q", length or len(text)) + text.encode()
+
+    vast = '{"a":{"dtype":"F32","shape":[250000000000],"data_offsets":[0,1000000000000]}}'
+    files = {"length.safetensors": header("{}", 1 << 60), "offsets.safetensors": header(vast) + bytes(99),
+             "negative.safetensors": header(vast.replace("250000000000", "-1")),
+             "a terabyte.npy": npy_header((10**6, 250_000)) + bytes(64),
+             "header.npy": b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + bytes(9),
+             "huge.pgm": b"P5 60000 50000 255\n" + bytes(99),
+             "idx.gz": gzip.compress(struct.pack(">BBBBII", 0, 0, 8, 2, 10**6, 10**6) + bytes(99))}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    png(tmp_path / "wide.png", 60_000, 40_000)
+    done = subprocess.run([sys.executable, "-c", IN_LITTLE_MEMORY, *sorted(map(str, tmp_path.iterdir()))],
+                          capture_output=True, text=True, cwd=Path(__file__).parents[1],
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == 0 and done.stdout.count("refused") == 1 + len(files), done.stderr + done.stdout
 
 
 def test_a_folder_that_claims_more_than_it_holds(tmp_path):
