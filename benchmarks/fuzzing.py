@@ -17,6 +17,7 @@ import re
 import struct
 import sys
 import tempfile
+import traceback
 import zlib
 from pathlib import Path
 
@@ -64,7 +65,11 @@ def fuzz_one(name, folder, seconds):
 
     def one(data):
         path.write_bytes(file_of(data))
-        attempt(reader, path)
+        try:
+            attempt(reader, path)
+        except BaseException:
+            path.rename(folder / f"failed-file{reader.suffix}")
+            raise
 
     def otherwise(data, most, seed):
         """Something else in one place of the JSON; bytes, where it is none any more."""
@@ -94,7 +99,14 @@ def report(name, seconds, failures):
             with open(folder / "log", "wb") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
+            try:
                 fuzz_one(name, folder, seconds)
+            except SystemExit as end:
+                os._exit(int(bool(end.code)))
+            except BaseException:  # before there was a file to try
+                traceback.print_exc()
+                sys.stderr.flush()
+            os._exit(1)
         status = os.waitpid(child, 0)[1]
         log = (folder / "log").read_text(errors="replace")
         row = {}
