@@ -6,8 +6,8 @@
     model = miniae.Autoencoder(hidden=[256, 64], code=16, loss="bce").fit(digits.train)
     codes = model.transform(digits.test)
 
-The names below, and the packages `autodiff`, `functions`, `nn`, `optim`, `rbm`, `models`, `training`, `data`, `report`
-and `tasks`, are loaded when they are first used.
+The names below, and the packages `autodiff`, `functions`, `nn`, `optim`, `rbm`, `models`, `training`, `data`, `report`,
+`tasks` and `exchange`, are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     )
     from miniae.training import Trainer
 
-_PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
+_PACKAGES = ("data", "exchange", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
     "AnomalyDetector": "tasks", "Autoencoder": "models", "AutoRec": "models", "Classifier": "models",
     "CodeMap": "tasks", "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models",

@@ -25,6 +25,7 @@ _COMMANDS = {
     "recommend": "say what users might like, by the ratings they gave",
     "classify": "learn a classifier on a model's features, and tell the classes of data by it",
     "encode": "turn data into a model's codes",
+    "export": "write a model for other programs: as an ONNX graph, or as weights for PyTorch",
     "index": "make an index of data, in which what is like a sample is found",
     "search": "find what is like a sample, in an index",
     "map": "draw a map of data, by a model's codes",

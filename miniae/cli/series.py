@@ -18,6 +18,7 @@ import numpy as np
 from miniae.cli import model_and_data
 from miniae.data import DataError, Samples, read, read_wav, write, write_table
 from miniae.data.files import read_timed
+from miniae.data.numpy_file import load_numpy
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
 from miniae.tasks.series import NORMALISATIONS, SeriesDetector
@@ -158,7 +159,7 @@ def _flat(path: str) -> Samples | None:
     if not path.lower().endswith(".npy"):
         return None
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # `read` says what is wrong
+        array, *_ = load_numpy(Path(path), lambda names: names[:1])
+    except (OSError, ValueError):  # `read` says what is wrong
         return None
     return Samples(array[:, None]) if array.ndim == 1 and array.dtype.kind in "fiub" and len(array) else None

@@ -1,6 +1,13 @@
 """Files on disk: written whole or not at all, and read without running anything in them.
 
-Weights are kept as safetensors. One entry of its header, `miniae`, holds JSON: what the tensors belong to.
+Weights are kept as safetensors. One entry of its header, `miniae`, holds JSON: what the tensors belong to. It always
+has the entries `kind`, `format` (a number) and `checksum`, and perhaps `needs`. How versions get along:
+
+- a reader reads every format up to the newest it knows, and refuses newer ones;
+- a writer may add entries, parameters and tensors at any time, in the same format: readers ignore what they don't know;
+- what must not be ignored, as what the file says would be misread without it, is named in the list `needs`: a reader
+  refuses a file that needs something it does not know, and says that a newer miniae reads it;
+- what an entry that there is means never changes, except with the format.
 """
 
 from __future__ import annotations
@@ -19,9 +26,15 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "has_checksum", "check_kind", "reading", "under"]
+           "save_tensors", "load_tensors", "has_checksum", "check_kind", "described", "labels_of", "reading", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
+
+_KNOWN_NEEDS: frozenset[str] = frozenset()
+"""What files may need that this version knows: nothing so far."""
+
+# How much of what is wrong with a file is said.
+_SAID = 200
 
 
 class StorageError(ValueError):
@@ -136,9 +149,10 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
         header = json.loads(metadata[_HEADER_KEY])
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: name a .safetensors file that miniae wrote") from None
-    except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as why:
-        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
-        raise StorageError(f"{path} is damaged or not a safetensors file ({reason}): write it again, or use a "
+    except StorageError:
+        raise
+    except (SafetensorError, ValueError, OSError, TypeError, KeyError, RecursionError) as why:
+        raise StorageError(f"{path} is damaged or not a safetensors file ({_reason(why)}): write it again, or use a "
                            "copy") from None
     if not isinstance(header, dict):
         raise StorageError(f"{path} is damaged: its header is not a JSON object")
@@ -162,11 +176,28 @@ def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, 
     `expected` says what it should be, and how to get it.
     """
     if header.get("kind") != kind:
-        found = str(header.get("kind", "thing without a kind"))
+        found = _short(header.get("kind", "thing without a kind"))
         raise StorageError(f"{path} holds {'an' if found[:1] in 'aeiou' else 'a'} {found}, expected {expected}")
     if not isinstance(header.get("format"), int) or header["format"] > newest:
-        raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {newest}: install a "
-                           "newer miniae")
+        raise StorageError(f"{path} has format {_short(header.get('format'))}, this version reads up to {newest}: "
+                           "install a newer miniae")
+    needs = header.get("needs", [])
+    unknown = [n for n in needs if not isinstance(n, str) or n not in _KNOWN_NEEDS] if isinstance(needs, list) else \
+        [needs]
+    if unknown:
+        raise StorageError(f"{path} needs {_short(unknown[0])}, which this version does not know: install a newer "
+                           "miniae")
+
+
+@contextlib.contextmanager
+def described(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Makes what a file describes: whatever goes wrong because its description can't be is a `StorageError`."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except _CONTRADICTIONS as why:
+        raise StorageError(f"{path} is damaged: {_reason(why)} (or it is of a newer miniae)") from None
 
 
 @contextlib.contextmanager
@@ -178,12 +209,36 @@ def reading(path: str | os.PathLike[str], kind: str, newest: int,
     """
     tensors, header = load_tensors(path)
     check_kind(path, header, kind, newest, expected)
-    try:
+    with described(path):
         yield tensors, header
-    except StorageError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as why:
-        raise StorageError(f"{path} is damaged: {why}") from None
+
+
+_CONTRADICTIONS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError,
+                   NotImplementedError)
+
+
+def labels_of(entry: Any, name: str) -> np.ndarray:
+    """The labels or ids of an entry {"dtype": "<i8", `name`: [...]} of a header: integers, real numbers, or strings.
+
+    Raises `TypeError`, `ValueError` or `KeyError` for others.
+    """
+    kind, given = np.dtype(entry["dtype"]), entry[name]
+    wanted = {"b": bool, "i": int, "u": int, "f": (int, float), "U": str}.get(kind.kind)
+    if wanted is None or not isinstance(given, list) or not all(isinstance(value, wanted) for value in given):
+        raise ValueError(f"its {name} are {_short(given)}, expected a list of the type {_short(entry['dtype'])}")
+    # Strings as long as the longest: what the file claims of their length would be so much memory for each.
+    return np.array(given, str if kind.kind == "U" else kind)
+
+
+def _reason(why: BaseException) -> str:
+    """What an error says, in one line that is not too long."""
+    return _short(str(why).split("\n")[0] or type(why).__name__)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _SAID else text[:_SAID] + " ..."
 
 
 def under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
 from miniae.data.scaling import Scaler
+from miniae.data.storage import labels_of
 from miniae.models.estimator import NetworkEstimator, check_sizes
 from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
@@ -309,7 +310,7 @@ class Classifier(NetworkEstimator):
         return {"classes": {"dtype": self.classes_.dtype.str, "labels": self.classes_.tolist()}}
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
+        self.classes_ = labels_of(header["classes"], "labels")
         if len(self.classes_) != self.head_.units:
             raise ValueError(f"{len(self.classes_)} classes for {self.head_.units} outputs")
         if header.get("own_layers"):

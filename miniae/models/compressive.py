@@ -44,6 +44,7 @@ class CompressiveNetwork(AutoencoderNetwork):
 
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
+        self.claim(self.code_shape[:1], self.code_shape[:1])
         each = (self.code_shape[0],) + (1,) * (len(self.code_shape) - 1)
         self.mean = self.add_parameter("mean", np.zeros(each))
         self.log_scale = self.add_parameter("log_scale", np.zeros(each))

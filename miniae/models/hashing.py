@@ -137,7 +137,8 @@ class SemanticHashing(Autoencoder):
     def _set_fitted(self, network: Any, scaler: Any) -> None:
         super()._set_fitted(network, scaler)
         share = 0.5 if self.threshold == "median" else self.threshold
-        self.thresholds_ = np.full(network.code_shape, math.log(share / (1 - share)), network.place.dtype)
+        start = np.asarray(math.log(share / (1 - share)), network.place.dtype)
+        self.thresholds_ = np.broadcast_to(start, network.code_shape)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.storage import labels_of
 from miniae.training import check_samples
 
 __all__ = ["Labelled", "each"]
@@ -65,7 +66,7 @@ class Labelled:
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
         super()._set_loaded(header)
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
+        self.classes_ = labels_of(header["classes"], "labels")
         if self.classes != self.network_.classes:
             raise ValueError(f"{self.classes} labels for a network that knows {self.network_.classes}")
 

@@ -11,6 +11,7 @@ from miniae.autodiff import Tensor, no_grad
 from miniae.data.ratings import Ratings, numbers_of
 from miniae.data.scaling import Identity
 from miniae.data.sparse import Sparse
+from miniae.data.storage import labels_of
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
 from miniae.nn import Build
@@ -153,7 +154,7 @@ class Recommender(Autoencoder):
         return {"starts": matrix.starts, "columns": matrix.columns, "values": matrix.values}
 
     def _set_arrays(self, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> None:
-        users, items = (np.array(header[name]["ids"]).astype(header[name]["dtype"]) for name in ("users", "items"))
+        users, items = (labels_of(header[name], "ids") for name in ("users", "items"))
         matrix = Sparse(arrays["starts"], arrays["columns"], arrays["values"], len(items))
         self.ratings_ = Ratings(users, items, matrix.check(len(users), "what it was fitted to"))
 

@@ -205,14 +205,14 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
                 model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{sizes[i + 1]})"))
             except KeyboardInterrupt:
                 if getattr(model, "history_", None):  # else no epoch was finished
-                    stack.add(_pair(model), model.history_)
+                    stack.add(pair_of(model), model.history_)
                 raise
-            stack.add(_pair(model), model.history_)
+            stack.add(pair_of(model), model.history_)
         data = _through([stack.pairs[i].up], data)
     return stack
 
 
-def _pair(model: RBM | Autoencoder) -> Pair:
+def pair_of(model: RBM | Autoencoder) -> Pair:
     """The way up and the way down of a model of one layer."""
     if isinstance(model, Autoencoder):
         down = model.decoder_[0]

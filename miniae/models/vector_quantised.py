@@ -53,6 +53,7 @@ class VectorQuantiser(Layer):
             raise ValueError(f"codes of shape {input_shape} can't be cut into vectors of dim={self.dim}: make the "
                              "number of their channels a multiple of that")
         self.groups, self.positions = input_shape[0] // self.dim, input_shape[1:]
+        self.claim((self.size, self.dim), (self.size, self.dim), (self.size,))
         start = host_generator(self.place.seed, self.place.child("codebook").name)
         vectors, chosen = start.standard_normal((self.size, self.dim)), 0.0 if self.restart else 1.0
         self.codebook = self.add_buffer("codebook", vectors)

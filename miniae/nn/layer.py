@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,17 +23,35 @@ LAYERS: dict[str, type[Layer]] = {}
 """Every layer class by name: what a saved architecture may mention."""
 
 
+class Room:
+    """How many numbers the parameters and buffers of a network may have, all together: as many as the file that they
+    are to come from holds. `left` of None is no bound."""
+
+    def __init__(self, numbers: int):
+        self.left: int | None = numbers
+
+    def take(self, shape: Shape) -> None:
+        """Take as much of it as an array of this shape needs. Raises `ValueError` where that is not left."""
+        if self.left is None:
+            return
+        self.left -= math.prod(shape)
+        if self.left < 0:
+            raise ValueError(f"an array of shape {shape} is more than is left of the numbers there are")
+
+
 @dataclass(frozen=True)
 class Build:
     """What a layer needs to make its parameters: where it stands in the model, and the model's seed, dtype, device.
 
     Initial values and noise come from streams named after the layer, so they don't depend on the order of building.
+    `room`, where there is one, bounds what may be made.
     """
 
     name: str = ""
     seed: int = 0
     dtype: str = "float32"
     backend: Any = None  # a name, None for the default, or, where arrays are to be made, the backend itself
+    room: Room | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
@@ -95,6 +114,12 @@ class Layer:
         return {}
 
     # ---------------------------------------------------------------- what a subclass uses
+
+    def claim(self, *shapes: Shape) -> None:
+        """Say which arrays are about to be made, before anything is drawn for them. Raises `ValueError` where a file
+        that describes this layer does not hold as many numbers."""
+        for shape in shapes if self.place.room else ():
+            self.place.room.take(shape)
 
     def add_parameter(self, name: str, value: np.ndarray) -> Parameter:
         """Make a parameter from initial values on the host, in the model's dtype and on its backend."""

@@ -30,7 +30,7 @@ _ROUNDING = 1e-5
 _HELD_OUT = 0.2
 
 # From so many scales from the middle on, values grow by their logarithm only.
-_FAR = 3.0
+FAR = 3.0
 
 
 class AnomalyDetector(Estimator):
@@ -252,8 +252,8 @@ class AnomalyDetector(Estimator):
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """z = (x - middle) / scale, and beyond 3 growing by the logarithm: 3 (1 + log(|z| / 3)), with z's sign."""
         z = np.asarray((X - self.middle_) / self.scale_, np.float64)
-        size = np.maximum(np.abs(z), _FAR)
-        return (np.clip(z, -_FAR, _FAR) + np.sign(z) * _FAR * np.log(size / _FAR)).astype(self.dtype)
+        size = np.maximum(np.abs(z), FAR)
+        return (np.clip(z, -FAR, FAR) + np.sign(z) * FAR * np.log(size / FAR)).astype(self.dtype)
 
     def _fitted(self) -> AnomalyDetector:
         if not hasattr(self, "threshold_"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import eight_bits
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors
+from miniae.data.storage import StorageError, check_kind, described, load_tensors, save_tensors
 from miniae.tasks.compressed_file import LARGEST_IMAGE, Compressed, pack, unpack
 from miniae.training import NotFittedError
 
@@ -149,10 +149,8 @@ class FileCompressor(ABC):
            backend: str | Backend | None = None) -> FileCompressor:
         """The compressor whose file, `path`, holds these. Raises `StorageError` for others."""
         check_kind(path, header, cls.kind, _FORMAT, f"a {cls.kind}, as miniae compressor writes them")
-        try:
+        with described(path):
             return cls._of(arrays, header, path, backend)
-        except (AttributeError, KeyError, TypeError, ValueError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "checksum_"):

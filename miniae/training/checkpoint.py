@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from miniae.data.storage import StorageError, load_tensors, save_tensors
+from miniae.data.storage import StorageError, check_kind, described, load_tensors, save_tensors, under
 from miniae.training.callbacks import Callback
 from miniae.training.snapshot import Snapshot
 
@@ -77,26 +77,30 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     optimizer, which then stay as they were.
     """
     tensors, header = load_tensors(path)
-    if header.get("kind") != "checkpoint" or header.get("format") != _FORMAT:
-        raise StorageError(f"{path} is not a checkpoint of format {_FORMAT}: name the file a Checkpoint callback wrote")
+    if header.get("kind") != "checkpoint":
+        raise StorageError(f"{path} is not a checkpoint: name the file a Checkpoint callback wrote")
+    check_kind(path, header, "checkpoint", _FORMAT, "a checkpoint")
     for name, kind in _HEADER.items():
         if not isinstance(header.get(name), kind):
-            raise StorageError(f"{path} is damaged: its {name} is {header.get(name)!r}")
-    snapshot = Snapshot(
-        _part("model.", tensors), _part("optimizer.", tensors), header["generators"],
-        {name: _part(f"callback {name}.", tensors) for name in header["callbacks"]},
-        header["epoch"], header["history"], float(header["base_lr"]),
-    )
+            raise StorageError(f"{path} is damaged: its {name} is {repr(header.get(name))[:80]}")
+    if header["epoch"] < 0 or not all(isinstance(row, dict) for row in header["history"]) or \
+            not all(type(step) is int for step in header["generators"].values()):
+        raise StorageError(f"{path} is damaged: its epoch, history or generators can't be")
     before = Snapshot.of(trainer)
     try:
+        with described(path):
+            snapshot = Snapshot(
+                under("model.", tensors), under("optimizer.", tensors), header["generators"],
+                {name: under(f"callback {name}.", tensors) for name in header["callbacks"]},
+                header["epoch"], header["history"], float(header["base_lr"]),
+            )
         snapshot.put_back(trainer)
     except KeyError as why:
         before.put_back(trainer)
         raise StorageError(f"{path} is damaged: it has no {why}") from None
+    except (TypeError, AttributeError, IndexError, ArithmeticError) as why:
+        before.put_back(trainer)
+        raise StorageError(f"{path} is damaged: {str(why)[:200]}") from None
     except BaseException:
         before.put_back(trainer)
         raise
-
-
-def _part(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
-    return {name[len(prefix):]: a for name, a in tensors.items() if name.startswith(prefix)}
