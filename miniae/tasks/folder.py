@@ -59,6 +59,8 @@ class RunFolder:
 
     def begin(self, run: Run) -> None:
         """Write down what the run is. The settings come first: they alone are a run that has done nothing yet."""
+        for leftover in self.path.glob(".*.????????.*"):  # of a process that was killed while it wrote a file
+            leftover.unlink()
         write_json(self._config, run.config.portable())
         self._note(run, finished=False)
         self.checkpoints.mkdir(exist_ok=True)
