@@ -150,18 +150,17 @@ class Run:
     @contextlib.contextmanager
     def _saying(self) -> Iterator[None]:
         """A block whose warnings about training are lines of the run's report."""
-        with warnings.catch_warnings(record=True) as noticed:
-            for kind in _REPORTED:
-                warnings.simplefilter("always", kind)
-            try:
+        try:
+            with warnings.catch_warnings(record=True) as noticed:
+                for kind in _REPORTED:
+                    warnings.simplefilter("always", kind)
                 yield
-            finally:
-                lines = [str(w.message) for w in noticed if issubclass(w.category, _REPORTED)]
-                others = [w for w in noticed if not issubclass(w.category, _REPORTED)]
-        for line in lines:
-            self.say(line)
-        for w in others:
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+        finally:
+            for w in noticed:
+                if issubclass(w.category, _REPORTED):
+                    self.say(str(w.message))
+                else:
+                    warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
     def _with_labels(self, model: Autoencoder) -> tuple[tuple[Any, ...], Any]:
         """What `fit` is given, and what it is to hold out: samples, and labels where these are wanted."""

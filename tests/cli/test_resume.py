@@ -14,7 +14,7 @@ import pytest
 import miniae as library
 from miniae.training import Callback, Checkpoint, ProgressBar
 
-QUICK = ["--layers", "4-2", "--epochs", "3", "--pretrain-epochs", "2", "--batch-size", "10", "--backend", "numpy"]
+QUICK = ["--layers", "4-2", "--epochs", "3", "--pretrain-epochs", "4", "--batch-size", "10", "--backend", "numpy"]
 
 
 def kills():
@@ -82,8 +82,9 @@ def train(miniae, table):
     return run
 
 
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize(("stage", "batches"), [("layer 1/2", 3), ("layer 2/2", 7), ("fine-tuning", 8)])
+@pytest.mark.parametrize(("stage", "batches", "error"), [
+    ("layer 1/2", 2, SystemExit), ("layer 2/2", 3, SystemExit), ("fine-tuning", 8, SystemExit),
+    ("layer 1/2", 2, KeyboardInterrupt), ("fine-tuning", 8, KeyboardInterrupt), ("fine-tuning", 8, MemoryError)])
 def test_a_run_goes_on_to_the_same_results(stage, batches, error, train, miniae, cut, tmp_path):
     assert train(tmp_path / "whole")[0] == 0
     folder = tmp_path / "cut"
@@ -105,7 +106,7 @@ def test_a_run_goes_on_to_the_same_results(stage, batches, error, train, miniae,
 
 def test_a_run_is_killed(table, tmp_path):
     """By SIGKILL, at random moments; the whole of it is benchmarks/kills.py."""
-    runs = {"table": ["--data", table, "--label", "kind", *QUICK, "--epochs", "40"]}
+    runs = {"table": ["--data", table, "--label", "kind", *QUICK, "--epochs", "20"]}
     (found,) = kills().measure(3, 0, runs).values()
     assert found["same"] == found["runs"] and found["kills"] == 3
 
@@ -131,7 +132,7 @@ def test_data_that_have_changed_are_refused(train, miniae, table, cut, tmp_path)
     table.write_text(text + "0.1,0.2,0.3,0.4,0.5,odd\n")
     code, _, err = miniae("train", "--resume", folder)
     assert code == 2 and "are not those that the run" in err and "48x5 and 12x5 numbers, and now are 49x5" in err
-    for old, new in ((text[20:22], "99"), (",odd", ",even")):
+    for old, new in ((text.split(",")[6], "0.123"), (",odd", ",even")):
         table.write_text(text.replace(old, new, 1))
         code, _, err = miniae("train", "--resume", folder)
         assert code == 2 and "not the same numbers" in err
@@ -198,7 +199,7 @@ def test_both_checkpoints_damaged(train, miniae, cut, tmp_path):
     path.unlink()
     before.unlink()
     assert miniae("train", "--resume", folder, "--epochs", "4")[0] == 0
-    assert library.load(folder / "model.safetensors").code == 2 and len(history(folder)) == 2 + 2 + 4
+    assert library.load(folder / "model.safetensors").code == 2 and len(history(folder)) == 4 + 4 + 4
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(train, miniae, tmp_path, monkeypatch):
@@ -224,7 +225,8 @@ def test_what_to_do_about_numbers_that_are_not_finite(train, miniae, tmp_path):
     code, _, err = train(stopped, *exploding)
     assert code == 2 and "lower the learning rate" in err
     code, out, err = train(tmp_path / "rolled", *exploding, "--on-nan", "rollback", "--epochs", "9")
-    assert code in (0, 2) and "with the learning rate 500" in out
+    assert code in (0, 2), err
+    assert "with the learning rate 500" in out
     code, out, err = train(tmp_path / "skipped", "--on-nan", "skip")
     assert code == 0 and {row["skipped"] for row in history(tmp_path / "skipped")} == {"0"}
     code, _, err = train(tmp_path / "x", "--on-nan", "explode")
