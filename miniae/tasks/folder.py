@@ -73,11 +73,12 @@ class RunFolder:
 
     def abandon(self) -> None:
         """Take back what `begin` wrote, if nothing has come of it."""
-        if self.checkpoints.is_dir() and not any(self.checkpoints.iterdir()):
-            self.checkpoints.rmdir()
-            if {p.name for p in self.path.iterdir()} <= {self._config.name, self._state.name}:
-                self._state.unlink(missing_ok=True)
-                self._config.unlink(missing_ok=True)
+        written = {self._config, self._state, self.checkpoints}
+        if set(self.path.iterdir()) <= written and not any(self.checkpoints.glob("*")):
+            self._state.unlink(missing_ok=True)
+            self._config.unlink(missing_ok=True)
+            if self.checkpoints.exists():
+                self.checkpoints.rmdir()
 
     def keeping(self, progress: Callable[[str], Sequence[Callback]],
                 minutes: float) -> Callable[[str], list[Callback]]:
