@@ -101,7 +101,7 @@ def most_rows(method, rows):
 
 
 def seeds_of(method, rows, protocol):
-    """How many seeds there are to measure: one where neither the split, nor the choice of rows, nor the method is random."""
+    """How many seeds there are to measure: one where neither split, nor choice of rows, nor method is random."""
     drawn = protocol == "normal" or METHODS[method][2] or most_rows(method, rows) < rows
     return SEEDS if drawn else 1
 

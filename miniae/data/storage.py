@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import json
 import os
 import shutil
@@ -26,7 +27,8 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "has_checksum", "check_kind", "described", "labels_of", "reading", "under"]
+           "save_tensors", "load_tensors", "has_checksum", "check_kind", "described", "labels_of", "reading",
+           "remove_leftovers", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -42,11 +44,13 @@ class StorageError(ValueError):
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def writing(path: str | os.PathLike[str], previous: Path | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
-    So `path` holds either what it held before or all of the new contents, whatever happens in between.
-    Raises `StorageError` when the folder is missing or can't be written, or the disk is full.
+    So `path` holds either what it held before or all of the new contents, whatever happens in between: also when the
+    power fails, as the contents are on the disk before the name is. What it held before is kept as `previous`, if that
+    is given; a process that ends between the two renamings leaves `path` missing and that whole. Raises `StorageError`
+    when the folder is missing or can't be written, or the disk is full.
     """
     path = Path(path)
     try:
@@ -59,11 +63,33 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; these are ordinary ones
+        _to_disk(temporary)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(temporary, path)
+        _to_disk(path.parent)
     except OSError as why:
         raise StorageError(f"can't write {path}: {why.strerror or why}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and not only in memory."""
+    if path.is_dir() and os.name != "posix":  # only there a folder can be opened
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while `writing(path)` have left beside it."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        leftover.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -121,14 +147,18 @@ def write_table(path: str | os.PathLike[str], columns: Sequence[str], rows: Iter
         table.writerows(rows)
 
 
-def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
-    """Write arrays by name, with a JSON header and a checksum. The same contents give the same bytes."""
+def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any],
+                 previous: Path | None = None) -> None:
+    """Write arrays by name, with a JSON header and a checksum. The same contents give the same bytes.
+
+    The file that was there before is kept as `previous`, if that is given.
+    """
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(a, order="C") for name, a in tensors.items()}
     checked = {**header, _CHECKSUM: _checksum(contiguous, header)}
     data = save(contiguous, metadata={_HEADER_KEY: json.dumps(checked)})
-    with writing(path) as temporary:
+    with writing(path, previous) as temporary:
         temporary.write_bytes(data)
 
 

@@ -231,15 +231,19 @@ class Layer:
         """Every parameter once."""
         return [p for _, p in self.named_parameters()]
 
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor that is saved but not trained, with its name from here: running means, chains."""
+        yield from self._walk("_buffers")
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Parameters and buffers as NumPy copies, by name."""
-        tensors = [*self.named_parameters(), *self._walk("_buffers")]
+        tensors = [*self.named_parameters(), *self.named_buffers()]
         return {name: t.numpy() for name, t in tensors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Write these values into parameters and buffers. Raises `ValueError`, changing nothing, when names or shapes
         don't match."""
-        tensors = dict([*self.named_parameters(), *self._walk("_buffers")])
+        tensors = dict([*self.named_parameters(), *self.named_buffers()])
         missing, unknown = sorted(tensors.keys() - state.keys()), sorted(state.keys() - tensors.keys())
         if missing or unknown:
             raise ValueError(f"the state does not fit the model: missing {missing or 'nothing'}, "

@@ -219,6 +219,8 @@ class Replays:
         trainer, batches = self._trainer, n // self._size
         if not trainer.replay or mode.observer is not None:
             return "it is switched off" if not trainer.replay else "the steps are observed"
+        if trainer.guard is not None:
+            return "a guard looks at every step"
         if not getattr(trainer.model, "repeatable", False):
             layer = getattr(trainer.model, "unrepeatable", "") or "the model"
             return f"{layer}, or an activation that it holds, does not say `repeats = True`"

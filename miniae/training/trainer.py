@@ -23,15 +23,12 @@ from miniae.training.estimator import check_count
 from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
 from miniae.training.totals import Totals
+from miniae.training.trouble import Skip, TrainingDiverged
 
 
 def epochs_for(updates: int, samples: int, batch_size: int) -> int:
     """In how many epochs an optimizer makes at least so many updates: ceil(updates / ceil(samples / batch_size))."""
     return math.ceil(updates / math.ceil(samples / batch_size))
-
-
-class TrainingDiverged(ArithmeticError):
-    """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
 
 
 class Trainable(Protocol):
@@ -67,7 +64,9 @@ class Trainer:
     terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording, on a GPU as one graph,
     unless `trainer.replay` is set to False; `trainer.replays` says how many (see `Replays`). `trainer.base_lr` is the
     optimizer's learning rate before any schedule has changed it, `trainer.snapshot` the run's state after the last
-    epoch.
+    epoch. A run that was put into a state from the middle of an epoch (`restore`) goes on there, once it has told
+    `on_epoch_begin` again. `trainer.guard`, if a callback sets one, is called with a loss right after backward, and may
+    raise `Skip`; steps are not replayed then.
     """
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
@@ -82,12 +81,17 @@ class Trainer:
         self.epoch = 0  # how many epochs are complete
         self.epochs = 0  # how many there will be
         self.batches = 0  # how many batches an epoch has
+        self.samples = 0  # how many samples an epoch has
+        self.done = 0  # how many samples of this epoch are done
+        self.began = 0.0  # when this epoch did, by time.perf_counter()
         self.stop = False  # a callback sets this to end training after the epoch
+        self.pausing = False  # a callback sets this in `on_batch_end` to have `on_pause` told
+        self.guard: Callable[[Tensor], None] | None = None
         self.replay = True  # whether steps may be replayed
         self._begin_replays()
         self.parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
-        self._totals = Totals(self.backend, self.dtype)
+        self.totals = Totals(self.backend, self.dtype)
         self._held_out_totals = Totals(self.backend, self.dtype)
         self.snapshot = Snapshot.of(self)
 
@@ -114,17 +118,19 @@ class Trainer:
         rows = self._rows(data)
         held_out = None if validation is None else self._rows(validation)
         self.epochs, self.stop = check_count("epochs", epochs, least=0), False
-        self.batches = -(-len(rows[0]) // self.batch_size)
+        if self.done and self.samples != len(rows[0]):
+            raise ValueError(f"the run stands in the middle of an epoch of {self.samples} samples, got {len(rows[0])}: "
+                             "go on with the same data")
+        self.samples, self.batches = len(rows[0]), -(-len(rows[0]) // self.batch_size)
         self._tell("on_train_begin")
-        self.snapshot = Snapshot.of(self)
+        self.keep()
         try:
             while self.epoch < self.epochs and not self.stop:
-                self._tell("on_epoch_begin")
-                self.history.append(self._run_epoch(rows, held_out))
-                self.epoch += 1
-                self._tell("on_epoch_end", self.history[-1])
-                self.snapshot = self._checked_snapshot()
-                self._tell("on_snapshot")
+                try:
+                    self._next_epoch(rows, held_out)
+                except TrainingDiverged as why:
+                    if not any([callback.on_diverged(self, why) for callback in self.callbacks]):
+                        raise
         except TrainingDiverged:
             self.snapshot.put_back(self)
             raise
@@ -133,6 +139,7 @@ class Trainer:
                 self.snapshot.put_back(self)
             raise
         finally:
+            self.done = 0  # what was begun of an epoch is begun again, unless a state from its middle is put back
             self.model.train(False)
             self.replays.end_training()
             self._validations.end_training()
@@ -143,6 +150,18 @@ class Trainer:
                 for callback in reversed(self.callbacks):
                     ends.callback(callback.on_train_end, self)
         return self.history
+
+    def keep(self) -> None:
+        """Make the run as it stands the one to go back to."""
+        self.snapshot = Snapshot.of(self)
+
+    def _next_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> None:
+        self._tell("on_epoch_begin")
+        self.history.append(self._run_epoch(rows, held_out))
+        self.epoch, self.done = self.epoch + 1, 0
+        self._tell("on_epoch_end", self.history[-1])
+        self.snapshot = self._checked_snapshot()
+        self._tell("on_snapshot")
 
     def _checked_snapshot(self) -> Snapshot:
         """The run as it stands. Raises `TrainingDiverged` if the last update has spoiled the weights."""
@@ -190,7 +209,7 @@ class Trainer:
 
         Raises `TrainingDiverged` when one is not finite.
         """
-        return self._losses(self._totals)
+        return self._losses(self.totals)
 
     def _losses(self, totals: Totals) -> dict[str, float]:
         terms = totals.means()
@@ -207,22 +226,29 @@ class Trainer:
     # ---------------------------------------------------------------- one epoch, one step
 
     def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
-        began = time.perf_counter()
         n = len(rows[0])
         order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
         self.model.train(True)
-        self._totals.clear()
+        if not self.done:
+            self.began = time.perf_counter()
+            self.totals.clear()
         self.replays.begin_epoch(functools.partial(self._step, rows), n)
         try:
-            for batch, part in enumerate(self._loaded(rows, order)):
+            for batch, part in enumerate(self._loaded(rows, order[self.done:]), self.done // self.batch_size):
                 with self._arena(len(part), update=True):
                     self.replays(part)
-                self._totals.samples += len(part)
+                self.totals.samples += len(part)
+                self.done += len(part)
                 self._tell("on_batch_end", batch)
+                if self.pausing:
+                    self.pausing = False
+                    self._tell("on_pause")
         finally:
             self.replays.end_epoch()
+        if not self.totals.samples:
+            raise TrainingDiverged(f"every batch of epoch {self.epoch + 1} was left out: {self._advice()}")
         logs = {"epoch": self.epoch + 1, **self.running_losses()}
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - self.began
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in self._validated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
@@ -260,14 +286,20 @@ class Trainer:
             for term in others:
                 loss = loss + term
             loss.backward()
+            if self.guard is not None and not terms.keys() <= first.keys():  # later ones are trials of a line search
+                self.guard(loss)
             if self.clip is not None:
                 self.clip(self.optimizer)
             for name, array in _arrays(terms).items():
                 first.setdefault(name, array)
             return loss
 
-        observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
-        self._totals.add(first, len(order))
+        try:
+            observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
+        except Skip:
+            self.totals.samples -= len(order)
+            return {}
+        self.totals.add(first, len(order))
         return first
 
     def _loss(self, rows: tuple[Rows, ...], totals: Totals, order: Order) -> dict[str, Any]:
