@@ -32,6 +32,9 @@ class Callback:
     only_device = False
     """Whether, of what steps depend on, it only changes what lives on the device: learning rates, weights."""
 
+    on_first_rank = False
+    """Whether, of ranks that train together (`training.ranks`), it is told of training on the first one only."""
+
     def on_train_begin(self, trainer: Trainer) -> None: ...
 
     def on_epoch_begin(self, trainer: Trainer) -> None: ...
@@ -81,7 +84,7 @@ class ProgressBar(Callback):
     The loss is read from the device a few times a second at most, never once a step.
     """
 
-    only_device = True
+    only_device = on_first_rank = True
 
     def __init__(self, title: str = "training", file: Any = None, refresh: float = 0.2):
         self.title, self.file, self.refresh = title, file, refresh

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniae.backend.sharing import current_ranks
 from miniae.data.storage import StorageError, load_tensors, save_tensors
 from miniae.training.callbacks import Callback
 from miniae.training.snapshot import Snapshot
@@ -30,7 +31,8 @@ class Checkpoint(Callback):
 
     With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
     it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
-    callbacks that look at the epoch when training begins.
+    callbacks that look at the epoch when training begins. Of ranks that train together the first one writes, and all
+    read.
     """
 
     only_device = True
@@ -66,7 +68,8 @@ class Checkpoint(Callback):
             "generators": snapshot.generators,
             "callbacks": list(snapshot.callbacks),
         }
-        save_tensors(self.path, tensors, header)
+        if current_ranks().rank == 0:
+            save_tensors(self.path, tensors, header)
         self._saved_at = snapshot.epoch
 
 

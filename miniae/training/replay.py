@@ -219,6 +219,8 @@ class Replays:
         trainer, batches = self._trainer, n // self._size
         if not trainer.replay or mode.observer is not None:
             return "it is switched off" if not trainer.replay else "the steps are observed"
+        if trainer.ranks.size > 1:
+            return "ranks share the steps, and have to meet in each"
         if not getattr(trainer.model, "repeatable", False):
             layer = getattr(trainer.model, "unrepeatable", "") or "the model"
             return f"{layer}, or an activation that it holds, does not say `repeats = True`"
