@@ -13,15 +13,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 if TYPE_CHECKING:
     from miniae.backend.base import Array, Backend
 
-__all__ = ["ALONE", "Ranks", "Share", "all_rows", "batch_mean", "batch_rows", "batch_sum", "current_ranks", "sharing",
-           "unshared", "use_ranks"]
+__all__ = ["ALONE", "Interrupted", "Ranks", "Share", "all_rows", "batch_mean", "batch_rows", "batch_sum",
+           "current_ranks", "current_share", "sharing", "unshared", "use_ranks"]
+
+
+class Interrupted(KeyboardInterrupt):
+    """One of several ranks has been interrupted, and all have stopped at the same place."""
 
 
 class Ranks:
@@ -51,7 +55,20 @@ class Ranks:
         return table
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` on all ranks if one of them has been interrupted."""
+        """Raise `Interrupted` on all ranks if one of them has been interrupted."""
+
+    def device(self, backend: str) -> str:
+        """The name of a backend with the number of this rank's own GPU, where it is to be a GPU and any would do."""
+        return backend
+
+    def abort(self, code: int) -> NoReturn:
+        """End all ranks, wherever they are, with this exit code."""
+        raise SystemExit(code)
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
 
 
 ALONE = Ranks()

@@ -4,17 +4,22 @@ Without arguments: the bundled digits, pretrained layer by layer by RBMs, unroll
 --model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
 own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
 --data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
+mpiexec -n 4 miniae train ... trains one model by four processes, which share every minibatch (miniae[mpi]).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from miniae.backend.sharing import current_ranks
+from miniae.cli.together import together
 from miniae.data import DATASETS, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
 from miniae.tasks import Run, RunConfig, new_folder
@@ -73,18 +78,29 @@ def _default(name: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
+    return together(functools.partial(_train, args))
+
+
+def _train(args: argparse.Namespace) -> int:
+    ranks = current_ranks()
     settings = RunConfig.read(args.config) if args.config else {}
     names = RunConfig.__dataclass_fields__
     settings |= {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     if args.own:
         settings["settings"] = {**settings.get("settings", {}), **dict(args.own)}
     config = RunConfig(**settings)
+    config = dataclasses.replace(config, backend=ranks.device(config.backend))
+    if ranks.rank:  # the first one speaks and writes
+        with ranks:
+            Run(config).execute()
+        return 0
     job = Run(config, say=print, progress=_progress)
     folder, made = _folder(args.out, config.data)
     ended: BaseException | None = None
     try:
         try:
-            job.execute()
+            with ranks:
+                job.execute()
         except (KeyboardInterrupt, TrainingDiverged, MemoryError) as why:
             if job.model is None:
                 raise

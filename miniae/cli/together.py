@@ -1,0 +1,60 @@
+"""A command by several processes that mpiexec has started: the first speaks, and none waits for one that has failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from miniae.backend import BackendUnavailable
+from miniae.backend.mpi import launched, ranks_here
+from miniae.backend.sharing import Interrupted, use_ranks
+from miniae.cli import exit_code
+from miniae.training import TrainingDiverged
+from miniae.training.ranks import RanksDiffer
+
+__all__ = ["together"]
+
+# All ranks raise these at the same place, so nobody waits for the others.
+_AGREED = (Interrupted, TrainingDiverged, RanksDiffer)
+# What one rank finds wrong all may find: for so many seconds the others leave it to the first to say so and end them.
+_PATIENCE = 2.0
+
+
+def together(command: Callable[[], int]) -> int:
+    """The exit code of `command` on the ranks that mpiexec has started, or on this process alone.
+
+    What goes wrong on one rank, and not on all alike, is said by that rank, and ends all.
+    """
+    rank, _ = launched()
+    try:
+        ranks = ranks_here()
+    except BackendUnavailable:
+        if rank == 0:
+            raise
+        return 2
+    if ranks.size == 1:
+        return command()
+    failed = False
+
+    def guarded() -> int:
+        nonlocal failed
+        try:
+            return command()
+        except _AGREED as why:
+            if ranks.rank == 0:
+                raise
+            return 130 if isinstance(why, Interrupted) else 2
+        except BaseException:
+            failed = True
+            if ranks.rank:
+                time.sleep(_PATIENCE)
+            raise
+
+    code = 1
+    try:
+        with use_ranks(ranks):
+            code = exit_code(guarded, f"rank {ranks.rank}: " if ranks.rank else "")
+    finally:
+        if failed:
+            ranks.abort(code)
+    return code
