@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend.sharing import Ranks, use_ranks
+from miniae.backend.sharing import Interrupted, Ranks, use_ranks
 
 
 class _Meeting:
@@ -40,7 +40,7 @@ class ThreadRanks(Ranks):
 
     def check(self) -> None:
         if self.gather([self.interrupted]).any():
-            raise KeyboardInterrupt
+            raise Interrupted
 
 
 def together(size: int, work: Callable[[ThreadRanks], Any]) -> list[Any]:

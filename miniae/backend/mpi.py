@@ -77,7 +77,8 @@ class MPI(Ranks):
         here = self._all.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.rank_on_machine = here.Get_rank()
         here.Free()
-        self.library = self._mpi.Get_library_version().splitlines()[0].strip("\0 ,")
+        version = self._mpi.Get_library_version().strip("\0").splitlines()[0]  # with further details behind a comma
+        self.library = " ".join(version.split(",")[0].split())
         self._nccl: Any = None
         self._interrupted, self._handler = 0.0, None
 

@@ -46,10 +46,13 @@ _COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line, once, also where mpiexec has started several."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"miniae: {message} (see {self.prog} --help)\n")
+        from miniae.backend.mpi import launched
+
+        rank, _ = launched()
+        self.exit(2, None if rank else f"miniae: {message} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

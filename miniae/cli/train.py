@@ -95,6 +95,8 @@ def _train(args: argparse.Namespace) -> int:
             Run(config).execute()
         return 0
     job = Run(config, say=print, progress=_progress)
+    if ranks.size > 1:
+        print(f"{ranks.size} processes train together, by {ranks.library}")
     folder, made = _folder(args.out, config.data)
     ended: BaseException | None = None
     try:

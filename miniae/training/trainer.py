@@ -26,6 +26,9 @@ from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
 from miniae.training.totals import Totals
 
+# Ranks that train together ask one another whether to stop after every so many batches: a message that can wait.
+_CHECKED = 8
+
 
 def epochs_for(updates: int, samples: int, batch_size: int) -> int:
     """In how many epochs an optimizer makes at least so many updates: ceil(updates / ceil(samples / batch_size))."""
@@ -233,7 +236,8 @@ class Trainer:
                     self.replays(part)
                 self._totals.samples += share.total
                 self._tell("on_batch_end", batch)
-                self.ranks.check()
+                if batch % _CHECKED == 0:
+                    self.ranks.check()
         finally:
             self.replays.end_epoch()
         logs = {"epoch": self.epoch + 1, **self._losses(self._totals)}
