@@ -11,8 +11,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -65,9 +67,10 @@ class MPI(Ranks):
         with MPI() as ranks, use_ranks(ranks):
             model.fit(X)
 
-    Within the block Ctrl-C is noted, and `check` raises `Interrupted` on all ranks at the same place; a second one, a
-    second later, raises `KeyboardInterrupt` at once. `communicator` is one of mpi4py's, `MPI.COMM_WORLD` by default.
-    Raises `ImportError` without mpi4py.
+    An exception that leaves the block on one rank is printed, and ends all of them with exit code 1, unless it is one
+    that all have (`on_all_ranks`). Within the block Ctrl-C, where mpiexec passes it on, is noted, and `check` raises
+    `Interrupted` on all ranks at the same place; a second one, a second later, raises `KeyboardInterrupt` at once.
+    `communicator` is one of mpi4py's, `MPI.COMM_WORLD` by default. Raises `ImportError` without mpi4py.
     """
 
     def __init__(self, communicator: Any = None):
@@ -80,7 +83,8 @@ class MPI(Ranks):
         version = self._mpi.Get_library_version().strip("\0").splitlines()[0]  # with further details behind a comma
         self.library = " ".join(version.split(",")[0].split())
         self._nccl: Any = None
-        self._interrupted, self._handler = 0.0, None
+        self._interrupted = 0.0  # when, or 0
+        self._listens = ExitStack()
 
     def sum(self, be: Backend, a: Array) -> None:
         if isinstance(a, np.ndarray) and a.flags.c_contiguous:
@@ -124,15 +128,27 @@ class MPI(Ranks):
 
     # ---------------------------------------------------------------- interrupts and failures
 
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # where Python has no signals
+            yield
+            return
+        self._interrupted, before = 0.0, signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def __enter__(self) -> MPI:
-        if threading.current_thread() is threading.main_thread():
-            self._interrupted, self._handler = 0.0, signal.signal(signal.SIGINT, self._note)
+        self._listens.enter_context(self.listening())
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+    def __exit__(self, kind: type | None, why: BaseException | None, trace: Any) -> None:
+        self._listens.close()
+        if why is not None and self.size > 1 and not getattr(why, "on_all_ranks", False):
+            print(f"rank {self.rank} of {self.size} has failed, which ends all of them:", file=sys.stderr)
+            traceback.print_exception(why)
+            self.abort(1)
 
     def _note(self, number: int, frame: Any) -> None:
         now = time.monotonic()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,6 +26,9 @@ __all__ = ["ALONE", "Interrupted", "Ranks", "Share", "all_rows", "batch_mean", "
 
 class Interrupted(KeyboardInterrupt):
     """One of several ranks has been interrupted, and all have stopped at the same place."""
+
+    on_all_ranks = True
+    """Exceptions that say so are raised on all ranks alike, so that none waits for another."""
 
 
 class Ranks:
@@ -65,10 +68,15 @@ class Ranks:
         """End all ranks, wherever they are, with this exit code."""
         raise SystemExit(code)
 
+    def listening(self) -> AbstractContextManager[None]:
+        """A block in which Ctrl-C is left to `check`, where there are others to tell."""
+        return nullcontext()
+
     def __enter__(self) -> Ranks:
         return self
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, kind: type | None, why: BaseException | None, trace: Any) -> None:
+        """Leave the others: what only this rank has run into ends them all."""
 
 
 ALONE = Ranks()

@@ -9,13 +9,9 @@ from miniae.backend import BackendUnavailable
 from miniae.backend.mpi import launched, ranks_here
 from miniae.backend.sharing import Interrupted, use_ranks
 from miniae.cli import exit_code
-from miniae.training import TrainingDiverged
-from miniae.training.ranks import RanksDiffer
 
 __all__ = ["together"]
 
-# All ranks raise these at the same place, so nobody waits for the others.
-_AGREED = (Interrupted, TrainingDiverged, RanksDiffer)
 # What one rank finds wrong all may find: for so many seconds the others leave it to the first to say so and end them.
 _PATIENCE = 2.0
 
@@ -40,12 +36,10 @@ def together(command: Callable[[], int]) -> int:
         nonlocal failed
         try:
             return command()
-        except _AGREED as why:
-            if ranks.rank == 0:
-                raise
-            return 130 if isinstance(why, Interrupted) else 2
-        except BaseException:
-            failed = True
+        except BaseException as why:
+            failed = not getattr(why, "on_all_ranks", False)
+            if ranks.rank and not failed:  # the first rank says it
+                return 130 if isinstance(why, Interrupted) else 2
             if ranks.rank:
                 time.sleep(_PATIENCE)
             raise

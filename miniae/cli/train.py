@@ -91,7 +91,7 @@ def _train(args: argparse.Namespace) -> int:
     config = RunConfig(**settings)
     config = dataclasses.replace(config, backend=ranks.device(config.backend))
     if ranks.rank:  # the first one speaks and writes
-        with ranks:
+        with ranks.listening():
             Run(config).execute()
         return 0
     job = Run(config, say=print, progress=_progress)
@@ -101,7 +101,7 @@ def _train(args: argparse.Namespace) -> int:
     ended: BaseException | None = None
     try:
         try:
-            with ranks:
+            with ranks.listening():
                 job.execute()
         except (KeyboardInterrupt, TrainingDiverged, MemoryError) as why:
             if job.model is None:

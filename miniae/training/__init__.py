@@ -19,10 +19,11 @@ from miniae.training.estimator import (
     check_samples,
     check_unit_interval,
 )
+from miniae.training.ranks import RanksDiffer
 from miniae.training.trainer import Trainer, TrainingDiverged, epochs_for
 
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "MaxNorm", "NotFittedError", "ProgressBar",
-    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite", "check_number",
-    "check_samples", "check_unit_interval", "epochs_for", "restore",
+    "RanksDiffer", "ReduceOnPlateau", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite",
+    "check_number", "check_samples", "check_unit_interval", "epochs_for", "restore",
 ]

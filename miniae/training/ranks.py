@@ -10,8 +10,11 @@ and after the sum all ranks make the same update of the same weights. Random num
 the minibatch, and what a layer or a loss asks of the whole minibatch is summed over ranks as well (`backend.sharing`).
 So the losses are those of one process with the same batch size, up to the rounding of sums.
 
-    with use_ranks(MPI()):          # in each of the processes that mpiexec has started
-        model.fit(X)                # with the same X
+    from miniae.backend.mpi import ranks_here
+    from miniae.backend.sharing import use_ranks
+
+    with ranks_here() as ranks, use_ranks(ranks):       # in each of the processes that mpiexec has started
+        model.fit(X)                                    # with the same X and settings
 
 Goyal et al., "Accurate, large minibatch SGD", 2017, section 3.
 """
@@ -35,6 +38,8 @@ __all__ = ["RanksDiffer", "any_rank", "check_alike", "mean_of_all", "seed_of", "
 
 class RanksDiffer(ValueError):
     """Ranks that train together have different data or weights."""
+
+    on_all_ranks = True
 
 
 def seed_of(loss: Tensor) -> Any:

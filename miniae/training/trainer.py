@@ -38,6 +38,8 @@ def epochs_for(updates: int, samples: int, batch_size: int) -> int:
 class TrainingDiverged(ArithmeticError):
     """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
 
+    on_all_ranks = True
+
 
 class Trainable(Protocol):
     """What the trainer needs of a model. With an attribute `repeatable` that is true, steps may be replayed."""

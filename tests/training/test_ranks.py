@@ -492,6 +492,18 @@ def test_ctrl_c_is_noted_and_a_second_one_is_at_once(monkeypatch):
     assert ranks._all.aborted == 2
 
 
+def test_what_fails_on_one_rank_ends_all(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", FakeMPI())
+    ranks = MPI()
+    with pytest.raises(RanksDiffer), ranks:
+        raise RanksDiffer("all of them know")
+    assert ranks._all.aborted is None
+    with pytest.raises(SystemExit), ranks:
+        raise OSError("the disk is gone")
+    assert ranks._all.aborted == 1
+    assert "rank 0 of 2 has failed" in (told := capsys.readouterr().err) and "OSError: the disk is gone" in told
+
+
 @pytest.fixture(scope="module")
 def mpiexec():
     """Start a program on so many ranks; return what `subprocess.run` gives, its outputs as text."""
