@@ -174,7 +174,7 @@ def step(n, one, fixed, parameters, bandwidth, latency):
 def predicted(result, model, network, times_batch=1, speed=1):
     """The model's speed-up over one rank, by ranks: of batches and processes so many times larger and faster."""
     found = result["models"][model]
-    fixed, plain = (1e-3 * t for t in (found["fixed_ms"], found["least_processor_step_ms"]["1 rank, 1024, not replayed"]))
+    fixed, plain = 1e-3 * found["fixed_ms"], 1e-3 * found["least_processor_step_ms"]["1 rank, 1024, not replayed"]
     one, fixed = (fixed + times_batch * (plain - fixed)) / speed, fixed / speed
     return {n: one / step(n, one, fixed, found["parameters"], *NETWORKS[network]) for n in RANKS}
 
