@@ -314,16 +314,17 @@ class Trainer:
         """
         size, n, ranks = self.batch_size, len(order), current_ranks()
 
-        def here(start: int) -> tuple[Order, Share]:
-            share = Share(ranks, min(size, n - start))
-            return order[start:start + size][share.part], share
+        def here(start: int) -> tuple[Order | None, Share]:
+            share = Share(ranks, max(min(size, n - start), 0))
+            return (order[start:start + size][share.part] if share.total else None), share
 
-        ahead = here(0)
+        part, share = here(0)
         for end in range(size, n + size, size):
-            (part, share), ahead = ahead, here(end) if end < n else (None, None)
+            following, next_share = here(end)
             for r in rows:
-                r.load(part, ahead[0])
+                r.load(part, following)
             yield part, share
+            part, share = following, next_share
 
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:
