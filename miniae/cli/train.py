@@ -5,17 +5,22 @@ Without arguments: the bundled digits, pretrained layer by layer by RBMs, unroll
 own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
 --resume FOLDER goes on with a run that was interrupted or killed, from its last checkpoint, to the same results.
 --data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
+mpiexec -n 4 miniae train ... trains one model by four processes, which share every minibatch (miniae[mpi]).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from miniae.backend.sharing import current_ranks
+from miniae.cli.together import together
 from miniae.data import DATASETS, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
 from miniae.tasks import Run, RunConfig, RunFolder, new_folder
@@ -80,20 +85,35 @@ def _default(name: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
+    return together(functools.partial(_train, args))
+
+
+def _train(args: argparse.Namespace) -> int:
+    ranks = current_ranks()
+    say = _nothing if ranks.rank else print  # of several processes the first one speaks and writes
+    if args.resume and _is_complete(args, say):
+        return 0
+    config = _begun(args) if args.resume else _config(args)
+    job = Run(dataclasses.replace(config, backend=ranks.device(config.backend)), say=say)
     if args.resume:
-        if _is_complete(args):
-            return 0
-        job, folder, made = _going_on(args)
-    else:
-        job = Run(_config(args), say=print)
-        folder, made = _folder(args.out, job.config.data)
+        RunFolder(args.resume).check(job)
+    if ranks.rank:
+        if args.resume:
+            job.progress = RunFolder(args.resume).keeping(_silence, config.checkpoint_every)
+        with ranks.listening():
+            job.execute()
+        return 0
+    if ranks.size > 1:
+        print(f"{ranks.size} processes train together, by {ranks.library}")
+    folder, made = (Path(args.resume), False) if args.resume else _folder(args.out, config.data)
     kept = RunFolder(folder)
-    job.progress = kept.keeping(_progress, job.config.checkpoint_every)
+    job.progress = kept.keeping(_progress, config.checkpoint_every)
     ended: BaseException | None = None
     try:
         try:
             kept.begin(job)
-            job.execute()
+            with ranks.listening():
+                job.execute()
         except (KeyboardInterrupt, TrainingDiverged, MemoryError) as why:
             if job.model is None:
                 raise
@@ -148,7 +168,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 _CHANGEABLE = {"epochs", "backend", "on_nan", "checkpoint_every"}
 
 
-def _is_complete(args: argparse.Namespace) -> bool:
+def _is_complete(args: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Whether the run to go on with is finished, which is said, and no more epochs are asked for."""
     settings, finished = RunFolder(args.resume).settings()
     others = sorted((_given(args).keys() - _CHANGEABLE)
@@ -161,21 +181,26 @@ def _is_complete(args: argparse.Namespace) -> bool:
         raise ValueError(f"the run in {args.resume} is one of {epochs} epochs, --epochs {args.epochs} is less: give "
                          "more, or leave it out")
     if finished and args.epochs in (None, epochs):
-        print(f"{args.resume} is complete: {epochs} epochs; --epochs with a larger number trains further")
+        say(f"{args.resume} is complete: {epochs} epochs; --epochs with a larger number trains further")
     return finished and args.epochs in (None, epochs)
 
 
-def _going_on(args: argparse.Namespace) -> tuple[Run, Path, bool]:
-    """The run to go on with, its folder, and that this was there before."""
-    kept = RunFolder(args.resume)
-    settings, _ = kept.settings()
-    job = Run(RunConfig(**settings | _given(args)), say=print)
-    kept.check(job)
-    return job, kept.path, False
+def _begun(args: argparse.Namespace) -> RunConfig:
+    """The settings of the run to go on with."""
+    settings, _ = RunFolder(args.resume).settings()
+    return RunConfig(**settings | _given(args))
 
 
 def _resume(folder: Path) -> str:
     return f"miniae train --resume {folder}"
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
+
+
+def _silence(title: str) -> Sequence[Callback]:
+    return []
 
 
 def _progress(title: str) -> Sequence[Callback]:

@@ -75,9 +75,9 @@ class AdversarialNetwork(MatchedNetwork):
         if self.phase in (None, "discriminator"):
             drawn = self.discriminate(self.draw(len(x), labels), told)
             found = self.discriminate(code.detach(), told)
-            terms["discriminator"] = (F.softplus(-drawn) + F.softplus(found)).mean() * 0.5
+            terms["discriminator"] = _mean(F.softplus(-drawn) + F.softplus(found)) * 0.5
         if self.phase in (None, "encoder"):
-            terms["encoder"] = F.softplus(-self.discriminate(code, told)).mean()
+            terms["encoder"] = _mean(F.softplus(-self.discriminate(code, told)))
         return terms
 
     def discriminate(self, z: Tensor, told: Tensor | None = None) -> Tensor:
@@ -108,6 +108,11 @@ class AdversarialNetwork(MatchedNetwork):
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "discriminator": self._sizes, "classes": self.classes}
+
+
+def _mean(of: Tensor) -> Tensor:
+    """The mean over samples, of one number each; 0 where there are none, on a rank that is left without."""
+    return of.sum() * (1.0 / max(len(of), 1))
 
 
 class AdversarialAutoencoder(Labelled, MatchedAutoencoder):

@@ -10,6 +10,7 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
+from miniae.backend.sharing import batch_rows
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Activation, BatchNorm, Dense, GaussianNoise, Layer, Sequential
@@ -56,7 +57,7 @@ class Balanced(BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.scale, self.shift, self.running_mean, self.running_variance, self.momentum,
-                            self.epsilon, self.training and len(x) > 1)
+                            self.epsilon, self.training and batch_rows(len(x)) > 1)
 
 
 class SemanticHashing(Autoencoder):

@@ -12,6 +12,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.base import Array
 from miniae.backend.philox import host_generator
+from miniae.backend.sharing import all_rows, batch_rows, batch_sum, unshared
 from miniae.models.convolutional import ConvolutionalAutoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Activation, Conv2D, Layer, Sequential
@@ -69,9 +70,9 @@ class VectorQuantiser(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = self._rows(x)
-        learns = self.training and len(rows) > 0
+        learns = self.training and batch_rows(len(rows)) > 0
         if learns:
-            self._restart(rows)
+            self._restart(all_rows(x.backend, rows, self.groups * math.prod(self.positions)))
         index = self._nearest(rows)
         value = Tensor._wrap(self._features(x.backend.gather(self.codebook._data, index), len(x)), x.backend)
         if learns:
@@ -116,7 +117,8 @@ class VectorQuantiser(Layer):
         be, n = self.codebook.backend, len(rows)
         counts, least = self.counts._data, self.restart * n / self.size
         dead = be.less(counts, least, out=be.empty_like(counts))
-        drawn = self._random.uniform((self.size,), rows.dtype)
+        with unshared():  # the same draws on all ranks
+            drawn = self._random.uniform((self.size,), rows.dtype)
         pick = be.xp.multiply(drawn, float(n), out=be.empty((self.size,), "int64"), casting="unsafe")
         pick = be.xp.minimum(pick, n - 1, out=pick)  # a product can be rounded up to n
         fresh = be.gather(rows, pick)
@@ -129,8 +131,8 @@ class VectorQuantiser(Layer):
         """Move the means, and the codebook with them."""
         be, (counts, sums) = self.codebook.backend, (self.counts._data, self.sums._data)
         chosen = be.xp.equal(index.reshape(-1, 1), self._numbers, out=be.empty((len(rows), self.size), rows.dtype))
-        _blend(be, counts, be.sum(chosen, axis=0), 1.0 - self.decay)
-        _blend(be, sums, be.matmul(chosen.T, rows), 1.0 - self.decay)
+        _blend(be, counts, batch_sum(be, be.sum(chosen, axis=0)), 1.0 - self.decay)
+        _blend(be, sums, batch_sum(be, be.matmul(chosen.T, rows)), 1.0 - self.decay)
         total = be.sum(counts, keepdims=True)
         smooth = be.add(counts, _SMOOTHING)
         scale = be.divide(total, be.add(total, self.size * _SMOOTHING))

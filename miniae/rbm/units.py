@@ -161,7 +161,7 @@ class GaussianLearned(Gaussian):
         be.multiply(deviation, 0.5, out=deviation)
         be.subtract(deviation, be.multiply(field, v, out=field), out=deviation)
         mean = be.sum(deviation, axis=0)
-        be.multiply(mean, 1.0 / len(v), out=mean)
+        be.multiply(mean, 1.0 / max(len(v), 1), out=mean)
         return be.multiply(mean, self._power(be, -1.0), out=mean)
 
     def self_energy(self, be: Backend, states: Array, bias: Array) -> Array:

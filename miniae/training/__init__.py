@@ -20,12 +20,13 @@ from miniae.training.estimator import (
     check_unit_interval,
 )
 from miniae.training.insight import Insight, LayerLook
+from miniae.training.ranks import RanksDiffer
 from miniae.training.trainer import Trainer, epochs_for
 from miniae.training.trouble import ON_NAN, NumericalTrouble, RollBack, SkipBatches, TrainingDiverged, on_nan
 
 __all__ = [
     "ON_NAN", "Callback", "Checkpoint", "DamagedCheckpoint", "EarlyStopping", "Estimator", "Insight", "LayerLook",
-    "LearningRate", "MaxNorm", "NotFittedError", "NumericalTrouble", "ProgressBar", "ReduceOnPlateau", "RollBack",
-    "SkipBatches", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite", "check_number",
-    "check_samples", "check_unit_interval", "epochs_for", "on_nan", "restore",
+    "LearningRate", "MaxNorm", "NotFittedError", "NumericalTrouble", "ProgressBar", "RanksDiffer", "ReduceOnPlateau",
+    "RollBack", "SkipBatches", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite",
+    "check_number", "check_samples", "check_unit_interval", "epochs_for", "on_nan", "restore",
 ]

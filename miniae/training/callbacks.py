@@ -35,6 +35,9 @@ class Callback:
     whole_epochs = False
     """Whether a run with it can only go on from between two epochs, as what it needs in an epoch is not all saved."""
 
+    on_first_rank = False
+    """Whether, of ranks that train together (`training.ranks`), it is told of training on the first one only."""
+
     def on_train_begin(self, trainer: Trainer) -> None: ...
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -92,7 +95,7 @@ class ProgressBar(Callback):
     The loss is read from the device a few times a second at most, never once a step.
     """
 
-    only_device = True
+    only_device = on_first_rank = True
 
     def __init__(self, title: str = "training", file: Any = None, refresh: float = 0.2):
         self.title, self.file, self.refresh = title, file, refresh

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miniae.backend.sharing import current_ranks
 from miniae.data.storage import (
     StorageError,
     check_kind,
@@ -20,6 +21,7 @@ from miniae.data.storage import (
     under,
 )
 from miniae.training.callbacks import Callback
+from miniae.training.ranks import any_rank
 from miniae.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ class Checkpoint(Callback):
 
     With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
     it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
-    callbacks that look at the epoch when training begins.
+    callbacks that look at the epoch when training begins. Of ranks that train together the first one writes, and all
+    read.
     """
 
     only_device = True
@@ -69,11 +72,13 @@ class Checkpoint(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         self._saved_at, self._last = (0, 0), time.perf_counter()
         self._whole_epochs = any(callback.whole_epochs for callback in trainer.callbacks)
-        remove_leftovers(self.path)
+        if trainer.ranks.rank == 0:
+            remove_leftovers(self.path)
         if self.resume and trainer.epoch == 0 and (os.path.exists(self.path) or previous(self.path).exists()):
             found = restore(trainer, self.path)
-            if found != Path(self.path):
-                os.replace(found, self.path)  # so that the next one does not take a damaged one's place beside it
+            if found != Path(self.path) and not any_rank(trainer.ranks, False) and trainer.ranks.rank == 0:
+                # All ranks have read it. The next one is not to take a damaged one's place beside it.
+                os.replace(found, self.path)
             self._saved_at = trainer.epoch, trainer.done
 
     def on_batch_end(self, trainer: Trainer, batch: int) -> None:
@@ -110,7 +115,8 @@ class Checkpoint(Callback):
             "callbacks": list(snapshot.callbacks),
             "position": snapshot.position,
         }
-        save_tensors(self.path, tensors, header, previous(self.path))
+        if current_ranks().rank == 0:
+            save_tensors(self.path, tensors, header, previous(self.path))
         self._last = time.perf_counter()
         self.written, self.took = self.written + 1, self.took + self._last - began
 

@@ -221,6 +221,8 @@ class Replays:
             return "it is switched off" if not trainer.replay else "the steps are observed"
         if trainer.guard is not None:
             return "a guard looks at every step"
+        if trainer.ranks.size > 1:
+            return "ranks share the steps, and have to meet in each"
         if not getattr(trainer.model, "repeatable", False):
             layer = getattr(trainer.model, "unrepeatable", "") or "the model"
             return f"{layer}, or an activation that it holds, does not say `repeats = True`"

@@ -20,6 +20,8 @@ __all__ = ["ON_NAN", "NumericalTrouble", "RollBack", "Skip", "SkipBatches", "Tra
 class TrainingDiverged(ArithmeticError):
     """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
 
+    on_all_ranks = True
+
 
 class Skip(ArithmeticError):
     """Raised by a trainer's `guard`: this batch counts for nothing."""
