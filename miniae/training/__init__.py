@@ -16,6 +16,7 @@ from miniae.training.estimator import (
     check_count,
     check_finite,
     check_number,
+    check_rows,
     check_samples,
     check_unit_interval,
 )
@@ -24,5 +25,5 @@ from miniae.training.trainer import Trainer, TrainingDiverged, epochs_for
 __all__ = [
     "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "MaxNorm", "NotFittedError", "ProgressBar",
     "ReduceOnPlateau", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite", "check_number",
-    "check_samples", "check_unit_interval", "epochs_for", "restore",
+    "check_rows", "check_samples", "check_unit_interval", "epochs_for", "restore",
 ]
