@@ -29,9 +29,10 @@ from miniae.training import (
     check_number,
     check_samples,
 )
+from miniae.training.conventions import Transformer
 
 
-class Autoencoder(NetworkEstimator):
+class Autoencoder(Transformer, NetworkEstimator):
     """Learns a short code from which its input can be computed back.
 
     x (N, features) -> hidden layers -> code (N, code) -> hidden layers in reverse -> reconstruction (N, features);
@@ -134,6 +135,7 @@ class Autoencoder(NetworkEstimator):
                 self._train(rows, self.epochs, held_out, self._watches(held_out) + callbacks)
             finally:
                 self._trainer.backend.release()
+        self._look_over(rows)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
@@ -153,6 +155,7 @@ class Autoencoder(NetworkEstimator):
 
     def _begin(self, X: Any, y: Any) -> np.ndarray | Kept:
         """Make the network and the scaling for these samples and labels; return the scaled samples."""
+        self._learn_names(X)
         return self._prepare(X)
 
     def _beside(self, scaled: np.ndarray | Kept, y: Any) -> Any:
@@ -162,6 +165,9 @@ class Autoencoder(NetworkEstimator):
     def _held_out(self, validation: Any) -> Any:
         """What the trainer takes of held-out data."""
         return self._scaled(validation, name="validation")
+
+    def _look_over(self, rows: Any) -> None:
+        """Say what there is to say of the training data, once `fit` has trained on them."""
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -274,6 +280,9 @@ class Autoencoder(NetworkEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """The codes of X: (N, ...) to (N, code)."""
         return self._through(self._network().encode, self._scaled(X))
+
+    def _features_out(self) -> int:
+        return math.prod(self._network().code_shape)
 
     def classifier(self, **training: Any) -> Classifier:
         """A classifier whose hidden layers are this model's, from the input to the code, under a new softmax layer.

@@ -100,7 +100,8 @@ class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
 
     def _given(self, y: Any) -> Any:
         if y is None:
-            raise ValueError(f"a {type(self).__name__} needs labels with the samples: give one for each")
+            raise ValueError(f"a {type(self).__name__} needs labels with the samples: give one for each. It requires "
+                             "y to be passed, but the target y is None")
         return y
 
     # ---------------------------------------------------------------- use

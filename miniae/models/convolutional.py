@@ -180,7 +180,8 @@ class ConvolutionalAutoencoder(Autoencoder):
     filters : how many feature maps each level of the encoder has; the decoder has them in reverse.
     code : the size of a code that is a vector, or None for the last level's feature maps, (filters[-1], h, w).
     image_shape : (channels, height, width) or (height, width) of samples that are flat, (N, features); reconstructions
-        are flat, too. Samples of three or two axes are images by themselves.
+        are flat, too. None takes them for a square where their number is one, and for a single line of pixels
+        otherwise. Samples of three or two axes are images by themselves.
     downsampling : how a level halves height and width: "stride" or "pooling".
 
     All others are those of `Autoencoder`, but for `hidden`, `decoder_hidden` and `tied`, which are of dense layers.
@@ -216,7 +217,7 @@ class ConvolutionalAutoencoder(Autoencoder):
 
     def _shape_of(self, input_shape: Shape) -> Shape:
         """What the samples are, by themselves or as the settings say: the shape that layers are made for."""
-        image_shape = input_shape if self.image_shape is None else _as_image_shape(self.image_shape)
+        image_shape = _likely(input_shape) if self.image_shape is None else _as_image_shape(self.image_shape)
         if len(image_shape) not in (2, 3):
             raise ValueError(f"X has samples of shape {input_shape}, expected images (channels, height, width) or "
                              "(height, width): say which these are with image_shape=")
@@ -224,6 +225,14 @@ class ConvolutionalAutoencoder(Autoencoder):
             raise ValueError(f"image_shape {tuple(self.image_shape)} has {math.prod(image_shape)} values, samples of X "
                              f"have shape {input_shape}: give the channels, height and width of these")
         return image_shape
+
+
+def _likely(shape: Shape) -> Shape:
+    """The shape of an image whose samples have this one: of flat ones, a square if it can be, or a line of pixels."""
+    if len(shape) != 1:
+        return shape
+    side = math.isqrt(shape[0])
+    return (side, side) if side * side == shape[0] else (1, shape[0])
 
 
 class SeriesAutoencoder(ConvolutionalAutoencoder):

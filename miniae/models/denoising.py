@@ -14,7 +14,7 @@ from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import GaussianNoise, Layer, Masking, SaltAndPepper
 from miniae.nn.layer import Shape
-from miniae.training import check_number, check_samples
+from miniae.training import check_number
 
 __all__ = ["NOISES", "DenoisingAutoencoder", "DenoisingNetwork"]
 
@@ -127,7 +127,7 @@ class DenoisingAutoencoder(Autoencoder):
 
         It differs from `reconstruct` in that X may lie outside of [0, 1] where the clean data may not.
         """
-        rows = scaled(check_samples(X, self._network().input_shape), self.scaler_)
+        rows = scaled(self._samples(X, self._network().input_shape), self.scaler_)
         return self.scaler_.inverse_transform(self._through(self.network_, rows))
 
     def _check_parameters(self) -> None:

@@ -23,7 +23,7 @@ from miniae.training import (
     check_count,
     check_finite,
     check_number,
-    check_samples,
+    check_rows,
     check_unit_interval,
 )
 
@@ -79,7 +79,7 @@ class NetworkEstimator(Estimator):
     def _prepare(self, X: Any, *outputs: int) -> np.ndarray | Kept:
         """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
-        X = check_samples(X)
+        X = check_rows(X)
         scaler = self.scaling if isinstance(self.scaling, Scaler) else make_scaler(self.scaling).fit(X)
         rows = scaled(X, scaler)
         network = self._make_network(X.shape[1:], *outputs)
@@ -126,7 +126,7 @@ class NetworkEstimator(Estimator):
 
     def _scaled(self, X: Any, name: str = "X") -> np.ndarray | Kept:
         network = self._network()
-        rows = scaled(check_samples(X, network.input_shape, name=name), self.scaler_)
+        rows = scaled(self._samples(X, network.input_shape, name), self.scaler_)
         if self._unit_interval(network) and self.scaling is None:
             check_unit_interval(name, rows, "this model was trained on values in [0, 1]: bring it to the same scale "
                                             "(bytes of images: divide by 255)")

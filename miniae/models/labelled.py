@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from miniae.data.storage import labels_of
-from miniae.training import check_samples
+from miniae.training import check_rows
 
 __all__ = ["Labelled", "each"]
 
@@ -36,7 +36,8 @@ class Labelled:
         raise NotImplementedError(f"{type(self).__name__} has no _told")
 
     def _begin(self, X: Any, y: Any) -> np.ndarray:
-        X = check_samples(X)
+        self._learn_names(X)
+        X = check_rows(X)
         self.classes_ = self._classes_in(y, len(X))
         return self._prepare(X)
 

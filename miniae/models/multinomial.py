@@ -89,7 +89,7 @@ class MultinomialVAE(Recommender, VariationalAutoencoder):
                              "from which on a rating is a choice")
         return matrix
 
-    def _warn_of_collapse(self, X: Any, y: Any) -> None:
+    def _look_over(self, rows: Any) -> None:
         """With few choices a user, idle units are what is to be expected."""
 
     def _rows(self, X: Any, y: Any) -> tuple[Sparse, ...]:

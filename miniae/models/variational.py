@@ -12,6 +12,7 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.philox import host_generator
+from miniae.data.rows import Kept
 from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
@@ -184,18 +185,13 @@ class VariationalAutoencoder(GenerativeAutoencoder):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, X: Any, y: Any = None, *, validation: Any = None,
-            callbacks: Sequence[Callback] = ()) -> VariationalAutoencoder:
-        super().fit(X, y, validation=validation, callbacks=callbacks)
-        self._warn_of_collapse(X, y if self.needs_labels else None)
-        return self
-
-    def _warn_of_collapse(self, X: Any, y: Any) -> None:
+    def _look_over(self, rows: Any) -> None:
         """Name the latent units that training has left without information."""
         if not self.history_:
             return
-        y = None if y is None else y[:_LOOKED_AT]
-        idle = np.flatnonzero(self.unit_kl(X[:_LOOKED_AT], y) < COLLAPSED)
+        told = rows if isinstance(rows, tuple) else (rows,)
+        kl = self._kl(*(part[:_LOOKED_AT] for part in told)).mean(axis=0)
+        idle = np.flatnonzero(kl < COLLAPSED)
         if len(idle):
             named = ", ".join(map(str, idle[:_NAMED])) + ", ..." * (len(idle) > _NAMED)
             warnings.warn(f"posterior collapse: {len(idle)} of {self.network_.code} latent units have a KL under "
@@ -240,12 +236,19 @@ class VariationalAutoencoder(GenerativeAutoencoder):
 
     def statistics(self, X: Any, y: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The means and log-variances of q(z | x): (N, ...) to (N, code) each."""
-        rows = self._through(self._network().statistics, *self._rows(X, y))
-        return rows[:, :self.network_.code], np.clip(rows[:, self.network_.code:], -BOUND, BOUND)
+        return self._statistics(*self._rows(X, y))
+
+    def _statistics(self, *rows: np.ndarray | Kept) -> tuple[np.ndarray, np.ndarray]:
+        found = self._through(self._network().statistics, *rows)
+        return found[:, :self.network_.code], np.clip(found[:, self.network_.code:], -BOUND, BOUND)
 
     def kl(self, X: Any, y: Any = None) -> np.ndarray:
         """KL(q(z | x) || N(0, 1)) of each sample and latent unit, in nats: (N, ...) to (N, code), float64."""
-        mean, log_variance = (a.astype(np.float64) for a in self.statistics(X, y))
+        return self._kl(*self._rows(X, y))
+
+    def _kl(self, *rows: np.ndarray | Kept) -> np.ndarray:
+        """`kl` of what the network is given."""
+        mean, log_variance = (a.astype(np.float64) for a in self._statistics(*rows))
         return 0.5 * (np.square(mean) + np.exp(log_variance) - log_variance - 1.0)
 
     def unit_kl(self, X: Any, y: Any = None) -> np.ndarray:

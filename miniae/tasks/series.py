@@ -227,7 +227,8 @@ class SeriesDetector(Estimator):
         self._fitted()
         tensors, detector = self.detector_.contents()
         tensors = {f"detector.{name}": a for name, a in tensors.items()}
-        params = {name: value for name, value in self.get_params().items() if name not in ("model", "backend")}
+        own = self.get_params(deep=False)
+        params = {name: value for name, value in own.items() if name not in ("model", "backend")}
         save_tensors(path, {"middle": self.middle_, "scale": self.scale_, **tensors},
                      {"format": _FORMAT, "kind": "series detector",
                       "params": {**params, "noise": list(map(float, self.noise))}, "detector": detector,

@@ -16,6 +16,7 @@ from miniae.training.estimator import (
     check_count,
     check_finite,
     check_number,
+    check_rows,
     check_samples,
     check_unit_interval,
 )
@@ -28,5 +29,5 @@ __all__ = [
     "ON_NAN", "Callback", "Checkpoint", "DamagedCheckpoint", "EarlyStopping", "Estimator", "Insight", "LayerLook",
     "LearningRate", "MaxNorm", "NotFittedError", "NumericalTrouble", "ProgressBar", "RanksDiffer", "ReduceOnPlateau",
     "RollBack", "SkipBatches", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite",
-    "check_number", "check_samples", "check_unit_interval", "epochs_for", "on_nan", "restore",
+    "check_number", "check_rows", "check_samples", "check_unit_interval", "epochs_for", "on_nan", "restore",
 ]

@@ -16,7 +16,7 @@ from miniae.autodiff.mode import observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
 from miniae.backend.sharing import ALONE, Share, batch_rows, current_ranks, sharing, use_ranks
-from miniae.data.rows import Order, Rows, rows_on
+from miniae.data.rows import Order, Rows, rows_on, shuffled
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback, callback_list
@@ -121,7 +121,8 @@ class Trainer:
         """Train until `epochs` epochs are complete in all; return the history.
 
         `data` is an array (N, ...), or a tuple of arrays of the same N that `loss_terms` takes one batch of each of.
-        Of floats in a mapped file, and of what is `data.rows.Kept`, one batch at a time is read and converted.
+        Of floats in a mapped file, of what is `data.rows.Kept`, and of a `data.Stream`, one batch at a time is read and
+        converted.
         `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss or
         a weight stops being finite. After a `KeyboardInterrupt` the model is usable as it stood.
         """
@@ -244,7 +245,7 @@ class Trainer:
 
     def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
         n = len(rows[0])
-        order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
+        order = Order.of(shuffled(rows, host_generator(self.seed, "shuffle", self.epoch)), self.backend)
         self.model.train(True)
         if not self.done:
             self.began = time.perf_counter()
