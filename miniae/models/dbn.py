@@ -91,7 +91,7 @@ class DeepBeliefNetwork(Estimator):
         to 1. A network of one RBM has no pass down, and gives states 0 and 1, those of `RBM.sample`.
         """
         stack = self._stack()
-        top = stack.pairs[-1].rbm
+        top: Any = stack.pairs[-1].rbm
         below = Stack(stack.pairs[:-1])
         start = None if start is None else below.encode(self._check(start, "start"))
         return below.decode(top.sample(n, steps, seed, start))
@@ -101,7 +101,8 @@ class DeepBeliefNetwork(Estimator):
         return self._stack().classifier(**training)
 
     def _check(self, X: Any, name: str = "X") -> np.ndarray:
-        return visible_states(self._stack().pairs[0].rbm.machine_, X, name)
+        first: Any = self._stack().pairs[0].rbm
+        return visible_states(first.machine_, X, name)
 
     def _stack(self) -> Stack:
         if not hasattr(self, "stack_"):

@@ -75,7 +75,8 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
     try:
         known = set(MODELS[header["class"]]._parameter_names())
         params = {name: value for name, value in header["params"].items() if name in known}
-        model = MODELS[header["class"]](**params, backend=backend)
+        kind: Any = MODELS[header["class"]]
+        model = kind(**params, backend=backend)
         network = layer_from_config(_unbuilt(header["network"]))
         network.build(tuple(header["input_shape"]), Build("", model.seed, model.dtype, backend))
         network.load_state_dict(under("network.", tensors))

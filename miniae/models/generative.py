@@ -19,6 +19,8 @@ class GenerativeAutoencoder(Autoencoder):
     A variant says how to draw from its prior, in `draw_codes`.
     """
 
+    network_: Any  # one with a `prior`
+
     def sample(self, n: int = 1, *, labels: Any = None, seed: int = 0) -> np.ndarray:
         """New samples (n, ...) in the units of the data: the means that the decoder gives for codes of the prior.
 

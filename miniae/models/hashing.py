@@ -92,6 +92,7 @@ class SemanticHashing(Autoencoder):
     Salakhutdinov and Hinton, "Semantic hashing", International Journal of Approximate Reasoning 50, 2009.
     """
 
+    network_: HashingNetwork
     network_class = HashingNetwork
     network_settings = (*Autoencoder.network_settings, "noise")
 
@@ -109,7 +110,8 @@ class SemanticHashing(Autoencoder):
         if training.get("tied"):
             raise ValueError("a pretrained SemanticHashing has a decoder of its own weights: leave tied out")
         plain = stack.unroll(loss, **training)
-        *below, top = plain.encoder.layers
+        encoder: Any = plain.encoder
+        *below, top = encoder.layers
         inputs = Dense(top.units)
         inputs.build(top.input_shape, top.place)
         inputs.weight.assign(top.weight.numpy())
@@ -136,7 +138,7 @@ class SemanticHashing(Autoencoder):
 
     def _set_fitted(self, network: Any, scaler: Any) -> None:
         super()._set_fitted(network, scaler)
-        share = 0.5 if self.threshold == "median" else self.threshold
+        share: Any = 0.5 if self.threshold == "median" else self.threshold
         self.thresholds_ = np.full(network.code_shape, math.log(share / (1 - share)), network.place.dtype)
 
     def _check_parameters(self) -> None:

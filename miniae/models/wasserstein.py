@@ -71,6 +71,7 @@ class WassersteinAutoencoder(MatchedAutoencoder):
     (5, 8)
     """
 
+    network_: WassersteinNetwork
     network_class = WassersteinNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "strength")
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "restore"]
 
 _FORMAT = 1
-_HEADER = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict, "callbacks": list}
+_HEADER: dict[str, Any] = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict,
+                           "callbacks": list}
 
 
 class Checkpoint(Callback):

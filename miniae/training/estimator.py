@@ -7,11 +7,14 @@ import inspect
 import math
 import numbers
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from miniae.data.pieces import pieces
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "Estimator", "NotFittedError", "check_count", "check_finite", "check_number", "check_samples",
@@ -51,7 +54,7 @@ class Estimator:
         """The constructor's arguments by name."""
         return {name: getattr(self, name) for name in self._parameter_names()}
 
-    def set_params(self, **params: Any) -> Estimator:
+    def set_params(self, **params: Any) -> Self:
         """Change constructor arguments. Raises `ValueError` for an unknown name."""
         for name, value in params.items():
             if name not in self._parameter_names():
@@ -138,7 +141,7 @@ def check_finite(name: str, x: Any) -> None:
 def check_unit_interval(name: str, x: Any, why: str) -> None:
     """Raise `ValueError`, saying `why`, unless all values of x lie in [0, 1]: an array, or what gives them for slices.
     """
-    low, high = zip(*((part.min(), part.max()) for part in (x[rows] for rows in pieces(x))), strict=True)
-    low, high = min(low), max(high)
+    lows, highs = zip(*((part.min(), part.max()) for part in (x[rows] for rows in pieces(x))), strict=True)
+    low, high = min(lows), max(highs)
     if low < 0 or high > 1:
         raise ValueError(f"{name} ranges from {low:g} to {high:g}, but {why}")

@@ -37,7 +37,8 @@ class TrainingDiverged(ArithmeticError):
 class Trainable(Protocol):
     """What the trainer needs of a model. With an attribute `repeatable` that is true, steps may be replayed."""
 
-    def loss_terms(self, *batch: Tensor) -> dict[str, Tensor]:
+    @property
+    def loss_terms(self) -> Callable[..., dict[str, Tensor]]:
         """The terms of the loss on one batch, by name. Training minimises their sum."""
 
     def parameters(self) -> list[Parameter]: ...
@@ -72,7 +73,8 @@ class Trainer:
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
                  clip: Callable[[Optimizer], None] | None = None, callbacks: Sequence[Callback] = ()):
-        self.model, self.optimizer, self.clip = model, optimizer, clip
+        self.model: Any = model  # of which callbacks know more than a trainer
+        self.optimizer, self.clip = optimizer, clip
         self.batch_size, self.seed = check_count("batch_size", batch_size), check_count("seed", seed, least=0)
         self.callbacks = callback_list(callbacks)
         self.backend = model.parameters()[0].backend
@@ -289,13 +291,14 @@ class Trainer:
         Another `batch_size` that is set in the meantime is for the next epoch.
         """
         size = self.batch_size
-        part: Order | None = order[:size]
+        part = order[:size]
         for end in range(size, len(order) + size, size):
             following = order[end:end + size] if end < len(order) else None
             for r in rows:
                 r.load(part, following)
             yield part
-            part = following
+            if following is not None:
+                part = following
 
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:
