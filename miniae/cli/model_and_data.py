@@ -40,7 +40,7 @@ def open_both(args: argparse.Namespace, part: str = "test") -> tuple[Autoencoder
     return model, data_for(model, args.model, args.data, args.label, part)
 
 
-def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: str = "test") -> Samples:
+def data_for(model: Any, path: str, data: str, label: str | None, part: str = "test") -> Samples:
     """Data of the width that the model, of the file `path`, was made for; of a data set by name the part "train" or
     "test"."""
     samples = find_part(data, label, part)

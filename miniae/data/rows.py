@@ -86,7 +86,7 @@ def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     return DeviceRows(_moved(data, dtype, backend), backend)
 
 
-def _raw_rows(array: np.ndarray, backend: Backend) -> Rows:
+def _raw_rows(array: np.ndarray, backend: Backend) -> DeviceRows | HostRows:
     """Rows just as they are, on the device if there is room for them."""
     if backend.room_for(array.nbytes, in_file=is_mapped(array)):
         return DeviceRows(_moved(array, array.dtype, backend), backend)
@@ -149,7 +149,8 @@ class HostRows:
     """
 
     def __init__(self, array: np.ndarray | Sparse, backend: Backend):
-        self.array, self.backend = array, backend
+        self.array: Any = array
+        self.backend = backend
         self.dtype = array.dtype.newbyteorder("=")
         self._feeders: dict[int, Feeder] = {}  # for each size of a batch
 
@@ -198,7 +199,7 @@ class SparseRows(HostRows):
 class ScaledRows:
     """What is `Kept`, scaled and converted on the device, batch by batch, to the same numbers as all at once."""
 
-    def __init__(self, rows: Rows, kept: Kept, dtype: Any):
+    def __init__(self, rows: DeviceRows | HostRows, kept: Kept, dtype: Any):
         self.rows, self.backend = rows, rows.backend
         self.dtypes = kept.dtype, np.dtype(dtype)  # first that of scaled samples, then that of the model
         self.scaling = {name: self.backend.asarray(np.broadcast_to(a, kept.shape[1:]), "float64")

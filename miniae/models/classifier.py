@@ -131,7 +131,7 @@ class Accuracy(Callback):
 
     only_device = True
 
-    def __init__(self, model: Classifier, X: np.ndarray, k: np.ndarray):
+    def __init__(self, model: Classifier, X: Scaled, k: np.ndarray):
         self.model, self.X, self.k = model, X, k
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
+from miniae.backend import Backend
 from miniae.data.rows import Kept, scaled
 from miniae.data.scaling import Scaler, make_scaler
 from miniae.data.sparse import Sparse
-from miniae.nn import Build
+from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
 from miniae.optim import ClipByNorm, get_optimizer
@@ -49,10 +50,22 @@ class NetworkEstimator(Estimator):
         super().__init_subclass__(**kwargs)
         MODELS[cls.__name__] = cls
 
+    scaling: str | Scaler | None
+    optimizer: str
+    lr: float
+    batch_size: int
+    epochs: int
+    clip: float | None
+    encoder: Layer | None
+    seed: int
+    dtype: str
+    backend: str | Backend | None
+
     network_: Any  # a layer with `loss_terms`: each kind of estimator says which
     scaler_: Scaler
     n_features_in_: int
     history_: list[dict[str, float]]
+    extra_: dict[str, Any]
 
     in_network: ClassVar[tuple[str, ...]] = ()
     """The parameters that the network's own description holds: a file has no other record of them."""
@@ -144,15 +157,16 @@ class NetworkEstimator(Estimator):
     def _network(self) -> Any:
         return self.network_
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for attributes that there are not, and properties that found none.
+    if not TYPE_CHECKING:  # where it would make every attribute one that there is
+        def __getattr__(self, name: str) -> Any:
+            """Called for attributes that there are not, and properties that found none.
 
-        What ends in an underscore is made by `fit`.
-        """
-        made = name.endswith("_") and not name.endswith("__")
-        if (made or isinstance(getattr(type(self), name, None), property)) and "network_" not in vars(self):
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            What ends in an underscore is made by `fit`.
+            """
+            made = name.endswith("_") and not name.endswith("__")
+            if (made or isinstance(getattr(type(self), name, None), property)) and "network_" not in vars(self):
+                raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ---------------------------------------------------------------- files
 

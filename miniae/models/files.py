@@ -54,7 +54,7 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
     return tensors, header
 
 
-def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> NetworkEstimator:
+def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> Any:
     """The model in a file that `save` wrote, ready to use, on the given or the default backend.
 
     Nothing in the file is run. `partial_fit` goes on with its weights; `fit` starts anew as the saved model's would, or
@@ -66,7 +66,7 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
 
 
 def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-             backend: str | Backend | None = None) -> NetworkEstimator:
+             backend: str | Backend | None = None) -> Any:
     """The model whose `contents` these are. Raises `StorageError`, naming `path` as where they are from, for others."""
     check_kind(path, header, "model", _FORMAT, "a model: name the model.safetensors of a run")
     if not isinstance(header.get("class"), str) or header["class"] not in MODELS:

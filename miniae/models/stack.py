@@ -166,7 +166,7 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     if settings.get("scaling") is not None:
         raise ValueError("a stack has no scaling between its layers: scale the data before pretraining, and leave "
                          "scaling out")
-    data = check_samples(X, (sizes[0],) if sizes else None, get_units(visible_unit).unit_interval)
+    data = check_samples(X, (sizes[0],) if sizes else None)
     if len(sizes) < 2:
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
     if method == "rbm" and activation != "sigmoid":

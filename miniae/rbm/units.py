@@ -36,6 +36,7 @@ class Units:
         def sample(self, be: Backend, mean: Array, rng: Generator) -> Array: ...
         def self_energy(self, be: Backend, states: Array, bias: Array) -> Array: ...
         def log_partition(self, be: Backend, x: Array, bias: Array) -> Array: ...
+        def slope(self, be: Backend, v: Array, bias: Array, field: Array) -> Array: ...  # where there are parameters
 
     always_drawn = False
     """Whether contrastive divergence may not put means in the place of random visible states."""
@@ -336,7 +337,7 @@ UNITS: dict[str, Any] = {kind.name: kind for kind in (Bernoulli, Gaussian, Recti
 """The kinds of units by name. Add your own: a subclass of `Units`."""
 
 
-def get_units(name: str) -> Any:
+def get_units(name: str) -> Units:
     """Units of that kind; a number after a colon goes to the kind, as in "softmax:5".
 
     Raises `ValueError` for an unknown name.

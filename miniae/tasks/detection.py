@@ -99,6 +99,8 @@ class AnomalyDetector(Estimator):
     covariance determinant estimator", Technometrics 41, 1999.
     """
 
+    extra_: dict[str, Any]
+
     def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
                  noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
                  updates: int = 600, max_samples: int = 4096, scaling: str = "robust", far_out: bool = True,
