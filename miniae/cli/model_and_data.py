@@ -93,7 +93,7 @@ def are_label(labels: np.ndarray, name: str) -> np.ndarray:
     return np.array([str(label) == name or _number(label) == _number(name) for label in labels])
 
 
-def none_is_odd(args: argparse.Namespace, labels: np.ndarray, name: str, what: str) -> None:
+def none_is_odd(args: argparse.Namespace, labels: Any, name: str, what: str) -> None:
     """Say that no `what`, a row or a moment, has the label `name` of odd ones. Raises `DataError` where --odd asked for
     it."""
     there = f"no {what} has the label {name}, there are {', '.join(map(str, np.unique(labels)[:10]))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.estimator import check_sizes
@@ -195,7 +195,7 @@ class ConvolutionalAutoencoder(Autoencoder):
     "Deconvolutional networks", CVPR 2010.
     """
 
-    _make_layers = staticmethod(convolutional)
+    _make_layers: ClassVar[Callable[..., tuple[Sequential, Sequential]]] = staticmethod(convolutional)
 
     def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *,
                  image_shape: Sequence[int] | None = None, downsampling: str = "stride", hidden: Sequence[int] = (),
