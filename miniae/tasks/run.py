@@ -259,7 +259,8 @@ class Run:
         """The test samples, scaled, and their reconstructions by the model and, where there is one, by PCA."""
         scale = self.model.scaler_.transform
         test = scale(self.data.test)
-        return test, scale(self.model.reconstruct(*self._test)), None if self.pca is None else self.pca.reconstruct(test)
+        pca = None if self.pca is None else self.pca.reconstruct(test)
+        return test, scale(self.model.reconstruct(*self._test)), pca
 
     def write_model(self, folder: Path) -> None:
         """Write the model alone."""
