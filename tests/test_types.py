@@ -88,7 +88,7 @@ def test_a_users_program_is_checked_strictly(checker, tmp_path, request):
     # Without the project's own configuration, and in a folder of its own, as elsewhere.
     cache = request.config.cache.mkdir("mypy")
     command = [sys.executable, "-m", "mypy", "--config-file=", f"--cache-dir={cache}", "--strict",
-               "--follow-imports=silent", "--python-version=3.10", str(USER)]
+               "--follow-imports=silent", str(USER)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
