@@ -93,6 +93,6 @@ def test_a_users_program_is_checked_strictly(checker, tmp_path, request):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_users_program_runs(checker, tmp_path):
+def test_a_users_program_runs(tmp_path):
     done = subprocess.run([sys.executable, str(USER)], capture_output=True, text=True, env=environment(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from typing_extensions import assert_type
 
 import miniae
 from miniae import RBM, AnomalyDetector, Autoencoder, Classifier, Function, Tensor, VariationalAutoencoder
@@ -20,6 +19,12 @@ from miniae.models import DenoisingAutoencoder
 from miniae.nn import Dense, Layer, Parameter, Sequential
 from miniae.optim import Adam
 from miniae.training import Callback, EarlyStopping, Trainer
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
+else:
+    def assert_type(value: Any, kind: Any) -> Any:
+        return value
 
 
 class Scale(Layer):
