@@ -22,6 +22,14 @@ from miniae.autodiff import Function, Tensor, gradcheck, jvp, no_grad
 from miniae.backend import use_backend
 
 if TYPE_CHECKING:
+    from miniae import data as data
+    from miniae import models as models
+    from miniae import nn as nn
+    from miniae import optim as optim
+    from miniae import rbm as rbm
+    from miniae import report as report
+    from miniae import tasks as tasks
+    from miniae import training as training
     from miniae.models import (
         PCA,
         Autoencoder,

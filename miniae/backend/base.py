@@ -149,8 +149,9 @@ class Backend(ImageKernels, Precision):
     # ---------------------------------------------------------------- steps
 
     @contextlib.contextmanager
-    def arena(self, arena: Arena | None = None) -> Iterator[Arena]:
-        """Within this block, `empty` hands out the arena's buffers, from its first slot on."""
+    def arena(self, arena: Any = None) -> Iterator[Any]:
+        """Within this block, `empty` hands out the buffers of an `Arena`, or of what stands in for one, from its first
+        slot on."""
         arena = Arena(self.allocate) if arena is None else arena
         before, self._thread.arena = self._thread.arena, arena
         arena.rewind()

@@ -21,7 +21,7 @@ from miniae.data.files import read_timed
 from miniae.data.numpy_file import load_numpy
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
-from miniae.tasks.series import NORMALISATIONS, SeriesDetector
+from miniae.tasks.series import NORMALISATIONS, Segment, SeriesDetector
 
 _ODD = "1"
 _FITTING = ("window", "normalise", "contamination", "held_out", "updates", "seed")
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _report(scores: np.ndarray, segments: list, time: np.ndarray, threshold: float, odd: np.ndarray | None) -> None:
+def _report(scores: np.ndarray, segments: list[Segment], time: np.ndarray, threshold: float,
+            odd: np.ndarray | None) -> None:
     print(f"{len(segments)} anomal{'y' if len(segments) == 1 else 'ies'} in {len(scores):,} moments: scores above "
           f"{threshold:.4g}")
     for segment in sorted(segments, key=lambda s: -s.score)[:10]:

@@ -68,7 +68,7 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
         return _read_images(path)
     if suffix in (".csv", ".tsv"):
         samples, beside = _table(path, {} if label is None else {label: "labels"})
-        return dataclasses.replace(samples, labels=beside.get(label))
+        return dataclasses.replace(samples, labels=None if label is None else beside.get(label))
     if suffix in (".npy", ".npz"):
         return _read_numpy(path, key)
     if suffix in IMAGE_ENDINGS:
@@ -85,7 +85,7 @@ def read_timed(path: str | os.PathLike[str], label: str | None, time: str) -> tu
     if not path.is_file():
         raise DataError(f"{os.fspath(path)[:200]!r} does not exist: name a table, .csv or .tsv")
     samples, beside = _table(path, {time: "the time (--time)"} | ({} if label is None else {label: "labels"}))
-    return dataclasses.replace(samples, labels=beside.get(label)), beside[time]
+    return dataclasses.replace(samples, labels=None if label is None else beside.get(label)), beside[time]
 
 
 def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | None = None, labels: Any = None, *,
@@ -104,7 +104,8 @@ def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | No
             if suffix == ".npy":
                 np.save(file, X)
             else:
-                np.savez(file, X=X, **({} if labels is None else {"labels": np.asarray(labels)}))
+                beside: dict[str, Any] = {} if labels is None else {"labels": np.asarray(labels)}
+                np.savez(file, X=X, **beside)
         return
     if names is None or len(names) != rows.shape[1] or all(map(_is_number, names)):
         names = [f"{prefix}_{i}" for i in range(rows.shape[1])]

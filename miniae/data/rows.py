@@ -95,7 +95,7 @@ def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     return DeviceRows(_moved(data, dtype, backend), backend)
 
 
-def _raw_rows(array: np.ndarray | Sparse | Stream, backend: Backend) -> Rows:
+def _raw_rows(array: np.ndarray | Sparse | Stream, backend: Backend) -> DeviceRows | HostRows:
     """Rows just as they are, on the device if there is room for them."""
     if isinstance(array, Sparse):
         return SparseRows(array, backend, array.dtype)
@@ -165,7 +165,8 @@ class HostRows:
     """
 
     def __init__(self, array: np.ndarray | Sparse, backend: Backend):
-        self.array, self.backend = array, backend
+        self.array: Any = array
+        self.backend = backend
         self.dtype = array.dtype.newbyteorder("=")
         self._feeders: dict[int, Feeder] = {}  # for each size of a batch
 
@@ -225,7 +226,7 @@ class StreamRows(HostRows):
 class ScaledRows:
     """What is `Kept`, scaled and converted on the device, batch by batch, to the same numbers as all at once."""
 
-    def __init__(self, rows: Rows, kept: Kept, dtype: Any):
+    def __init__(self, rows: DeviceRows | HostRows, kept: Kept, dtype: Any):
         self.rows, self.backend, self.stream = rows, rows.backend, getattr(rows, "stream", None)
         self.dtypes = kept.dtype, np.dtype(dtype)  # first that of scaled samples, then that of the model
         self.scaling = {name: self.backend.asarray(np.broadcast_to(a, kept.shape[1:]), "float64")

@@ -143,7 +143,7 @@ def scaling_name(scaling: str | Scaler | None) -> str | None:
     """The name of a scaling, which may be given as a scaler. Raises `ValueError` for a scaler without a name."""
     if not isinstance(scaling, Scaler):
         return scaling
-    names = {Identity: None, **{kind: name for name, kind in SCALINGS.items()}}
+    names: dict[type[Scaler], str | None] = {Identity: None, **{kind: name for name, kind in SCALINGS.items()}}
     if type(scaling) not in names:
         raise ValueError(f"a {type(scaling).__name__} has no name for a file to mention: expected one of "
                          f"{', '.join(SCALINGS)}")

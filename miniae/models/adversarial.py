@@ -148,6 +148,7 @@ class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
     """
 
     monitor = "val_reconstruction"
+    network_: AdversarialNetwork
     network_class = AdversarialNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "discriminator", "classes")
 

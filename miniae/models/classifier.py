@@ -13,7 +13,7 @@ from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
 from miniae.data.scaling import Scaler
 from miniae.data.storage import labels_of
-from miniae.models.estimator import NetworkEstimator, check_sizes
+from miniae.models.estimator import NetworkEstimator, Scaled, check_sizes
 from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
@@ -133,7 +133,7 @@ class Accuracy(Callback):
 
     only_device = True
 
-    def __init__(self, model: Classifier, X: np.ndarray, k: np.ndarray):
+    def __init__(self, model: Classifier, X: Scaled, k: np.ndarray):
         self.model, self.X, self.k = model, X, k
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
@@ -278,7 +278,7 @@ class Classifier(NetworkEstimator):
             encoder = Sequential([encoder])
         return ClassifierNetwork(encoder, Dense(classes, None, self.init), self.dropout, self.l2)
 
-    def _held_out(self, validation: Any) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    def _held_out(self, validation: Any) -> tuple[tuple[Scaled, np.ndarray], np.ndarray]:
         """The validation data as the trainer takes it, and its class numbers."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise ValueError(f"validation is a pair (X, y), got {type(validation).__name__}: give labels with the data")

@@ -93,7 +93,7 @@ class DeepBeliefNetwork(Transformer, Estimator):
         to 1. A network of one RBM has no pass down, and gives states 0 and 1, those of `RBM.sample`.
         """
         stack = self._stack()
-        top = stack.pairs[-1].rbm
+        top: Any = stack.pairs[-1].rbm
         below = Stack(stack.pairs[:-1])
         start = None if start is None else below.encode(self._check(start, "start"))
         return below.decode(top.sample(n, steps, seed, start))
@@ -103,9 +103,9 @@ class DeepBeliefNetwork(Transformer, Estimator):
         return self._stack().classifier(**training)
 
     def _check(self, X: Any, name: str = "X") -> np.ndarray:
-        machine = self._stack().pairs[0].rbm.machine_
+        first: Any = self._stack().pairs[0].rbm
         self._check_names(X)
-        return np.asarray(visible_states(machine, X, name, "DeepBeliefNetwork"))
+        return np.asarray(visible_states(first.machine_, X, name, "DeepBeliefNetwork"))
 
     def _features_out(self) -> int:
         return self._stack().sizes[-1]

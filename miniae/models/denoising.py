@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from miniae.training import check_number
 __all__ = ["NOISES", "DenoisingAutoencoder", "DenoisingNetwork"]
 
 # The name of a noise: the layer that draws it anew for every batch, and what does the same to data once.
-_NOISES = {
+_NOISES: dict[str, tuple[Any, Callable[..., np.ndarray]]] = {
     "gaussian": (GaussianNoise, gaussian_noise),
     "masking": (Masking, masking),
     "salt_and_pepper": (SaltAndPepper, salt_and_pepper),
@@ -108,6 +108,7 @@ class DenoisingAutoencoder(Autoencoder):
     denoising autoencoders", JMLR 11, 2010.
     """
 
+    network_: DenoisingNetwork
     network_class = DenoisingNetwork
     network_settings = (*Autoencoder.network_settings, "noise", "level", "emphasis")
 

@@ -61,7 +61,7 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
     return tensors, header
 
 
-def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> NetworkEstimator:
+def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> Any:
     """The model in a file that `save` wrote, ready to use, on the given or the default backend.
 
     Nothing in the file is run. `partial_fit` goes on with its weights; `fit` starts anew as the saved model's would, or
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
 
 
 def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-             backend: str | Backend | None = None) -> NetworkEstimator:
+             backend: str | Backend | None = None) -> Any:
     """The model whose `contents` these are. Raises `StorageError`, naming `path` as where they are from, for others."""
     check_kind(path, header, "model", _FORMAT, "a model: name the model.safetensors of a run")
     if not isinstance(header.get("class"), str) or header["class"] not in MODELS:
@@ -83,7 +83,8 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
     with described(path):
         known = set(MODELS[header["class"]]._parameter_names())
         params = {name: value for name, value in header["params"].items() if name in known}
-        model = MODELS[header["class"]](**params, backend=backend)
+        make: Any = MODELS[header["class"]]
+        model = make(**params, backend=backend)
         network, state = layer_from_config(_unbuilt(header["network"])), under("network.", tensors)
         room = Room(sum(a.size for a in state.values()))
         network.build(_input_shape(header), Build("", model.seed, model.dtype, backend, room))

@@ -93,6 +93,7 @@ class SemanticHashing(Autoencoder):
     Salakhutdinov and Hinton, "Semantic hashing", International Journal of Approximate Reasoning 50, 2009.
     """
 
+    network_: HashingNetwork
     network_class = HashingNetwork
     network_settings = (*Autoencoder.network_settings, "noise")
 
@@ -110,7 +111,8 @@ class SemanticHashing(Autoencoder):
         if training.get("tied"):
             raise ValueError("a pretrained SemanticHashing has a decoder of its own weights: leave tied out")
         plain = stack.unroll(loss, **training)
-        *below, top = plain.encoder.layers
+        encoder: Any = plain.encoder
+        *below, top = encoder.layers
         inputs = Dense(top.units)
         inputs.build(top.input_shape, top.place)
         inputs.weight.assign(top.weight.numpy())
@@ -137,7 +139,7 @@ class SemanticHashing(Autoencoder):
 
     def _set_fitted(self, network: Any, scaler: Any) -> None:
         super()._set_fitted(network, scaler)
-        share = 0.5 if self.threshold == "median" else self.threshold
+        share: Any = 0.5 if self.threshold == "median" else self.threshold
         start = np.asarray(math.log(share / (1 - share)), network.place.dtype)
         self.thresholds_ = np.broadcast_to(start, network.code_shape)
 

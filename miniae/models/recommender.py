@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
 from miniae.nn import Build
 from miniae.training import Callback, check_count
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Recommender"]
 
@@ -55,7 +58,7 @@ class Recommender(Autoencoder):
     # ---------------------------------------------------------------- training
 
     def fit(self, ratings: Any, y: Any = None, *, validation: Any = None,
-            callbacks: Sequence[Callback] = ()) -> Recommender:
+            callbacks: Sequence[Callback] = ()) -> Self:
         """Train on ratings: a triple (users, items, ratings) of arrays, a sparse matrix, or a `data.Ratings`.
 
         `validation` are further ratings, evaluated every epoch. The same call again gives the same model again. Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from miniae.data.rows import Kept
 from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.estimator import Scaled
 from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.importance import log_mean_exp, log_weights
 from miniae.models.likelihoods import LIKELIHOODS, Likelihood, make_likelihood
@@ -24,6 +25,9 @@ from miniae.models.priors import Gaussian
 from miniae.nn import Dense, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["COLLAPSED", "PosteriorCollapse", "VariationalAutoencoder", "VariationalNetwork", "WarmUp"]
 
@@ -48,6 +52,7 @@ class VariationalNetwork(AutoencoderNetwork):
     """
 
     prior = Gaussian()
+    reconstruction: Likelihood
 
     def __init__(self, encoder: Layer, decoder: Layer, loss: str = "bce", *args: Any, code: int = 32,
                  beta: float = 1.0, free_bits: float = 0.0, binarise: bool = False, **kwargs: Any):
@@ -173,9 +178,11 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     backpropagation", ICML 2014.
     """
 
+    network_: VariationalNetwork
+
     losses = tuple(LIKELIHOODS)
     loss_of_real_data = "gaussian"
-    network_class = VariationalNetwork
+    network_class: ClassVar[type[VariationalNetwork]] = VariationalNetwork
     network_settings = (*Autoencoder.network_settings, "code", "beta", "free_bits", "binarise")
 
     def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, beta: float = 1.0, warmup: int = 0,
@@ -219,7 +226,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def _bounds(self) -> list[Callback]:
         return super()._bounds() + ([WarmUp(self.warmup)] if self.warmup and not self._warm else [])
 
-    def _set_fitted(self, network: VariationalNetwork, scaler: Scaler) -> None:
+    def _set_fitted(self, network: Any, scaler: Scaler) -> None:
         super()._set_fitted(network, scaler)
         self._warm = False
 
@@ -275,7 +282,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         weights = log_weights(network, rows, check_count("samples", samples), seed)
         return np.concatenate([log_mean_exp(part) for part in weights])
 
-    def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, ...]:
+    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[Scaled, ...]:
         """What the network is given: the scaled samples."""
         self._without(y)
         return (self._scaled(X),)

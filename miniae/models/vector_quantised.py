@@ -216,6 +216,7 @@ class VectorQuantisedAutoencoder(ConvolutionalAutoencoder):
     van den Oord, Vinyals and Kavukcuoglu, "Neural discrete representation learning", NIPS 2017.
     """
 
+    network_: VectorQuantisedNetwork
     network_class = VectorQuantisedNetwork
     network_settings = (*ConvolutionalAutoencoder.network_settings, "codebook", "dim", "decay", "restart", "commitment")
 

@@ -72,6 +72,7 @@ class WassersteinAutoencoder(MatchedAutoencoder):
     (5, 8)
     """
 
+    network_: WassersteinNetwork
     network_class = WassersteinNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "strength")
 

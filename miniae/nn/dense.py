@@ -27,7 +27,8 @@ class Dense(Layer):
         super().__init__()
         if units < 1:
             raise ValueError(f"a Dense layer needs at least 1 unit, got {units}")
-        self.units, self.activation, self.init = units, activation, init
+        self.units, self.init = units, init
+        self.activation: Any = activation  # of a type that few can tell: mostly a name
         self._activate, self._initialize = F.get_activation(activation), get_initializer(init)
 
     def make(self, input_shape: Shape) -> None:

@@ -56,7 +56,8 @@ class Build:
     def __post_init__(self) -> None:
         if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}")
-        dtype = {np.dtype(t): t for t in ("float32", "float64")}.get(_dtype_or_none(self.dtype))
+        names: dict[Any, str] = {np.dtype(t): t for t in ("float32", "float64")}
+        dtype = names.get(_dtype_or_none(self.dtype))
         if dtype is None:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype!r}")
         object.__setattr__(self, "seed", int(self.seed))
@@ -79,7 +80,7 @@ class Layer:
 
     def __init__(self) -> None:
         self.training = False
-        self.input_shape: Shape | None = None
+        self.input_shape: Any = None  # a `Shape`, once it is built
         self.place = Build()
         self._parameters: dict[str, Parameter] = {}
         self._buffers: dict[str, Tensor] = {}

@@ -111,7 +111,7 @@ class ParameterPack:
         self.size = max(start, 1)
         first = self.parameters[0].pack
         begin = None if first is None else first._position_of(self.parameters)
-        if begin is None:
+        if first is None or begin is None:
             self._move_in()
         else:
             self.home = first

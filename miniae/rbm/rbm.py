@@ -43,7 +43,8 @@ class MomentumSwitch(Callback):
         self.first, self.then, self.epochs = first, then, epochs
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        trainer.optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
+        optimizer: Any = trainer.optimizer  # one with momentum
+        optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
 
 
 class RBM(Transformer, Estimator):

@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from miniae.backend import kind_and_number
 from miniae.backend.precision import PRECISIONS
@@ -143,7 +143,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        return {**dataclasses.asdict(self), "layers": list(self.layers)}
+        return {**dataclasses.asdict(self), "layers": list(self.layers or ())}
 
     def portable(self) -> dict[str, Any]:
         """The settings as JSON values that repeat the run from any folder, and on any machine of this kind."""
@@ -188,5 +188,5 @@ def further_settings(kind: type[Autoencoder]) -> dict[str, Any]:
     return {name: p.default for name, p in kind._signature().items() if name not in own}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -101,6 +101,7 @@ class AnomalyDetector(Estimator):
     """
 
     estimator_kind = "outlier_detector"
+    extra_: dict[str, Any]
 
     def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
                  noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,

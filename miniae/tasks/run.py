@@ -46,8 +46,8 @@ def find_data(name: str, label: str | None = None, seed: int = 0) -> Dataset:
     if isinstance(samples, Dataset):
         return samples
     kept, held_out = split(len(samples.X), _TEST_SHARE, seed)
-    labels = [None, None] if samples.labels is None else [samples.labels[kept], samples.labels[held_out]]
-    return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], *labels, samples.image_shape,
+    labels, others = (None, None) if samples.labels is None else (samples.labels[kept], samples.labels[held_out])
+    return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], labels, others, samples.image_shape,
                    samples.feature_names)
 
 
@@ -63,7 +63,7 @@ class Run:
         self.backend = get(config.backend)
         self.data = find_data(config.data, config.label, config.seed)
         self.stack = Stack()  # empty without pretraining
-        self.model: Autoencoder | None = None
+        self.model: Any = None  # an `Autoencoder`, once one is trained
         self._prepare()
 
     def _prepare(self) -> None:
@@ -94,12 +94,12 @@ class Run:
     @property
     def layers(self) -> list[int]:
         """Of the trained model: fewer than asked for, where pretraining was interrupted."""
-        return self.stack.sizes[1:] if self.stack.pairs else list(self.config.layers)
+        return self.stack.sizes[1:] if self.stack.pairs else list(self.config.layers or ())
 
     @property
     def sizes(self) -> list[int]:
         """Units from the input to the code."""
-        return [self.train.shape[1], *self.config.layers]
+        return [self.train.shape[1], *(self.config.layers or ())]
 
     def architecture(self) -> str:
         """From the input to the code as far as there are layers: 784-500-30, or 28x28-16-32-30 for filters."""
@@ -119,17 +119,18 @@ class Run:
         config, began = self.config, time.perf_counter()
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
                  f"{config.model} {self.architecture()} on {self.backend.name}")
-        training = {"epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer,
-                    "lr": config.lr, "seed": config.seed, "dtype": config.dtype, "backend": self.backend,
-                    "scaling": None if self.scaling == "none" else self.scaling, "loss": self.loss}
-        model = None
+        training: dict[str, Any] = {
+            "epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer, "lr": config.lr,
+            "seed": config.seed, "dtype": config.dtype, "backend": self.backend, "loss": self.loss,
+            "scaling": None if self.scaling == "none" else self.scaling}
+        model: Any = None
         try:
             if config.pretrain == "none":
                 model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training,
                                    self.labels if config.use_labels else None)
             else:
                 self._pretrain()
-                model = self.stack.unroll(tied=config.tied, **training)
+                model = self.stack.unroll(tied=bool(config.tied), **training)
             title = "training" if config.pretrain == "none" else "fine-tuning"
             rows, held_out = self._with_labels(model)
             model.fit(*rows, validation=held_out, callbacks=self._callbacks(title))
@@ -137,7 +138,7 @@ class Run:
             if not getattr(model, "history_", None):  # no epoch of fine-tuning is complete
                 model = None
                 if self.stack.pairs:
-                    model = self.stack.unroll(tied=config.tied, **{**training, "epochs": 0}).fit(self.train)
+                    model = self.stack.unroll(tied=bool(config.tied), **{**training, "epochs": 0}).fit(self.train)
             raise
         finally:
             self.model = model
@@ -177,7 +178,7 @@ class Run:
         config = self.config
         scaled = make_scaler(self.scaling).fit(self.train).transform(self.train)
         # A single RBM can't have Gaussian units on both sides.
-        single = config.pretrain == "rbm" and len(config.layers) == 1
+        single = config.pretrain == "rbm" and len(self.sizes) == 2
         code_unit = "bernoulli" if single and self.visible_unit == "gaussian" else "gaussian"
         pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation, code_unit=code_unit,
                  visible_unit=self.visible_unit, epochs=config.pretrain_epochs, seed=config.seed, dtype=config.dtype,
@@ -192,7 +193,7 @@ class Run:
         test, reconstruction, pca = self.rows
         fine_tuning = sum(row["seconds"] for row in model.history_)
         trained = fine_tuning + sum(row["seconds"] for history in self.stack.histories for row in history)
-        yardstick = {} if pca is None else {"pca_squared_error": metrics.squared_error(test, pca),
+        yardstick = {} if pca is None or self.pca is None else {"pca_squared_error": metrics.squared_error(test, pca),
                                             "pca_components": self.pca.components}
         result = {
             "test_squared_error": metrics.squared_error(test, reconstruction),
@@ -235,7 +236,8 @@ class Run:
         """The test samples, scaled, and their reconstructions by the model and, where there is one, by PCA."""
         scale = self.model.scaler_.transform
         test = scale(self.data.test)
-        return test, scale(self.model.reconstruct(*self._test)), self.pca and self.pca.reconstruct(test)
+        pca = None if self.pca is None else self.pca.reconstruct(test)
+        return test, scale(self.model.reconstruct(*self._test)), pca
 
     def write_model(self, folder: Path) -> None:
         """Write the model alone."""

@@ -94,6 +94,8 @@ class SeriesDetector(Estimator):
     detection", 2016.
     """
 
+    extra_: dict[str, Any]
+
     def __init__(self, window: int | None = None, *, smooth: int | None = None, normalise: str = "window",
                  contamination: float = 0.0, false_alarms: float = 1e-4, held_out: float = 0.2,
                  noise: Sequence[float] = (0.3, 0.1), members: int = 1, hidden: int | None = None, updates: int = 600,

@@ -175,7 +175,8 @@ class EarlyStopping(Remembering):
         self.forget()
 
     def forget(self) -> None:
-        self.best, self.best_epoch, self._best_state = math.inf, 0, {}
+        self.best, self.best_epoch = math.inf, 0
+        self._best_state: dict[str, np.ndarray] = {}
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         value = monitored(self.monitor, logs)

@@ -6,7 +6,7 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "DamagedCheckpoint", "previous", "restore"]
 
 _FORMAT = 2  # 1 had only states between two epochs, and no position
-_HEADER = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict, "callbacks": list,
-           "position": dict}
+_HEADER: dict[str, Any] = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict,
+                           "callbacks": list, "position": dict}
 
 
 class DamagedCheckpoint(UserWarning):

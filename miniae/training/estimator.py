@@ -7,7 +7,7 @@ import inspect
 import math
 import numbers
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from miniae.data.pieces import pieces
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream, as_rows
 from miniae.training.conventions import Conventions, NotFittedError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "Estimator", "NotFittedError", "check_count", "check_finite", "check_number", "check_rows", "check_samples",
@@ -62,7 +65,7 @@ class Estimator(Conventions):
                 own |= {f"{name}__{inner}": v for inner, v in value.get_params().items()}
         return own
 
-    def set_params(self, **params: Any) -> Estimator:
+    def set_params(self, **params: Any) -> Self:
         """Change constructor arguments. Raises `ValueError` for an unknown name."""
         for name, value in params.items():
             name, dots, inner = name.partition("__")
@@ -180,7 +183,7 @@ def check_finite(name: str, x: Any) -> None:
 def check_unit_interval(name: str, x: Any, why: str) -> None:
     """Raise `ValueError`, saying `why`, unless all values of x lie in [0, 1]: an array, or what gives them for slices.
     """
-    low, high = zip(*((part.min(), part.max()) for part in (x[rows] for rows in pieces(x))), strict=True)
-    low, high = min(low), max(high)
+    lows, highs = zip(*((part.min(), part.max()) for part in (x[rows] for rows in pieces(x))), strict=True)
+    low, high = min(lows), max(highs)
     if low < 0 or high > 1:
         raise ValueError(f"{name} ranges from {low:g} to {high:g}, but {why}")

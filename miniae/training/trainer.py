@@ -39,7 +39,8 @@ def epochs_for(updates: int, samples: int, batch_size: int) -> int:
 class Trainable(Protocol):
     """What the trainer needs of a model. With an attribute `repeatable` that is true, steps may be replayed."""
 
-    def loss_terms(self, *batch: Tensor) -> dict[str, Tensor]:
+    @property
+    def loss_terms(self) -> Callable[..., dict[str, Tensor]]:
         """The terms of the loss on one batch, by name. Training minimises their sum."""
 
     def parameters(self) -> list[Parameter]: ...
@@ -79,7 +80,8 @@ class Trainer:
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
                  clip: Callable[[Optimizer], None] | None = None, callbacks: Sequence[Callback] = ()):
-        self.model, self.optimizer, self.clip = model, optimizer, clip
+        self.model: Any = model  # of which callbacks know more than a trainer
+        self.optimizer, self.clip = optimizer, clip
         self.batch_size, self.seed = check_count("batch_size", batch_size), check_count("seed", seed, least=0)
         self.callbacks = callback_list(callbacks)
         self.backend = model.parameters()[0].backend
