@@ -126,7 +126,7 @@ def main(minutes, only, failures):
     with atheris.instrument_imports(include=["miniae", "zipfile", "wave", "numpy.lib"]):
         from fuzz.readers import READERS
 
-    from miniae.tasks.machine import machine
+    from results import write
 
     names = only or list(READERS)
     seconds = max(int(60 * minutes / len(names)), 1)
@@ -136,8 +136,7 @@ def main(minutes, only, failures):
         print(name, rows[name], flush=True)
     total = {key: sum(row[key] for row in rows.values()) for key in ("files", "failures", "seconds")}
     if not only:
-        result = {"machine": machine(("numpy", "atheris", "pillow", "safetensors")), "total": total, "kinds": rows}
-        (ROOT / "benchmarks" / "results" / "fuzz.json").write_text(json.dumps(result, indent=2) + "\n")
+        write("fuzz", {"total": total, "kinds": rows}, ("numpy", "atheris", "pillow", "safetensors"))
     print(total)
     return bool(total["failures"])
 

@@ -11,13 +11,16 @@ from miniae.tasks import machine
 FOLDER = Path(__file__).parent / "results"
 
 
-def write(name: str, results: dict) -> Path:
-    """Write benchmarks/results/<name>.json."""
+PEERS = ("numpy", "torch", "scikit-learn", "keras", "tensorflow", "dezero")
+
+
+def write(name: str, results: dict, packages: tuple[str, ...] = PEERS) -> Path:
+    """Write benchmarks/results/<name>.json, with the versions of those `packages` that are installed."""
     path = FOLDER / f"{name}.json"
     content = {
         "command": "python " + " ".join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "machine": machine(("numpy", "torch", "scikit-learn", "keras", "tensorflow", "dezero")),
+        "machine": machine(packages),
         "results": results,
     }
     FOLDER.mkdir(exist_ok=True)

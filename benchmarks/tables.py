@@ -9,6 +9,7 @@ import sys
 import numpy as np
 from compression_tables import compression, compression_small
 from detection_tables import detection, detection_images
+from ecosystem_tables import conventions, fuzz, kills, ranks
 from feature_tables import features
 from gpu_tables import gpu_check
 from inspection_tables import inspection, inspection_noise
@@ -173,7 +174,7 @@ TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, class
                                   contractive, convolutional, vae, adversarial, detection, detection_images,
                                   retrieval, retrieval_text, recommendation, recommendation_choices, features, maps,
                                   compression, compression_small, inspection, inspection_noise, series, speech,
-                                  gradients)}
+                                  gradients, conventions, kills, fuzz, ranks)}
 
 
 def filled(text):
