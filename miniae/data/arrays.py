@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.backend import BackendUnavailable, get
 from miniae.data.sparse import Sparse
 
 __all__ = ["as_array", "feature_names", "is_batches"]
@@ -20,8 +21,10 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
     """X as an array of NumPy, in the memory it has where that is possible; a sparse matrix as `Sparse`.
 
     X is a list, anything with `__array__`, `__array_interface__` or `__dlpack__` (a tensor of PyTorch or JAX on the
-    host), a pandas or polars frame, a matrix of SciPy. Raises `TypeError` for what is on a device, and for what is none
-    of these, naming the column of a frame that does not hold numbers.
+    host), a pandas or polars frame, a matrix of SciPy. What lies on an NVIDIA GPU (`__cuda_array_interface__`, or by
+    DLPack) is copied to the host by CuPy, as that is where estimators check and scale; `Trainer.fit` takes arrays of
+    CuPy as they are. Raises `TypeError` for what is on a device that can't be read, and for what is none of these,
+    naming the column of a frame that does not hold numbers.
     """
     if isinstance(X, Sparse):
         return X
@@ -30,13 +33,24 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
     if _is_frame(X):
         return _of_frame(X, name)
     if hasattr(X, "__cuda_array_interface__") or _device(X) not in _ON_HOST:
-        raise TypeError(f"{name} lies on a device ({type(X).__module__}.{type(X).__name__}): copy it to the host first")
+        return _from_device(X, name)
     only_dlpack = hasattr(X, "__dlpack__") and not hasattr(X, "__array__") and not hasattr(X, "__array_interface__")
     try:
         return _numbers(np.from_dlpack(X) if only_dlpack else np.asarray(X), name)
     except (RuntimeError, BufferError) as why:  # a tensor that gradients are wanted of, say
         raise TypeError(f"{name} is a {type(X).__name__} that can't be read as an array: "
                         f"{str(why).splitlines()[0]}") from None
+
+
+def _from_device(X: Any, name: str) -> np.ndarray:
+    """A copy on the host of what lies on a GPU."""
+    try:
+        be = get("cupy")
+        there = be.xp.asarray(X) if hasattr(X, "__cuda_array_interface__") else be.xp.from_dlpack(X)
+        return be.to_host(there)
+    except (BackendUnavailable, RuntimeError, BufferError, ValueError) as why:
+        raise TypeError(f"{name} lies on a device ({type(X).__module__}.{type(X).__name__}), from which CuPy can't read "
+                        f"it ({str(why).splitlines()[0]}): copy it to the host first") from None
 
 
 def is_batches(X: Any) -> bool:

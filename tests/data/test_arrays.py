@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,6 +68,23 @@ def test_a_tensor_of_pytorch_is_not_copied():
 def test_what_is_no_array_of_the_host_is_refused(bad, message):
     with pytest.raises(TypeError, match=message):
         as_array(bad)
+
+
+@pytest.mark.parametrize("protocol", ["__cuda_array_interface__", "__dlpack__"])
+def test_what_lies_on_a_gpu_is_copied_to_the_host_by_cupy(monkeypatch, protocol):
+    """By a stand-in for CuPy: one call for each protocol, and the copy."""
+    class There:
+        def __dlpack_device__(self):
+            return 2, 0  # CUDA
+
+    setattr(There, protocol, {} if protocol == "__cuda_array_interface__" else lambda self, **settings: None)
+    asked = []
+    read = {"asarray": "__cuda_array_interface__", "from_dlpack": "__dlpack__"}
+    xp = SimpleNamespace(**{name: lambda x, name=name: asked.append(read[name]) or X for name in read})
+    monkeypatch.setattr("miniae.data.arrays.get", lambda name: SimpleNamespace(xp=xp, to_host=np.copy))
+    array = as_array(There())
+    np.testing.assert_array_equal(array, X)
+    assert asked == [protocol] and not np.shares_memory(array, X)
 
 
 def test_objects_that_are_numbers_are_numbers():
