@@ -49,8 +49,8 @@ def _from_device(X: Any, name: str) -> np.ndarray:
         there = be.xp.asarray(X) if hasattr(X, "__cuda_array_interface__") else be.xp.from_dlpack(X)
         return be.to_host(there)
     except (BackendUnavailable, RuntimeError, BufferError, ValueError) as why:
-        raise TypeError(f"{name} lies on a device ({type(X).__module__}.{type(X).__name__}), from which CuPy can't read "
-                        f"it ({str(why).splitlines()[0]}): copy it to the host first") from None
+        raise TypeError(f"{name} lies on a device ({type(X).__module__}.{type(X).__name__}), where CuPy can't read it "
+                        f"({str(why).splitlines()[0]}): copy it to the host first") from None
 
 
 def is_batches(X: Any) -> bool:
