@@ -47,10 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    model_and_data.check_folder_of(args.out)
-    if Path(args.out).suffix != ".safetensors":
-        raise DataError(f"can't write {args.out}: expected a name that ends in .safetensors")
-    model_and_data.check_not_read(args.out, args.images, args.model)
+    model_and_data.check_new_model(args.out, "compressor", instead="")
     name = Path(args.out).stem[:60]
     if args.model is None:
         return _train(args, name)

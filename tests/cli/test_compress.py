@@ -125,6 +125,19 @@ def test_what_is_read_is_not_overwritten(miniae, folder, tmp_path):
     assert image.read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+def test_the_model_is_not_overwritten(miniae, folder, tmp_path, command):
+    model, file, link = tmp_path / "own.safetensors", tmp_path / "a.mae", tmp_path / "link.png"
+    ImageCompressor.pretrained("numpy").save(model)
+    before = model.read_bytes()
+    assert miniae("compress", folder / "a.png", file, "--model", model)[0] == 0
+    link.symlink_to(model)
+    out = model if command == "compress" else link
+    expect(miniae(command, folder / "a.png" if command == "compress" else file, out, "--model", model),
+           "it is what is read")
+    assert model.read_bytes() == before
+
+
 @pytest.mark.parametrize("damage", ["truncated", "interrupted"])
 def test_a_folder_is_written_whole_or_not_at_all(miniae, folder, tmp_path, monkeypatch, damage):
     assert miniae("compress", folder, tmp_path / "small")[0] == 0
@@ -151,6 +164,13 @@ def test_compressors_that_can_not_be_trained(miniae, folder, tmp_path):
     expect(miniae("compressor", tmp_path / "none"), "does not exist")
     expect(miniae("compressor", folder, "-o", tmp_path / "no" / "c.safetensors"), "there is no folder")
     expect(miniae("compressor", folder, "-o", tmp_path / "c.safetensors", "--patches", 0), "patches")
+    other, below = tmp_path / "other.safetensors", tmp_path / "below.safetensors"
+    ImageCompressor.pretrained("numpy").save(other)
+    below.mkdir()
+    before = other.read_bytes()
+    for path in (other, below):
+        expect(miniae("compressor", folder, "-o", path), "exists: choose a new name for the compressor$")
+    assert other.read_bytes() == before and list(below.iterdir()) == []
 
 
 # ---------------------------------------------------------------- vector-quantised models
@@ -222,5 +242,6 @@ def test_the_wrong_model_is_told(miniae, folder, quantised, tmp_path, trained):
     expect(miniae("compressor", folder, "--model", own, "-o", new), "holds a vector-quantised compressor, expected")
     expect(miniae("compressor", folder, "--model", run, "--epochs", 3, "-o", new), "--epochs is for training")
     expect(miniae("compressor", folder, "--model", run, "--alike", "-o", new), "--alike is for training")
-    expect(miniae("compressor", folder, "--model", run, "-o", run), "it is what is read")
+    for path in (run, own):
+        expect(miniae("compressor", folder, "--model", run, "-o", path), "exists: choose a new name for the compressor$")
     assert not out.exists() and not new.exists()
