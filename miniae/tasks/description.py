@@ -91,8 +91,8 @@ def _pictures(compressor: ImageCompressor, names: None) -> list[str]:
 def _tiles(compressor: VectorQuantisedCompressor, names: None) -> list[str]:
     channels, height, width = compressor.image_shape
     return [f"images of any size, in tiles of {height} x {width} pixels of {_count(channels, 'channel')}, by a "
-            f"codebook of {compressor.model.network_.quantiser.size}; identity {compressor.checksum_:08x}",
-            _networks([compressor.model])]
+            f"codebook of {compressor.model_.network_.quantiser.size}; identity {compressor.checksum_:08x}",
+            _networks([compressor.model_])]
 
 
 def _networks(models: Sequence[Any]) -> str:

@@ -143,6 +143,25 @@ def test_saved_and_loaded(compressor, of_colours, tmp_path, backend):
         assert path.read_bytes() == before
 
 
+def test_training_the_model_further_changes_nothing(tmp_path):
+    X, images = digits().train[:60], eight_bits(digits().train[:60].reshape(-1, 28, 28))
+    model = VectorQuantisedAutoencoder((4,), image_shape=(28, 28), codebook=16, dim=4, epochs=1, backend="numpy").fit(X)
+    compressor, image = VectorQuantisedCompressor(model, np.array((28, 28))).fit(images), scene(30, 40)
+    data, known = compressor.compress(image), compressor.checksum_
+    back, indices = compressor.decompress(data), model.encode_indices(X)
+    compressor.save(tmp_path / "a.safetensors")
+    loaded = load_compressor(tmp_path / "a.safetensors", "numpy")
+    for one in (compressor, loaded):
+        for _ in range(3):
+            one.model.partial_fit(X)
+        assert (one.model.encode_indices(X) != indices).any()
+        assert one.checksum_ == known and one.compress(image) == data
+        np.testing.assert_array_equal(one.decompress(data), back)
+        one.save(tmp_path / "b.safetensors")
+        assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "a.safetensors").read_bytes()
+    assert compressor.fit(images).checksum_ != known  # made of the model as it is now
+
+
 def test_models_that_are_not_what_they_should_be(model, compressor, tmp_path):
     path = tmp_path / "vq.safetensors"
     compressor.save(path)
@@ -165,6 +184,10 @@ def test_models_that_are_not_what_they_should_be(model, compressor, tmp_path):
     save_tensors(path, arrays, {k: v for k, v in header.items() if k != "image_shape"})
     with pytest.raises(StorageError, match="damaged: 'image_shape'"):
         load_compressor(path)
+    for shape in ([1, -28, -28], [1, 28.0, 28], [1, 28, "28"], [28.0, 28.0], [-1, -28, 28], 784, "abc", [[28, 28]]):
+        save_tensors(path, arrays, {**header, "image_shape": shape})
+        with pytest.raises(StorageError, match="damaged: "):
+            load_compressor(path)
     model.save(path)
     with pytest.raises(StorageError, match="does not know how often .* by miniae compressor IMAGES --model"):
         load_compressor(path)
