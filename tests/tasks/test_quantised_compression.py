@@ -236,7 +236,8 @@ def test_what_was_forged_is_refused_or_of_the_size_that_it_says(compressor):
 
 @pytest.mark.parametrize("size", [{"height": 1 << 30}, {"count": 1 << 20, "height": 1 << 20}, {"count": 1 << 20},
                                   {"count": 1 << 20, "height": 1, "width": 1}, {"height": 11_000, "width": 11_000},
-                                  {"count": 5000}, {"height": 1000, "width": 1000}])
+                                  {"count": 5000}, {"count": 1 << 15, "height": 1, "width": 1},
+                                  {"height": 1000, "width": 1000}])
 def test_sizes_that_can_not_be_are_refused_before_memory_is_taken(compressor, size):
     data = pack(unpack(compressor.compress(scene(28, 28)))._replace(**size))
     tracemalloc.start()
