@@ -15,7 +15,7 @@ import numpy as np
 
 from miniae.backend import Backend, get
 from miniae.data.scaling import Scaler, scaler_from, scaling_name
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors, under
+from miniae.data.storage import StorageError, check_kind, extra_of, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, Layer, layer_config, layer_from_config
 
@@ -86,9 +86,9 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
             model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
+        model.extra_ = extra_of(header)
     except (KeyError, TypeError, ValueError, AttributeError) as why:
         raise StorageError(f"{path} is damaged: {why}") from None
-    model.extra_ = header.get("extra", {})
     return model
 
 

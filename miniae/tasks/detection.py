@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.storage import reading, save_tensors, under
+from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples, epochs_for
@@ -290,7 +290,7 @@ class AnomalyDetector(Estimator):
         with reading(path, "detector", _FORMAT,
                      "a detector: fit one by miniae detect --fit, or AnomalyDetector.save") as (tensors, header):
             detector = cls.of_contents(tensors, header, path, backend)
-            detector.extra_ = header["extra"]
+            detector.extra_ = extra_of(header)
         return detector
 
     @classmethod
