@@ -214,9 +214,13 @@ def test_the_images_of_a_compressor_may_be_in_a_file(miniae, quantised, tmp_path
     code, said, err = miniae("compressor", tmp_path / "images.npy", "--model", model, "-o", out)
     again = load_compressor(out, "numpy")
     assert code == 0, err
-    assert re.match(r"20 of them take \d+\.\d{3} bits a pixel, and come back at \d+\.\d dB\n", said)
+    assert re.match(r"20 images of those counted take \d+\.\d{3} bits a pixel, and come back at \d+\.\d dB: new", said)
     assert said.endswith(f"written to {out}: with the frequencies of 30 images, checksum {again.checksum_:08x}\n")
     assert again.checksum_ == load_compressor(quantised / "vq.safetensors", "numpy").checksum_
+    one = tmp_path / "one.safetensors"
+    said = miniae("compressor", quantised / "small" / "0.png", "--model", model, "-o", one)[1]
+    assert said.startswith("1 image of those counted takes ") and " and comes back at " in said
+    assert f"written to {one}: with the frequencies of 1 image, checksum " in said
     np.save(tmp_path / "numbers.npy", images.astype(np.float32))
     np.save(tmp_path / "rows.npy", images.reshape(30, -1) / 255)
     for name in ("numbers", "rows"):
