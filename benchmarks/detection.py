@@ -11,8 +11,9 @@ told how many are odd. Everybody has their own defaults on all sets; ours were c
 here. On made-up data that costs 0.01 where anomalies are few and gains 0.1 where they are a large group.
 
 Five seeds decide the split and the method; where neither is random, one. On tables of more than 20,000 rows LOF and
-PyOD's networks are fitted to 5,000 rows, drawn by the seed, and score all. Methods that see scales get standardised features (mean 0, deviation 1 on the
-fitted rows); IsolationForest and ours take the data as they are. PyOD runs where it is installed.
+PyOD's networks are fitted to 5,000 rows, drawn by the seed, and score all. Methods that see scales get standardised
+features (mean 0, deviation 1 on the fitted rows); IsolationForest and ours take the data as they are. PyOD runs where
+it is installed.
 
 Images: one class of Fashion-MNIST is normal, a detector is fitted on its 6,000 training images, and its 1,000 test
 images are to be told from the 9,000 others.
@@ -101,7 +102,7 @@ def most_rows(method, rows):
 
 
 def seeds_of(method, rows, protocol):
-    """How many seeds there are to measure: one where neither the split, nor the choice of rows, nor the method is random."""
+    """How many seeds there are to measure: one where neither split, nor choice of rows, nor method is random."""
     drawn = protocol == "normal" or METHODS[method][2] or most_rows(method, rows) < rows
     return SEEDS if drawn else 1
 

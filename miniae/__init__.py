@@ -6,8 +6,8 @@
     model = miniae.Autoencoder(hidden=[256, 64], code=16, loss="bce").fit(digits.train)
     codes = model.transform(digits.test)
 
-The names below, and the packages `autodiff`, `functions`, `nn`, `optim`, `rbm`, `models`, `training`, `data`, `report`
-and `tasks`, are loaded when they are first used.
+The names below, and the packages `autodiff`, `functions`, `nn`, `optim`, `rbm`, `models`, `training`, `data`, `report`,
+`tasks` and `exchange`, are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ from miniae.autodiff import Function, Tensor, gradcheck, jvp, no_grad
 from miniae.backend import use_backend
 
 if TYPE_CHECKING:
+    from miniae import data as data
+    from miniae import models as models
+    from miniae import nn as nn
+    from miniae import optim as optim
+    from miniae import rbm as rbm
+    from miniae import report as report
+    from miniae import tasks as tasks
+    from miniae import training as training
     from miniae.models import (
         PCA,
         Autoencoder,
@@ -49,7 +57,7 @@ if TYPE_CHECKING:
     )
     from miniae.training import Trainer
 
-_PACKAGES = ("data", "models", "nn", "optim", "rbm", "report", "tasks", "training")
+_PACKAGES = ("data", "exchange", "models", "nn", "optim", "rbm", "report", "tasks", "training")
 _HOMES = {
     "AnomalyDetector": "tasks", "Autoencoder": "models", "AutoRec": "models", "Classifier": "models",
     "CodeMap": "tasks", "ConditionalVariationalAutoencoder": "models", "DeepBeliefNetwork": "models",

@@ -95,3 +95,25 @@ def test_activations_are_compared(tmp_path):
     assert max(errors[name] for name in ("relu", "selu", "elu", "gelu", "softplus")) < 35 < errors["sigmoid"] < 60
     assert re.search(r"from best to worst: (.*)", out)[1].split(", ") == sorted(errors, key=errors.get)
     assert (tmp_path / "runs/examples/activations.png").stat().st_size > 5000
+
+
+def test_a_search_by_scikit_learn(tmp_path):
+    pytest.importorskip("sklearn", reason="the example searches by scikit-learn")
+    out = run("search_sklearn.py", tmp_path)
+    right = {(int(code), float(noise)): float(share)
+             for code, noise, share in re.findall(r"code +(\d+), noise ([\d.]+): ([\d.]+) % right", out)}
+    assert len(right) == 9 and min(right[32, noise] - right[2, noise] for noise in (0.0, 0.3, 0.6)) > 30
+    found = re.search(r"best: code (\d+), noise ([\d.]+); on the test digits ([\d.]+) %", out)
+    assert right[int(found[1]), float(found[2])] == max(right.values()) and float(found[3]) > 74
+    assert (tmp_path / "runs/examples/search_sklearn.png").stat().st_size > 5000
+
+
+def test_a_search_by_optuna(tmp_path):
+    pytest.importorskip("optuna", reason="the example searches by Optuna")
+    out = run("search_optuna.py", tmp_path)
+    trials, pruned, epochs, all_epochs = map(int, re.search(
+        r"(\d+) trials, (\d+) pruned: (\d+) epochs of (\d+)", out).groups())
+    assert trials == 20 and pruned >= 4 and epochs < 0.85 * all_epochs
+    first, best = map(float, re.search(r"first ([\d.]+), best ([\d.]+),", out).groups())
+    assert best < first - 2
+    assert (tmp_path / "runs/examples/search_optuna.png").stat().st_size > 5000

@@ -8,6 +8,7 @@
 Read `function.py`, then `tensor.py`, then `tape.py`: together they are the whole mechanism.
 """
 
+from miniae.autodiff.dlpack import from_dlpack
 from miniae.autodiff.forward import Linearization, jvp
 from miniae.autodiff.function import Function
 from miniae.autodiff.gradcheck import GradcheckResult, gradcheck, gradcheck_jvp
@@ -15,6 +16,6 @@ from miniae.autodiff.mode import no_grad, observe
 from miniae.autodiff.tensor import Tensor, as_tensor
 
 __all__ = [
-    "Function", "GradcheckResult", "Linearization", "Tensor", "as_tensor", "gradcheck", "gradcheck_jvp", "jvp",
-    "no_grad", "observe",
+    "Function", "GradcheckResult", "Linearization", "Tensor", "as_tensor", "from_dlpack", "gradcheck",
+    "gradcheck_jvp", "jvp", "no_grad", "observe",
 ]

@@ -57,13 +57,13 @@ class Function:
 
     # ---------------------------------------------------------------- what a subclass writes
 
-    def forward(self, *arrays: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no forward")
 
     def backward(self, gy: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no backward: it can't be differentiated")
 
-    def jvp(self, y: Any, *tangents: Any) -> Any:
+    def jvp(self, y: Any, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no jvp: it can't be differentiated in forward mode")
 
     # ---------------------------------------------------------------- what a subclass uses

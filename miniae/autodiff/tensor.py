@@ -49,9 +49,10 @@ def _checksum(array: Array, backend: Backend) -> int:
 class Tensor:
     """An n-dimensional array that remembers how it was computed.
 
-    `data` is copied from an array, a list or a number. Floats keep their dtype; Python numbers and integers become
-    float32 unless `dtype` says otherwise. With `requires_grad`, `backward` on anything computed from this tensor leaves
-    the gradient in `grad`, a raw array of the same shape (or `None` before).
+    `data` is copied from an array (also of PyTorch, or whatever has `__dlpack__`), a list or a number; `from_dlpack`
+    makes a tensor without a copy, and other libraries take one so, by `torch.from_dlpack(t)`. Floats keep their dtype;
+    Python numbers and integers become float32 unless `dtype` says otherwise. With `requires_grad`, `backward` on
+    anything computed from this tensor leaves the gradient in `grad`, a raw array of the same shape (or `None` before).
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> loss = (x * x).sum()
@@ -95,6 +96,10 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, backend: str | Backend | None = None):
         if isinstance(data, Tensor):
             data, backend = data._data, backend or data.backend
+        elif _is_of_another_library(data):
+            from miniae.autodiff.dlpack import borrow
+
+            data, _ = borrow(data)  # and copied below
         if backend is None and not isinstance(data, (np.ndarray, list, tuple, int, float)):
             backend = _backend_of(data)
         self.backend = get(backend)
@@ -167,6 +172,24 @@ class Tensor:
     def numpy(self) -> np.ndarray:
         """A NumPy copy, wherever the data is. Waits for the device."""
         return self.backend.to_host(self._data)
+
+    def __dlpack__(self, **how: Any) -> Any:
+        """This very memory for another library, not a copy: what `torch.from_dlpack(t)` calls.
+
+        Raises `BufferError` for what has to do with a gradient, which the other library would not know of, and for a
+        pretend device.
+        """
+        if self.requires_grad:
+            raise BufferError("a tensor that requires a gradient is not given to another library: detach() it first")
+        if not hasattr(self._data, "__dlpack__"):
+            raise BufferError(f"no other library has arrays of the backend {self.backend.name}: move it by to('numpy')")
+        return self.data.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's name of the device: (1, 0) is the CPU, (2, n) a CUDA device."""
+        if not hasattr(self._data, "__dlpack_device__"):
+            raise BufferError(f"no other library has arrays of the backend {self.backend.name}: move it by to('numpy')")
+        return self._data.__dlpack_device__()
 
     def item(self) -> float:
         """The value of a tensor of one element as a Python number. Waits for the device."""
@@ -248,6 +271,11 @@ def give_tensors(**operations: Any) -> None:
     """Make functions of the modules after this one methods of tensors: operators, mostly."""
     for name, operation in operations.items():
         setattr(Tensor, name, operation)
+
+
+def _is_of_another_library(data: Any) -> bool:
+    """Whether it is an array that no loaded backend has."""
+    return hasattr(data, "__dlpack_device__") and not isinstance(data, np.ndarray) and _backend_of(data) is None
 
 
 def _backend_of(data: Any) -> str | Backend | None:

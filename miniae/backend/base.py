@@ -20,6 +20,7 @@ import numpy as np
 from miniae.backend.arena import Arena
 from miniae.backend.feeding import Feeder
 from miniae.backend.image import ImageKernels
+from miniae.backend.philox import philox_generator
 from miniae.backend.precision import Precision
 
 Array = Any  # an array of whichever backend is in use
@@ -148,8 +149,9 @@ class Backend(ImageKernels, Precision):
     # ---------------------------------------------------------------- steps
 
     @contextlib.contextmanager
-    def arena(self, arena: Arena | None = None) -> Iterator[Arena]:
-        """Within this block, `empty` hands out the arena's buffers, from its first slot on."""
+    def arena(self, arena: Any = None) -> Iterator[Any]:
+        """Within this block, `empty` hands out the buffers of an `Arena`, or of what stands in for one, from its first
+        slot on."""
         arena = Arena(self.allocate) if arena is None else arena
         before, self._thread.arena = self._thread.arena, arena
         arena.rewind()
@@ -385,32 +387,57 @@ class Backend(ImageKernels, Precision):
 
     # ---------------------------------------------------------------- random numbers (see philox.py)
 
-    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
+    # `first` is the position of the first number, where `out` is a part of something larger.
+
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array, first: int = 0) -> None:
         """Fill `out` with uniform numbers in [0, 1) of the counter (position, step, stream)."""
-        counter = [0, int(self.to_host(step)[0]), stream, 0]
-        host = np.random.Generator(np.random.Philox(key=[seed, 0], counter=counter)).random(out.shape, out.dtype)
+        host = np.empty(out.shape, out.dtype)
+        philox_generator(out.dtype, seed, stream, int(self.to_host(step)[0]), first).random(out=host, dtype=out.dtype)
         self.xp.copyto(out, self.asarray(host))
 
-    def philox_bernoulli(self, out: Array, probability: Array, seed: int, stream: int, step: Array) -> None:
+    def philox_bernoulli(self, out: Array, probability: Array, seed: int, stream: int, step: Array, first: int = 0
+                         ) -> None:
         """out = 1 where the number of `philox_uniform` is below the probability, else 0. `out` is another array."""
-        self.philox_uniform(out, seed, stream, step)
+        self.philox_uniform(out, seed, stream, step, first)
         self.less(out, probability, out=out)
 
-    def philox_mask(self, out: Array, rate: float, kept: float, seed: int, stream: int, step: Array) -> None:
+    def philox_mask(self, out: Array, rate: float, kept: float, seed: int, stream: int, step: Array, first: int = 0
+                    ) -> None:
         """out = `kept` where the number of `philox_uniform` is at least the rate, else 0."""
-        self.philox_uniform(out, seed, stream, step)
+        self.philox_uniform(out, seed, stream, step, first)
         self.elementwise(self.xp.greater_equal, out, rate, out=out)
         if kept != 1.0:
             self.multiply(out, kept, out=out)
 
-    def philox_normal(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        """Fill `out` with standard normal numbers, made from twice half as many uniform ones by `box_muller`."""
+    def philox_normal(self, out: Array, seed: int, stream: int, step: Array, first: int = 0, total: int | None = None
+                      ) -> None:
+        """Fill `out` with standard normal numbers, made from twice half as many uniform ones by `box_muller`.
+
+        `total` is how many numbers `out` is a part of, the pairs being as far apart as half of those.
+        """
         whole = out if out.flags.c_contiguous else self.empty(out.shape, out.dtype)
+        if total is not None:
+            self._part_of_normal(whole.reshape(-1), (seed, stream, step), first, (total + 1) // 2)
+            if whole is not out:
+                self.copy(whole, out=out)
+            return
         uniform = self.empty((2, (out.size + 1) // 2), out.dtype)
         self.philox_uniform(uniform, seed, stream, step)
         self.box_muller(uniform, whole.reshape(-1))
         if whole is not out:
             self.copy(whole, out=out)
+
+    def _part_of_normal(self, out: Array, key: tuple[int, int, Array], first: int, half: int) -> None:
+        """The normal numbers from position `first` on: cosines of pairs before `half`, sines from there."""
+        last = first + len(out)
+        for begin, end, of in ((first, min(last, half), 0), (max(first, half), last, 1)):
+            if begin < end:
+                n, pair = end - begin, begin - of * half
+                uniform, both = self.empty((2, n), out.dtype), self.empty((2 * n,), out.dtype)
+                self.philox_uniform(uniform[0], *key, pair)
+                self.philox_uniform(uniform[1], *key, half + pair)
+                self.box_muller(uniform, both)
+                self.copy(both[of * n:(of + 1) * n], out=out[begin - first:end - first])
 
     def box_muller(self, uniform: Array, out: Array) -> None:
         """out = sqrt(-2 log(1 - u1)) cos(2 pi u2), then sqrt(-2 log(1 - u1)) sin(2 pi u2).

@@ -231,25 +231,29 @@ class CupyBackend(CupyImageKernels, CupyDevice):
             self.kernels.launch(instance, *self.kernels.grid(out.size), *args,
                                 *map(np.int64, (len(rows), out.size // len(out), out.size)))
 
-    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        self._draw("philox_uniform", out, (), seed, stream, step)
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array, first: int = 0) -> None:
+        self._draw("philox_uniform", out, (), seed, stream, step, first)
 
-    def philox_bernoulli(self, out: Array, probability: Array, seed: int, stream: int, step: Array) -> None:
+    def philox_bernoulli(self, out: Array, probability: Array, seed: int, stream: int, step: Array, first: int = 0
+                         ) -> None:
         if not self._fits(out, probability):
-            return super().philox_bernoulli(out, probability, seed, stream, step)
-        self._draw("philox_bernoulli", out, (probability,), seed, stream, step)
+            return super().philox_bernoulli(out, probability, seed, stream, step, first)
+        self._draw("philox_bernoulli", out, (probability,), seed, stream, step, first)
 
-    def philox_mask(self, out: Array, rate: float, kept: float, seed: int, stream: int, step: Array) -> None:
-        self._draw("philox_mask", out, (out.dtype.type(rate), out.dtype.type(kept)), seed, stream, step)
+    def philox_mask(self, out: Array, rate: float, kept: float, seed: int, stream: int, step: Array, first: int = 0
+                    ) -> None:
+        self._draw("philox_mask", out, (out.dtype.type(rate), out.dtype.type(kept)), seed, stream, step, first)
 
-    def _draw(self, kernel: str, out: Array, args: tuple[Any, ...], seed: int, stream: int, step: Array) -> None:
+    def _draw(self, kernel: str, out: Array, args: tuple[Any, ...], seed: int, stream: int, step: Array, first: int
+              ) -> None:
         if str(out.dtype) not in TYPES:
             raise TypeError(f"uniform numbers are float32 or float64, not {out.dtype}")
         whole = self._gapless(out)
         if out.size:
-            words = -(-out.size // (8 if out.itemsize == 4 else 4))  # a thread has use for a block of random words
+            each = 8 if out.itemsize == 4 else 4  # a thread has use for a block of random words
+            words = -(-(first % each + out.size) // each)
             self.kernels.launch(f"{kernel}<{TYPES[str(out.dtype)]}>", *self.kernels.grid(words), whole, *args,
-                                np.uint64(seed), np.uint64(stream), step, np.int64(out.size))
+                                np.uint64(seed), np.uint64(stream), step, np.int64(first), np.int64(out.size))
         if whole is not out:
             self.copy(whole, out=out)
 

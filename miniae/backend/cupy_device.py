@@ -35,7 +35,8 @@ class CupyDevice(Backend):
     def __init__(self, cupy: Any, number: int | None = None):
         super().__init__(cupy)
         device = cupy.cuda.Device() if number is None else cupy.cuda.Device(number)
-        self.number, self._thread = device.id, _ThreadOnDevice(device)
+        self.number: int = device.id
+        self._thread = _ThreadOnDevice(device)
         self.allocate = self._allocate
         cupy.cuda.set_allocator(self.explained(cupy.cuda.get_allocator()))
 

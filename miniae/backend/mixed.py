@@ -14,6 +14,7 @@ class Mixed:
     """To be mixed into `Backend`, which has these: see there."""
 
     xp: Any
+    precision: Any
 
     if TYPE_CHECKING:
         def empty(self, shape: tuple[int, ...], dtype: Any) -> Array: ...

@@ -10,6 +10,7 @@ import numpy as np
 
 from miniae.backend.base import Array, Backend, Shape
 from miniae.backend.numpy_image import NumpyImageKernels
+from miniae.backend.philox import philox_generator
 
 # What goes over arrays several times does so by stretches of this many elements: a handful of them stay in the caches
 # that cores share. (Shorter ones, for the cache of one core, lose more to NumPy's calls than they gain.)
@@ -114,9 +115,8 @@ class NumpyBackend(NumpyImageKernels, Backend):
         number.fill(value)
         return number
 
-    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        counter = [0, int(step[0]), stream, 0]
-        generator = np.random.Generator(np.random.Philox(key=[seed, 0], counter=counter))
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array, first: int = 0) -> None:
+        generator = philox_generator(out.dtype, seed, stream, int(step[0]), first)
         if out.flags.c_contiguous:
             generator.random(out=out, dtype=out.dtype)
         else:

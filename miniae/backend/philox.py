@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniae.backend.sharing import current_share
+
 if TYPE_CHECKING:
     from miniae.backend.base import Backend
 
-__all__ = ["Generator", "host_generator", "stream_number"]
+__all__ = ["Generator", "host_generator", "philox_generator", "stream_number"]
 
 
 def stream_number(name: str | int) -> int:
@@ -32,10 +34,21 @@ def host_generator(seed: int, stream: str | int, step: int = 0) -> np.random.Gen
     return np.random.Generator(np.random.Philox(key=[seed, 0], counter=[0, step, stream_number(stream), 0]))
 
 
+def philox_generator(dtype: Any, seed: int, stream: int, step: int, first: int = 0) -> np.random.Generator:
+    """A NumPy generator whose next number of that dtype is the one at position `first` of the draw."""
+    each = 8 if np.dtype(dtype).itemsize == 4 else 4  # numbers in a block of the counter
+    bits = np.random.Philox(key=[seed, 0], counter=[first // each, step, stream, 0])
+    generator = np.random.Generator(bits)
+    if first % each:
+        generator.random(first % each, dtype)
+    return generator
+
+
 class Generator:
     """Random arrays on a backend, keyed by (seed, stream) and counted by the number of draws made so far.
 
-    The count lives on the device, because a recorded step must advance it when it is replayed.
+    The count lives on the device, because a recorded step must advance it when it is replayed. In a minibatch that
+    ranks share (see `sharing`), an array has a row for each sample here, and holds what all rows' array has there.
 
     >>> rng = Generator(seed=0, stream="noise")
     >>> rng.uniform((2, 3), "float32").shape
@@ -65,7 +78,7 @@ class Generator:
 
     def normal(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Standard normal numbers: Box-Muller on two uniform halves."""
-        return self._draw(self.backend.philox_normal, shape, dtype)
+        return self._draw(self.backend.philox_normal, shape, dtype, of_total=True)
 
     def bernoulli(self, probability: Any) -> Any:
         """Zeros and ones of the dtype and shape of `probability`: one where a uniform draw is below it."""
@@ -75,8 +88,10 @@ class Generator:
         """Zeros, each with probability `rate`, and else the number `kept`."""
         return self._draw(self.backend.philox_mask, shape, dtype, rate, kept)
 
-    def _draw(self, kernel: Any, shape: tuple[int, ...], dtype: Any, *args: Any) -> Any:
+    def _draw(self, kernel: Any, shape: tuple[int, ...], dtype: Any, *args: Any, of_total: bool = False) -> Any:
         out = self.backend.empty(tuple(shape), np.dtype(dtype))
-        kernel(out, *args, self.seed, self.stream, self._step)
+        share = current_share()
+        place = () if share is None else share.place(tuple(shape))[:2 if of_total else 1]
+        kernel(out, *args, self.seed, self.stream, self._step, *place)
         self.backend.increment(self._step)
         return out

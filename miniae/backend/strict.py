@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.base import Array, Backend, CaptureError, Shape
+from miniae.backend.philox import philox_generator
 
 _UFUNCS = """abs absolute add arctan2 bitwise_and ceil cos cosh divide equal exp expm1 floor greater greater_equal
 isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not logical_or maximum minimum mod
@@ -362,8 +363,8 @@ class StrictBackend(Backend):
         _spoil(a)  # the arena's buffers too: a step may not read what the step before left in them
         return a
 
-    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array) -> None:
-        self.device.run("philox_uniform", _philox_uniform, out, seed, stream, step)
+    def philox_uniform(self, out: Array, seed: int, stream: int, step: Array, first: int = 0) -> None:
+        self.device.run("philox_uniform", _philox_uniform, out, seed, stream, step, first)
 
     def formula(self, f: Callable[..., Array], *args: Any) -> Array:
         recording, self.device.recording = self.device.recording, None
@@ -481,9 +482,8 @@ def _add_at(a: np.ndarray, value: Any, *index: Any) -> None:
     np.add.at(a, index, value)
 
 
-def _philox_uniform(out: np.ndarray, seed: int, stream: int, step: np.ndarray) -> None:
-    bits = np.random.Philox(key=[seed, 0], counter=[0, int(step[0]), stream, 0])
-    out[...] = np.random.Generator(bits).random(out.shape, out.dtype)
+def _philox_uniform(out: np.ndarray, seed: int, stream: int, step: np.ndarray, first: int) -> None:
+    out[...] = philox_generator(out.dtype, seed, stream, int(step[0]), first).random(out.shape, out.dtype)
 
 
 def make() -> StrictBackend:

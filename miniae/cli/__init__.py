@@ -9,12 +9,12 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from miniae import __version__
 
-__all__ = ["main"]
+__all__ = ["exit_code", "main"]
 
 _COMMANDS = {
     "train": "train an autoencoder of any kind; without arguments, a stacked one on the bundled digits",
@@ -25,6 +25,7 @@ _COMMANDS = {
     "recommend": "say what users might like, by the ratings they gave",
     "classify": "learn a classifier on a model's features, and tell the classes of data by it",
     "encode": "turn data into a model's codes",
+    "export": "write a model for other programs: as an ONNX graph, or as weights for PyTorch",
     "index": "make an index of data, in which what is like a sample is found",
     "texts": "learn what texts are about, and make an index in which those like a text are found",
     "search": "find what is like a sample or a text, in an index",
@@ -39,6 +40,7 @@ _COMMANDS = {
     "compressor": "train a compressor for images of your own kind",
     "gradcheck": "compare gradients with finite differences",
     "models": "list the kinds of autoencoders and their settings",
+    "explain": "write a page that shows a run from the inside",
     "info": "describe a model file",
     "bench": "measure how fast kernels and training steps are here",
     "profile": "show where a training step's time goes",
@@ -47,10 +49,13 @@ _COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line, once, also where mpiexec has started several."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"miniae: {message} (see {self.prog} --help)\n")
+        from miniae.backend.mpi import launched
+
+        rank, _ = launched()
+        self.exit(2, None if rank else f"miniae: {message} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,24 +80,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:
         return int(done.code or 0)
+    return exit_code(lambda: args.run(args))
+
+
+def exit_code(run: Callable[[], int | None], who: str = "") -> int:
+    """The exit code of `run`; what has gone wrong is said on stderr, after the name of who says it."""
     try:
-        return args.run(args) or 0
+        return run() or 0
     except KeyboardInterrupt as why:
-        _complain(": ".join(["interrupted", *(str(a) for a in why.args)]))  # map is one of our modules here
+        _complain(who + ": ".join(["interrupted", *(str(a) for a in why.args)]))  # map is one of our modules here
         return 130
     except BrokenPipeError:  # the reader of our output has gone away, `miniae ... | head` say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as why:
-        _complain(_about_memory(str(why)))
+        _complain(who + _about_memory(str(why)))
         return 2
     except Exception as why:
         if _mendable(why):
-            _complain(str(why) or type(why).__name__)
+            _complain(who + (str(why) or type(why).__name__))
             return 2
         if os.environ.get("MINIAE_TRACEBACK"):
             raise
-        _complain(f"this is a mistake in miniae, please report it: {type(why).__name__}: {why} "
+        _complain(f"{who}this is a mistake in miniae, please report it: {type(why).__name__}: {why} "
                   "(MINIAE_TRACEBACK=1 shows where)")
         return 1
 

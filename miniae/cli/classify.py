@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,12 +74,13 @@ def _learn(args: argparse.Namespace, model: Autoencoder) -> int:
     model_and_data.check_not_read(path, args.model, args.data)
     classifier = model.classifier(**_settings(args))
     samples = _labelled(args, model, "train")
+    labels: Any = samples.labels
     chosen = np.arange(len(samples.X))
     if args.samples is not None:
-        chosen = balanced(samples.labels, check_count("--samples", args.samples), classifier.seed)
+        chosen = balanced(labels, check_count("--samples", args.samples), classifier.seed)
     classifier.batch_size = min(128, max(len(chosen) // 10, 4))  # so that few samples are some steps an epoch, too
     X = samples.X.reshape(-1, *model.network_.input_shape)
-    classifier.fit(X[chosen], samples.labels[chosen], callbacks=[ProgressBar("classifier")])
+    classifier.fit(X[chosen], labels[chosen], callbacks=[ProgressBar("classifier")])
     save(path, classifier, extra={"data": args.data, "feature_names": samples.feature_names,
                                   "image_shape": samples.image_shape})
     print(f"written to {path}: learnt {len(classifier.classes_)} classes from {len(chosen):,} samples")
@@ -87,9 +89,9 @@ def _learn(args: argparse.Namespace, model: Autoencoder) -> int:
         test = _labelled(args, model, "test")
         _judge(args, classifier, classifier.predict(test.X.reshape(-1, *X.shape[1:])), test.labels, "test samples")
     elif len(others):
-        _judge(args, classifier, classifier.predict(X[others]), samples.labels[others], "samples that were left over")
+        _judge(args, classifier, classifier.predict(X[others]), labels[others], "samples that were left over")
     else:
-        _judge(args, classifier, classifier.predict(X), samples.labels, "samples it has learnt from, which are no test")
+        _judge(args, classifier, classifier.predict(X), labels, "samples it has learnt from, which are no test")
     return 0
 
 
@@ -155,7 +157,7 @@ def _use(args: argparse.Namespace, classifier: Classifier) -> int:
     return 0
 
 
-def _judge(args: argparse.Namespace, classifier: Classifier, predicted: np.ndarray, labels: np.ndarray,
+def _judge(args: argparse.Namespace, classifier: Classifier, predicted: np.ndarray, labels: Any,
            which: str) -> None:
     """Say, and draw where that is asked for, how well these samples' classes are told."""
     true, predicted = np.asarray(labels).astype(str), predicted.astype(str)

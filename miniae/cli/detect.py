@@ -61,16 +61,16 @@ def run(args: argparse.Namespace) -> int:
     X = samples.X.reshape(-1, *detector.input_shape_)
     parts = detector.contributions(X).reshape(len(X), -1) if args.explain else None
     scores = detector.anomaly_score(X)
-    found = scores > detector.threshold_
-    print(f"{int(found.sum()):,} of {len(X):,} rows are anomalies: scores above {detector.threshold_:.4g}")
+    above = scores > detector.threshold_
+    print(f"{int(above.sum()):,} of {len(X):,} rows are anomalies: scores above {detector.threshold_:.4g}")
     if odd is not None:
         print(f"by the labels: ROC-AUC {roc_auc(odd, scores):.4f}, average precision "
-              f"{average_precision(odd, scores):.4f}; of {int(odd.sum()):,} odd rows {int((found & odd).sum()):,} were "
-              f"found, with {int((found & ~odd).sum()):,} false alarms")
+              f"{average_precision(odd, scores):.4f}; of {int(odd.sum()):,} odd rows {int((above & odd).sum()):,} were "
+              f"found, with {int((above & ~odd).sum()):,} false alarms")
     if parts is not None:
         _explain(scores, parts, names)
     if args.out:
-        columns = [scores, found, *(() if parts is None else parts.T)]
+        columns = [scores, above, *(() if parts is None else parts.T)]
         write(args.out, np.stack(columns, axis=1), [*_COLUMNS, *([] if parts is None else _apart(names))])
         print(f"written to {args.out}: {len(X)} rows")
     if args.picture:

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if args.indices and not isinstance(model, VectorQuantisedAutoencoder):
         raise DataError(f"{args.model} holds a model of class {type(model).__name__}, whose codes are no integers: "
                         "leave --indices out, or train one by miniae train --model vector-quantised")
-    if args.indices:
+    if args.indices and isinstance(model, VectorQuantisedAutoencoder):
         codes, each, prefix = model.encode_indices(samples.X), "integers", "index"
     else:
         codes, each, prefix = model.transform(*with_labels(model, samples.X, samples.labels)), "numbers", "code"

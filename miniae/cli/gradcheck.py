@@ -7,6 +7,7 @@ that autoencoder, through its loss, on random inputs.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if good else 2
 
 
-def _functions(backend: object) -> list[tuple[str, tuple[float, ...]]]:
+def _functions(backend: Any) -> list[tuple[str, tuple[float, ...]]]:
     from miniae.functions.catalogue import check_all
     from miniae.nn.catalogue import check_layers
 
@@ -53,7 +54,7 @@ def _functions(backend: object) -> list[tuple[str, tuple[float, ...]]]:
             for row in [*check_all(backend), *check_layers(backend)]]
 
 
-def _network(args: argparse.Namespace, backend: object) -> object:
+def _network(args: argparse.Namespace, backend: Any) -> Any:
     """The autoencoder to check, in float64."""
     if args.model:
         stored = load_autoencoder(args.model, "numpy").network_
@@ -73,7 +74,7 @@ def _network(args: argparse.Namespace, backend: object) -> object:
     return network
 
 
-def _parameters(network: object, backend: object) -> list[tuple[str, tuple[float, ...]]]:
+def _parameters(network: Any, backend: Any) -> list[tuple[str, tuple[float, ...]]]:
     x = Tensor(np.random.default_rng(0).uniform(0.1, 0.9, (5, *network.input_shape)), backend=backend)
     names = [name for name, _ in network.named_parameters()]
     result = gradcheck(lambda: network.loss_terms(x)["reconstruction"], [], network.parameters(), entries=50)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from miniae.cli import model_and_data
 from miniae.cli.pictures import in_folder, read_all, readable
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inspect(inspector: TextureInspector, files: dict[str, Path], targets: dict[str, Path]) -> list[tuple]:
+def _inspect(inspector: TextureInspector, files: dict[str, Path], targets: dict[str, Path]) -> list[tuple[Any, ...]]:
     """Say what each image has of defects, draw it where there is a target, and return the table's lines."""
     lines, odd = [], 0
     for name, file in files.items():

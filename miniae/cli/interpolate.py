@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
     if len(samples.X) < 2 * args.n:
         raise DataError(f"{args.data} has {len(samples.X)} samples, {args.n} pairs need {2 * args.n}: ask for fewer "
                         "with -n")
-    first, second, labels = range(args.n), range(args.n, 2 * args.n), None
-    if model.needs_labels:
+    first, second, labels = list(range(args.n)), list(range(args.n, 2 * args.n)), None
+    if model.needs_labels and samples.labels is not None:
         first, second = _of_one_label(samples.labels, args.n)
         labels = samples.labels[first]
     ends = samples.X[first], samples.X[second]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if data.shape[1] >= args.dimensions:
         components = CodeMap(args.dimensions, "pca").fit_transform(data)
         _say(f"PCA of the data, {args.dimensions} components", data, components, labels)
-    style = {"title": f"{Path(args.data).name}: codes of {Path(args.model).name}, by {made.by_}",
+    style: dict[str, Any] = {"title": f"{Path(args.data).name}: codes of {Path(args.model).name}, by {made.by_}",
              "of": args.label or "label"}
     if args.thumbnails:
         thumbnails(args.out, made.places_, X, shape, labels, **style)

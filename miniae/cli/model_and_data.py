@@ -40,7 +40,7 @@ def open_both(args: argparse.Namespace, part: str = "test") -> tuple[Autoencoder
     return model, data_for(model, args.model, args.data, args.label, part)
 
 
-def data_for(model: Autoencoder, path: str, data: str, label: str | None, part: str = "test") -> Samples:
+def data_for(model: Any, path: str, data: str, label: str | None, part: str = "test") -> Samples:
     """Data of the width that the model, of the file `path`, was made for; of a data set by name the part "train" or
     "test"."""
     samples = find_part(data, label, part)
@@ -93,7 +93,7 @@ def are_label(labels: np.ndarray, name: str) -> np.ndarray:
     return np.array([str(label) == name or _number(label) == _number(name) for label in labels])
 
 
-def none_is_odd(args: argparse.Namespace, labels: np.ndarray, name: str, what: str) -> None:
+def none_is_odd(args: argparse.Namespace, labels: Any, name: str, what: str) -> None:
     """Say that no `what`, a row or a moment, has the label `name` of odd ones. Raises `DataError` where --odd asked for
     it."""
     there = f"no {what} has the label {name}, there are {', '.join(map(str, np.unique(labels)[:10]))}"

@@ -52,7 +52,7 @@ def as_given(name: str, value: Any) -> str:
 
 
 def _summary(name: str, kind: type[Autoencoder]) -> str:
-    what = inspect.cleandoc(kind.__doc__).splitlines()[0]
+    what = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
     return textwrap.fill(f"{name}: {what} In Python: miniae.{kind.__name__}", 120, subsequent_indent="    ")
 
 

@@ -18,9 +18,10 @@ import numpy as np
 from miniae.cli import model_and_data
 from miniae.data import DataError, Samples, read, read_wav, write, write_table
 from miniae.data.files import read_timed
+from miniae.data.numpy_file import load_numpy
 from miniae.report.ranking import average_precision, roc_auc
 from miniae.report.series_pictures import series_scores
-from miniae.tasks.series import NORMALISATIONS, SeriesDetector
+from miniae.tasks.series import NORMALISATIONS, Segment, SeriesDetector
 
 _ODD = "1"
 _FITTING = ("window", "normalise", "contamination", "held_out", "updates", "seed")
@@ -84,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _report(scores: np.ndarray, segments: list, time: np.ndarray, threshold: float, odd: np.ndarray | None) -> None:
+def _report(scores: np.ndarray, segments: list[Segment], time: np.ndarray, threshold: float,
+            odd: np.ndarray | None) -> None:
     print(f"{len(segments)} anomal{'y' if len(segments) == 1 else 'ies'} in {len(scores):,} moments: scores above "
           f"{threshold:.4g}")
     for segment in sorted(segments, key=lambda s: -s.score)[:10]:
@@ -158,7 +160,7 @@ def _flat(path: str) -> Samples | None:
     if not path.lower().endswith(".npy"):
         return None
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # `read` says what is wrong
+        array, *_ = load_numpy(Path(path), lambda names: names[:1])
+    except (OSError, ValueError):  # `read` says what is wrong
         return None
     return Samples(array[:, None]) if array.ndim == 1 and array.dtype.kind in "fiub" and len(array) else None

@@ -3,21 +3,27 @@
 Without arguments: the bundled digits, pretrained layer by layer by RBMs, unrolled and fine-tuned by backpropagation.
 --model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
 own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
+--resume FOLDER goes on with a run that was interrupted or killed, from its last checkpoint, to the same results.
 --data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
+mpiexec -n 4 miniae train ... trains one model by four processes, which share every minibatch (miniae[mpi]).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from miniae.backend.sharing import current_ranks
+from miniae.cli.together import together
 from miniae.data import DATASETS, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
-from miniae.tasks import Run, RunConfig, new_folder
+from miniae.tasks import Run, RunConfig, RunFolder, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
@@ -53,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("precision", "what the operands of matrix products are rounded to in training: float32, tf32, float16 or "
                         "bfloat16; on a GPU shorter ones are faster", metavar="NAME")
     option("seed", "decides initial weights, shuffling and noise", type=int, metavar="N")
+    option("on_nan", "of losses and gradients that are not finite numbers: stop, skip (leave those batches out) or "
+                     "rollback (to the epoch before, with half the learning rate)", metavar="HOW")
+    option("checkpoint_every", "a checkpoint is written after so many minutes", type=float, metavar="MINUTES")
+    parser.add_argument("--resume", metavar="FOLDER",
+                        help="go on with the run in this folder; beside it only --epochs, for more of them, --backend, "
+                             "--on-nan and --checkpoint-every can be given")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
                         help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
@@ -73,18 +85,35 @@ def _default(name: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = RunConfig.read(args.config) if args.config else {}
-    names = RunConfig.__dataclass_fields__
-    settings |= {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
-    if args.own:
-        settings["settings"] = {**settings.get("settings", {}), **dict(args.own)}
-    config = RunConfig(**settings)
-    job = Run(config, say=print, progress=_progress)
-    folder, made = _folder(args.out, config.data)
+    return together(functools.partial(_train, args))
+
+
+def _train(args: argparse.Namespace) -> int:
+    ranks = current_ranks()
+    say = _nothing if ranks.rank else print  # of several processes the first one speaks and writes
+    if args.resume and _is_complete(args, say):
+        return 0
+    config = _begun(args) if args.resume else _config(args)
+    job = Run(dataclasses.replace(config, backend=ranks.device(config.backend)), say=say)
+    if args.resume:
+        RunFolder(args.resume).check(job)
+    if ranks.rank:
+        if args.resume:
+            job.progress = RunFolder(args.resume).keeping(_silence, config.checkpoint_every)
+        with ranks.listening():
+            job.execute()
+        return 0
+    if ranks.size > 1:
+        print(f"{ranks.size} processes train together, by {ranks.library}")
+    folder, made = (Path(args.resume), False) if args.resume else _folder(args.out, config.data)
+    kept = RunFolder(folder)
+    job.progress = kept.keeping(_progress, config.checkpoint_every)
     ended: BaseException | None = None
     try:
         try:
-            job.execute()
+            kept.begin(job)
+            with ranks.listening():
+                job.execute()
         except (KeyboardInterrupt, TrainingDiverged, MemoryError) as why:
             if job.model is None:
                 raise
@@ -92,14 +121,20 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(why, KeyboardInterrupt):
                 print("interrupted: saving and measuring what has been trained (Ctrl-C again to stop)", flush=True)
         measures = job.write(folder)
+        if ended is None:
+            kept.finish(job)
     except KeyboardInterrupt:
         if job.model is None:
-            raise KeyboardInterrupt("before an epoch was complete, nothing is saved") from None
-        if not any(folder.iterdir()):  # just after the last epoch: what has been trained is not to be lost
+            saved = kept.checkpoints.is_dir() and any(kept.checkpoints.iterdir())
+            raise KeyboardInterrupt("before an epoch was complete, " + (
+                f"{_resume(folder)} goes on" if saved else "nothing is saved")) from None
+        if not (folder / "model.safetensors").exists():  # just after the last epoch: it is not to be lost
             job.write_model(folder)
         print(f"written to {folder} so far: {', '.join(sorted(p.name for p in folder.iterdir()))}")
         raise
     finally:
+        if not args.resume:
+            kept.abandon()
         if made and not any(folder.iterdir()):
             folder.rmdir()
     print(_report(measures))
@@ -110,9 +145,62 @@ def run(args: argparse.Namespace) -> int:
         print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if ended is not None:
-        print(f"miniae: training ended early; what had been trained ({job.architecture()}) is saved", file=sys.stderr)
+        diverged = isinstance(ended, TrainingDiverged)
+        print(f"miniae: training ended early; what had been trained ({job.architecture()}) is saved; "
+              f"{_resume(folder)}{diverged * ' --on-nan rollback'} goes on", file=sys.stderr)
         raise ended
     return 0
+
+
+def _config(args: argparse.Namespace) -> RunConfig:
+    """The settings that a file and the options give, options going first."""
+    settings = (RunConfig.read(args.config) if args.config else {}) | _given(args)
+    if args.own:
+        settings["settings"] = {**settings.get("settings", {}), **dict(args.own)}
+    return RunConfig(**settings)
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    names = RunConfig.__dataclass_fields__
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+
+
+_CHANGEABLE = {"epochs", "backend", "on_nan", "checkpoint_every"}
+
+
+def _is_complete(args: argparse.Namespace, say: Callable[[str], None]) -> bool:
+    """Whether the run to go on with is finished, which is said, and no more epochs are asked for."""
+    settings, finished = RunFolder(args.resume).settings()
+    others = sorted((_given(args).keys() - _CHANGEABLE)
+                    | {name for name in ("config", "out", "own") if getattr(args, name) is not None})
+    if others:
+        name = {"own": "set"}.get(others[0], others[0].replace("_", "-"))
+        raise ValueError(f"--{name} can't be changed in a run that goes on: leave it out, or begin another run")
+    epochs = settings["epochs"]
+    if args.epochs is not None and args.epochs < epochs:
+        raise ValueError(f"the run in {args.resume} is one of {epochs} epochs, --epochs {args.epochs} is less: give "
+                         "more, or leave it out")
+    if finished and args.epochs in (None, epochs):
+        say(f"{args.resume} is complete: {epochs} epochs; --epochs with a larger number trains further")
+    return finished and args.epochs in (None, epochs)
+
+
+def _begun(args: argparse.Namespace) -> RunConfig:
+    """The settings of the run to go on with."""
+    settings, _ = RunFolder(args.resume).settings()
+    return RunConfig(**settings | _given(args))
+
+
+def _resume(folder: Path) -> str:
+    return f"miniae train --resume {folder}"
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
+
+
+def _silence(title: str) -> Sequence[Callback]:
+    return []
 
 
 def _progress(title: str) -> Sequence[Callback]:

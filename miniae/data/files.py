@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import math
 import os
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.claims import check_claim
 from miniae.data.errors import DataError
 from miniae.data.idx import read_idx
+from miniae.data.numpy_file import load_numpy
 from miniae.data.storage import write_table, writing
 
 __all__ = ["Samples", "read", "write"]
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+# What Pillow may take them for: it also knows formats that other programs are started for (EPS), whatever the ending.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _KEYS = ("X", "x", "data", "images", "train")
 _LABEL_KEYS = ("y", "labels", "target")
 
@@ -62,7 +68,7 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
         return _read_images(path)
     if suffix in (".csv", ".tsv"):
         samples, beside = _table(path, {} if label is None else {label: "labels"})
-        return dataclasses.replace(samples, labels=beside.get(label))
+        return dataclasses.replace(samples, labels=None if label is None else beside.get(label))
     if suffix in (".npy", ".npz"):
         return _read_numpy(path, key)
     if suffix in IMAGE_ENDINGS:
@@ -79,7 +85,7 @@ def read_timed(path: str | os.PathLike[str], label: str | None, time: str) -> tu
     if not path.is_file():
         raise DataError(f"{os.fspath(path)[:200]!r} does not exist: name a table, .csv or .tsv")
     samples, beside = _table(path, {time: "the time (--time)"} | ({} if label is None else {label: "labels"}))
-    return dataclasses.replace(samples, labels=beside.get(label)), beside[time]
+    return dataclasses.replace(samples, labels=None if label is None else beside.get(label)), beside[time]
 
 
 def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | None = None, labels: Any = None, *,
@@ -98,7 +104,8 @@ def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | No
             if suffix == ".npy":
                 np.save(file, X)
             else:
-                np.savez(file, X=X, **({} if labels is None else {"labels": np.asarray(labels)}))
+                beside: dict[str, Any] = {} if labels is None else {"labels": np.asarray(labels)}
+                np.savez(file, X=X, **beside)
         return
     if names is None or len(names) != rows.shape[1] or all(map(_is_number, names)):
         names = [f"{prefix}_{i}" for i in range(rows.shape[1])]
@@ -113,33 +120,17 @@ def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | No
 
 
 def _read_numpy(path: Path, key: str) -> Samples:
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                array, labels = loaded, None
-            else:
-                array, labels = _named_arrays(loaded, key, path)
-    except (DataError, MemoryError):
-        raise
-    except Exception as why:  # NumPy, zipfile, zlib and Python's tokenizer each have their own for a damaged file
-        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
-        if "pickle" in reason:
-            reason = "it holds Python objects, which are not loaded because that could run code"
-        raise DataError(f"{path} can't be read ({reason}): save it again with numpy.save or numpy.savez") from None
-    return _of_array(array, labels, path)
+    wanted: list[str] = []
 
+    def choose(names: list[str]) -> list[str]:
+        name = key or next((k for k in _KEYS if k in names), names[0] if len(names) == 1 else "")
+        if name not in names:
+            raise DataError(f"{path} holds {', '.join(names[:20]) or 'nothing'}: say which with {path.name}:NAME")
+        wanted[:] = [name, *[k for k in _LABEL_KEYS if k in names and k != name][:1]]
+        return wanted
 
-def _named_arrays(archive: Any, key: str, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    names = list(archive.keys())
-    wanted = key or next((k for k in _KEYS if k in names), names[0] if len(names) == 1 else "")
-    if wanted not in names:
-        raise DataError(f"{path} holds {', '.join(names) or 'nothing'}: say which with {path.name}:NAME")
-    label = next((k for k in _LABEL_KEYS if k in names and k != wanted), None)
-    arrays = [archive[name] for name in (wanted, label) if name]
-    if not all(isinstance(array, np.ndarray) for array in arrays):
-        raise DataError(f"{path} holds something other than an array: save it again with numpy.savez")
-    return arrays[0], arrays[1] if label else None
+    array, *labels = load_numpy(path, choose)
+    return _of_array(array, labels[0] if labels else None, path)
 
 
 def _table(path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.ndarray]]:
@@ -147,21 +138,23 @@ def _table(path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            lines = [(reader.line_num, row) for row in reader if row]
+            return _numbers(csv.reader(file, delimiter=delimiter), path, aside)
     except (UnicodeDecodeError, csv.Error) as why:
         raise DataError(f"{path} is not a text table ({why}): save it as UTF-8 CSV") from None
     except OSError as why:
         raise DataError(f"{path} can't be read: {why.strerror}") from None
-    if not lines:
+
+
+def _numbers(reader: Any, path: Path, aside: Sequence[str]) -> tuple[Samples, dict[str, np.ndarray]]:
+    """`_table` of the rows of cells that `reader` gives, each of which is turned into numbers as it comes."""
+    rows = (row for row in reader if row)
+    first = next(rows, None)
+    if first is None:
         raise DataError(f"{path} is empty: expected rows of numbers")
     # A cell without text is a missing number, and no sign of a header.
-    numbers = all(_is_number(cell) or not cell.strip() for cell in lines[0][1])
-    header = None if numbers else [cell.strip() for cell in lines.pop(0)[1]]
-    if not lines:
-        raise DataError(f"{path} has a header and no rows: expected rows of numbers below it")
-    width = len(header or lines[0][1])
-    if width == 1 and ";" in (header or lines[0][1])[0]:
+    header = None if all(_is_number(cell) or not cell.strip() for cell in first) else [c.strip() for c in first]
+    width = len(first)
+    if width == 1 and ";" in first[0]:
         raise DataError(f"{path} seems to separate its cells by semicolons, expected commas (or tabs, in .tsv), and "
                         "decimal points: save it so")
     names = header or [str(i) for i in range(width)]
@@ -169,25 +162,30 @@ def _table(path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.
         if names.count(name) != 1:
             raise DataError(f"{path} has {names.count(name) or 'no'} column{'s' * (name in names)} {name!r} for "
                             f"{what}: expected one of {', '.join(names[:20])}")
-    columns = [i for i in range(width) if names[i] not in aside]
+    columns, beside = [i for i in range(width) if names[i] not in aside], {name: [] for name in aside}
     if not columns:
         raise DataError(f"{path} has no column beside {' and '.join(map(repr, aside))}: expected features too")
-    X = np.empty((len(lines), len(columns)))
-    for r, (line, row) in enumerate(lines):
+    cells = array("d")
+    for row in rows if header else itertools.chain([first], rows):
         if len(row) != width:
-            raise DataError(f"{path} row {line} has {len(row)} cells, expected {width} as in the first: every row "
-                            "needs the same number")
+            raise DataError(f"{path} row {reader.line_num} has {len(row)} cells, expected {width} as in the first: "
+                            "every row needs the same number")
         try:
-            X[r] = [float(row[i]) for i in columns]
+            cells.extend([float(row[i]) for i in columns])
         except ValueError:
-            bad = next(i for i in columns if not _is_number(row[i]))
+            bad, at = next((i, reader.line_num) for i in columns if not _is_number(row[i]))
             if not row[bad].strip():
-                raise DataError(f"{path} row {line}, column {names[bad]!r} is empty: fill in missing numbers, or drop "
-                                "the row or the column") from None
-            raise DataError(f"{path} row {line}, column {names[bad]!r} holds {row[bad][:80]!r}, expected a number: "
+                raise DataError(f"{path} row {at}, column {names[bad][:80]!r} is empty: fill in missing numbers, or "
+                                "drop the row or the column") from None
+            raise DataError(f"{path} row {at}, column {names[bad][:80]!r} holds {row[bad][:80]!r}, expected a number: "
                             "drop the column, encode it, or name it as the label or, of a series, the time") from None
-    beside = {name: np.array([row[names.index(name)].strip() for _, row in lines]) for name in aside}
-    return _checked(Samples(X, None, None, [names[i] for i in columns] if header else None), path), beside
+        for name in aside:
+            beside[name].append(row[names.index(name)].strip())
+    if not cells:
+        raise DataError(f"{path} has a header and no rows: expected rows of numbers below it")
+    X = np.frombuffer(cells, np.float64).reshape(-1, len(columns))
+    samples = Samples(X, None, None, [names[i] for i in columns] if header else None)
+    return _checked(samples, path), {name: np.array(texts) for name, texts in beside.items()}
 
 
 def _is_number(cell: str) -> bool:
@@ -201,6 +199,7 @@ def _is_number(cell: str) -> bool:
 def _read_images(folder: Path) -> Samples:
     paths = image_files(folder)
     first = pixels(paths[0])
+    check_claim(folder, len(paths) * first.nbytes, sum(p.stat().st_size for p in paths))
     images = np.empty((len(paths), *first.shape), np.float32)
     for i, path in enumerate(paths):
         array = pixels(path)
@@ -228,7 +227,8 @@ def pixels(path: Path) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=_FORMATS) as file:
+            check_claim(path, 4 * len(file.getbands()) * math.prod(file.size), path.stat().st_size)
             image = ImageOps.exif_transpose(file)
             if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits: "L" would clip them
                 array, white = np.asarray(image), 65535
@@ -241,8 +241,10 @@ def pixels(path: Path) -> np.ndarray:
                 transparent = image.mode == "P" and "transparency" in image.info
                 colours = (image.convert("RGBA") if transparent else image).convert("RGB")
                 array, white = np.asarray(colours).transpose(2, 0, 1), 255
+    except DataError:
+        raise
     except Exception as why:  # each of Pillow's decoders has its own errors for damaged files
-        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
+        reason = str(why).splitlines()[0][:200] if str(why) else type(why).__name__
         raise DataError(f"{path} can't be read as an image ({reason}): repair or remove it") from None
     if array.size and not 0 <= array.min() <= array.max() <= white:
         raise DataError(f"{path} has pixels from {array.min()} to {array.max()}, expected 8 or 16 bits: convert it")

@@ -7,6 +7,7 @@ then the elements row by row. http://yann.lecun.com/exdb/mnist/
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import struct
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from miniae.data.claims import check_claim
 from miniae.data.errors import DataError
 
 __all__ = ["read_idx"]
@@ -28,7 +30,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            data = _unpacked(data, path)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: give the path of an IDX file") from None
     except (OSError, EOFError, zlib.error) as why:
@@ -50,3 +52,14 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
     except ValueError as why:  # more axes than NumPy allows, or an empty array of impossible lengths
         raise DataError(f"{path} says that its shape is {shape[:8]}, which can't be ({why}): get it again") from None
+
+
+def _unpacked(packed: bytes, path: Path) -> bytes:
+    """What was gzipped, a piece at a time, so that there is never much more than may be."""
+    parts, size = [], 0
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        while part := file.read(1 << 20):
+            parts.append(part)
+            size += len(part)
+            check_claim(path, size, len(packed))
+    return b"".join(parts)

@@ -12,8 +12,9 @@ from miniae.backend.feeding import Feeder
 from miniae.data.pieces import is_mapped, let_go, pieces
 from miniae.data.scaling import Identity, Scaler, floating
 from miniae.data.sparse import Sparse
+from miniae.data.stream import Reader, Stream
 
-__all__ = ["Kept", "Order", "Rows", "rows_on", "scaled"]
+__all__ = ["Kept", "Order", "Rows", "rows_on", "scaled", "shuffled"]
 
 
 class Order:
@@ -65,14 +66,22 @@ class Rows(Protocol):
         """Have nothing on its way: no more batches will be asked for."""
 
 
+def shuffled(rows: tuple[Rows, ...], generator: np.random.Generator) -> np.ndarray:
+    """The numbers of all rows in random order; in one that a stream can be read in, if there is one among them."""
+    stream = next((r.stream for r in rows if getattr(r, "stream", None) is not None), None)
+    return generator.permutation(len(rows[0])) if stream is None else stream.order(generator)
+
+
 def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     """`data` (N, ...) as rows for batches on this backend, in `dtype` unless they are integers (labels).
 
-    What is `Kept` or `Sparse`, floats of a mapped file, and what the device has no room for, are converted batch by
-    batch; all else is moved to the device at once, if it is not there already.
+    What is `Kept`, `Sparse` or a `Stream`, floats of a mapped file, and what the device has no room for, are converted
+    batch by batch; all else is moved to the device at once, if it is not there already.
     """
     if isinstance(data, Sparse):
         return SparseRows(data, backend, dtype)
+    if isinstance(data, Stream):
+        data = Kept(data, Identity())
     if isinstance(data, Kept):
         return ScaledRows(_raw_rows(data.array, backend), data, dtype)
     data = data if backend.is_array(data) else np.asarray(data)
@@ -86,15 +95,21 @@ def rows_on(backend: Backend, dtype: Any, data: Any) -> Rows:
     return DeviceRows(_moved(data, dtype, backend), backend)
 
 
-def _raw_rows(array: np.ndarray, backend: Backend) -> Rows:
+def _raw_rows(array: np.ndarray | Sparse | Stream, backend: Backend) -> DeviceRows | HostRows:
     """Rows just as they are, on the device if there is room for them."""
+    if isinstance(array, Sparse):
+        return SparseRows(array, backend, array.dtype)
+    if isinstance(array, Stream):
+        return StreamRows(array, backend)
     if backend.room_for(array.nbytes, in_file=is_mapped(array)):
         return DeviceRows(_moved(array, array.dtype, backend), backend)
     return HostRows(array, backend)
 
 
-def scaled(X: np.ndarray, scaler: Scaler) -> np.ndarray | Kept:
+def scaled(X: np.ndarray | Sparse | Stream, scaler: Scaler) -> np.ndarray | Kept:
     """X (N, ...) scaled: as an array, or `Kept` where that takes more memory than X does."""
+    if isinstance(X, (Sparse, Stream)):
+        return Kept(X, scaler)
     small = X.dtype.kind in "iub" and X.dtype.itemsize < 4
     return Kept(X, scaler) if small or is_mapped(X) else scaler.transform(X)
 
@@ -102,12 +117,13 @@ def scaled(X: np.ndarray, scaler: Scaler) -> np.ndarray | Kept:
 class Kept:
     """Samples (N, ...) that stay as they were given, and are scaled where a part of them is asked for.
 
-    It is for samples that take more memory as floats than as they are: integers of one or two bytes, and what lies in a
-    mapped file. A slice of it is an array of scaled samples, all of which `numpy.asarray` gives.
+    It is for samples that take more memory as floats than as they are: integers of one or two bytes, what lies in a
+    mapped file, sparse matrices, and streams. A slice of it is an array of scaled samples, all of which `numpy.asarray`
+    gives.
     """
 
-    def __init__(self, array: np.ndarray, scaler: Scaler):
-        self.array, self.scaler = np.asarray(array), scaler
+    def __init__(self, array: np.ndarray | Sparse | Stream, scaler: Scaler):
+        self.array, self.scaler = array if isinstance(array, (Sparse, Stream)) else np.asarray(array), scaler
         self.shape, self.dtype = array.shape, floating(array[:0]).dtype.newbyteorder("=")
 
     def __len__(self) -> int:
@@ -149,7 +165,8 @@ class HostRows:
     """
 
     def __init__(self, array: np.ndarray | Sparse, backend: Backend):
-        self.array, self.backend = array, backend
+        self.array: Any = array
+        self.backend = backend
         self.dtype = array.dtype.newbyteorder("=")
         self._feeders: dict[int, Feeder] = {}  # for each size of a batch
 
@@ -195,11 +212,22 @@ class SparseRows(HostRows):
         self.array.write(index, out)
 
 
+class StreamRows(HostRows):
+    """Rows of a `Stream`, in an order that its `order` gives."""
+
+    def __init__(self, stream: Stream, backend: Backend):
+        super().__init__(stream, backend)
+        self.stream, self._reader = stream, Reader(stream)
+
+    def _gather(self, index: np.ndarray, out: np.ndarray) -> None:
+        self._reader.take(index, out)
+
+
 class ScaledRows:
     """What is `Kept`, scaled and converted on the device, batch by batch, to the same numbers as all at once."""
 
-    def __init__(self, rows: Rows, kept: Kept, dtype: Any):
-        self.rows, self.backend = rows, rows.backend
+    def __init__(self, rows: DeviceRows | HostRows, kept: Kept, dtype: Any):
+        self.rows, self.backend, self.stream = rows, rows.backend, getattr(rows, "stream", None)
         self.dtypes = kept.dtype, np.dtype(dtype)  # first that of scaled samples, then that of the model
         self.scaling = {name: self.backend.asarray(np.broadcast_to(a, kept.shape[1:]), "float64")
                         for name, a in kept.scaler.state().items()}

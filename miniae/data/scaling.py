@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from miniae.data.pieces import pieces
+from miniae.data.sparse import Sparse
+from miniae.data.stream import Stream
 
 __all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "scaler_from",
            "scaling_name"]
@@ -24,10 +26,10 @@ class Scaler:
         self.offset: np.ndarray | None = None
         self.scale: np.ndarray | None = None
 
-    def fit(self, X: np.ndarray) -> Scaler:
+    def fit(self, X: np.ndarray | Sparse | Stream) -> Scaler:
         """Find offset and scale. X: (N, ...), N at least 1."""
-        X = np.asarray(X)
-        if X.ndim == 0 or len(X) == 0:
+        X = X if isinstance(X, (Sparse, Stream)) else np.asarray(X)
+        if len(X.shape) == 0 or len(X) == 0:
             raise ValueError(f"a scaling needs at least one sample, got data of shape {X.shape}")
         self.offset, self.scale = self._offset_and_scale(X)
         return self
@@ -94,16 +96,25 @@ class Standard(Scaler):
         # Values that differ by rounding only are constant: scaling must not blow that up, nor let it stand.
         rounding = 4 * np.finfo(X.dtype).eps if X.dtype.kind == "f" else 0.0
         constant = high - low <= rounding * np.maximum(np.abs(low), np.abs(high))
-        mean = _sum(X[rows] for rows in pieces(X)) / len(X)
-        deviation = np.sqrt(_sum(np.square(X[rows] - mean) for rows in pieces(X)) / len(X))
+        mean, deviation = _mean_and_deviation(X)
         scale = np.where(constant, np.maximum(np.abs(low), np.abs(high)), deviation)
         return np.where(constant, low, mean), np.where((high == low) | (scale == 0), 1.0, scale)
 
 
 def _bounds(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The smallest and the largest value of each feature, in float64."""
+    if isinstance(X, Stream):
+        return X.low, X.high
     low, high = zip(*((X[rows].min(axis=0), X[rows].max(axis=0)) for rows in pieces(X)), strict=True)
     return np.min(low, axis=0).astype(np.float64), np.max(high, axis=0).astype(np.float64)
+
+
+def _mean_and_deviation(X: np.ndarray | Sparse | Stream) -> tuple[np.ndarray, np.ndarray]:
+    """Of each feature, in float64."""
+    if isinstance(X, Stream):
+        return X.mean, X.deviation
+    mean = _sum(X[rows] for rows in pieces(X)) / len(X)
+    return mean, np.sqrt(_sum(np.square(X[rows] - mean) for rows in pieces(X)) / len(X))
 
 
 def _sum(parts: Iterable[np.ndarray]) -> np.ndarray:
@@ -132,7 +143,7 @@ def scaling_name(scaling: str | Scaler | None) -> str | None:
     """The name of a scaling, which may be given as a scaler. Raises `ValueError` for a scaler without a name."""
     if not isinstance(scaling, Scaler):
         return scaling
-    names = {Identity: None, **{kind: name for name, kind in SCALINGS.items()}}
+    names: dict[type[Scaler], str | None] = {Identity: None, **{kind: name for name, kind in SCALINGS.items()}}
     if type(scaling) not in names:
         raise ValueError(f"a {type(scaling).__name__} has no name for a file to mention: expected one of "
                          f"{', '.join(SCALINGS)}")

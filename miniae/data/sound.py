@@ -29,7 +29,7 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
         raise DataError(f"{path} does not exist: name a WAV file") from None
     except OSError as why:
         raise DataError(f"{path} can't be read: {why.strerror or why}") from None
-    except (wave.Error, EOFError) as why:
+    except (wave.Error, EOFError, RuntimeError) as why:  # the last one for a chunk that ends beyond the file
         raise DataError(f"{path} is not a WAV file of integers, or damaged ({str(why) or 'it ends too early'}): save "
                         "it as WAV, PCM of 16 bits") from None
     if 8 * width not in _BITS or not channels or not rate:

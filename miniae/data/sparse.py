@@ -34,7 +34,9 @@ class Sparse:
     def check(self, rows: int, name: str) -> Sparse:
         """This matrix. Raises `ValueError` unless it has so many rows, and its arrays fit each other."""
         starts, n = self.starts, len(self.values)
-        if len(starts) != rows + 1 or starts[0] != 0 or starts[-1] != n or (np.diff(starts) < 0).any() \
+        plain = all(a.ndim == 1 for a in (starts, self.columns, self.values)) and \
+            all(a.dtype.kind in "iu" for a in (starts, self.columns))
+        if not plain or len(starts) != rows + 1 or starts[0] != 0 or starts[-1] != n or (np.diff(starts) < 0).any() \
                 or len(self.columns) != n or (n and not 0 <= self.columns.min() <= self.columns.max() < self.shape[1]):
             raise ValueError(f"{name} is no sparse matrix of {rows} rows and {self.shape[1]} columns: its row starts, "
                              "columns and values do not fit each other")

@@ -1,12 +1,20 @@
 """Files on disk: written whole or not at all, and read without running anything in them.
 
-Weights are kept as safetensors. One entry of its header, `miniae`, holds JSON: what the tensors belong to.
+Weights are kept as safetensors. One entry of its header, `miniae`, holds JSON: what the tensors belong to. It always
+has the entries `kind`, `format` (a number) and `checksum`, and perhaps `needs`. How versions get along:
+
+- a reader reads every format up to the newest it knows, and refuses newer ones;
+- a writer may add entries, parameters and tensors at any time, in the same format: readers ignore what they don't know;
+- what must not be ignored, as what the file says would be misread without it, is named in the list `needs`: a reader
+  refuses a file that needs something it does not know, and says that a newer miniae reads it;
+- what an entry that there is means never changes, except with the format.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import json
 import os
 import shutil
@@ -19,9 +27,16 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "load_header", "has_checksum", "extra_of", "check_kind", "reading", "under"]
+           "save_tensors", "load_tensors", "load_header", "has_checksum", "extra_of", "check_kind", "described",
+           "labels_of", "reading", "remove_leftovers", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
+
+_KNOWN_NEEDS: frozenset[str] = frozenset()
+"""What files may need that this version knows: nothing so far."""
+
+# How much of what is wrong with a file is said.
+_SAID = 200
 
 
 class StorageError(ValueError):
@@ -29,11 +44,13 @@ class StorageError(ValueError):
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def writing(path: str | os.PathLike[str], previous: Path | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
 
-    So `path` holds either what it held before or all of the new contents, whatever happens in between.
-    Raises `StorageError` when the folder is missing or can't be written, or the disk is full.
+    So `path` holds either what it held before or all of the new contents, whatever happens in between: also when the
+    power fails, as the contents are on the disk before the name is. What it held before is kept as `previous`, if that
+    is given; a process that ends between the two renamings leaves `path` missing and that whole. Raises `StorageError`
+    when the folder is missing or can't be written, or the disk is full.
     """
     path = Path(path)
     try:
@@ -46,11 +63,33 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; these are ordinary ones
+        _to_disk(temporary)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(temporary, path)
+        _to_disk(path.parent)
     except OSError as why:
         raise StorageError(f"can't write {path}: {why.strerror or why}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and not only in memory."""
+    if path.is_dir() and os.name != "posix":  # only there a folder can be opened
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while `writing(path)` have left beside it."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        leftover.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -108,14 +147,18 @@ def write_table(path: str | os.PathLike[str], columns: Sequence[str], rows: Iter
         table.writerows(rows)
 
 
-def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any]) -> None:
-    """Write arrays by name, with a JSON header and a checksum. The same contents give the same bytes."""
+def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any],
+                 previous: Path | None = None) -> None:
+    """Write arrays by name, with a JSON header and a checksum. The same contents give the same bytes.
+
+    The file that was there before is kept as `previous`, if that is given.
+    """
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(a, order="C") for name, a in tensors.items()}
     checked = {**header, _CHECKSUM: _checksum(contiguous, header)}
     data = save(contiguous, metadata={_HEADER_KEY: json.dumps(checked)})
-    with writing(path) as temporary:
+    with writing(path, previous) as temporary:
         temporary.write_bytes(data)
 
 
@@ -161,9 +204,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
             yield file, header
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: name a .safetensors file that miniae wrote") from None
-    except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as why:
-        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
-        raise StorageError(f"{path} is damaged or not a safetensors file ({reason}): write it again, or use a "
+    except StorageError:
+        raise
+    except (SafetensorError, ValueError, OSError, TypeError, KeyError, RecursionError) as why:
+        raise StorageError(f"{path} is damaged or not a safetensors file ({_reason(why)}): write it again, or use a "
                            "copy") from None
 
 
@@ -185,11 +229,28 @@ def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, 
     `expected` says what it should be, and how to get it.
     """
     if header.get("kind") != kind:
-        found = str(header.get("kind", "thing without a kind"))
+        found = _short(header.get("kind", "thing without a kind"))
         raise StorageError(f"{path} holds {'an' if found[:1] in 'aeiou' else 'a'} {found}, expected {expected}")
     if not isinstance(header.get("format"), int) or header["format"] > newest:
-        raise StorageError(f"{path} has format {header.get('format')}, this version reads up to {newest}: install a "
-                           "newer miniae")
+        raise StorageError(f"{path} has format {_short(header.get('format'))}, this version reads up to {newest}: "
+                           "install a newer miniae")
+    needs = header.get("needs", [])
+    unknown = [n for n in needs if not isinstance(n, str) or n not in _KNOWN_NEEDS] if isinstance(needs, list) else \
+        [needs]
+    if unknown:
+        raise StorageError(f"{path} needs {_short(unknown[0])}, which this version does not know: install a newer "
+                           "miniae")
+
+
+@contextlib.contextmanager
+def described(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Makes what a file describes: whatever goes wrong because its description can't be is a `StorageError`."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except _CONTRADICTIONS as why:
+        raise StorageError(f"{path} is damaged: {_reason(why)} (or it is of a newer miniae)") from None
 
 
 @contextlib.contextmanager
@@ -201,12 +262,36 @@ def reading(path: str | os.PathLike[str], kind: str, newest: int,
     """
     tensors, header = load_tensors(path)
     check_kind(path, header, kind, newest, expected)
-    try:
+    with described(path):
         yield tensors, header
-    except StorageError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as why:
-        raise StorageError(f"{path} is damaged: {why}") from None
+
+
+_CONTRADICTIONS = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError,
+                   NotImplementedError)
+
+
+def labels_of(entry: Any, name: str) -> np.ndarray:
+    """The labels or ids of an entry {"dtype": "<i8", `name`: [...]} of a header: integers, real numbers, or strings.
+
+    Raises `TypeError`, `ValueError` or `KeyError` for others.
+    """
+    kind, given = np.dtype(entry["dtype"]), entry[name]
+    wanted = {"b": bool, "i": int, "u": int, "f": (int, float), "U": str}.get(kind.kind)
+    if wanted is None or not isinstance(given, list) or not all(isinstance(value, wanted) for value in given):
+        raise ValueError(f"its {name} are {_short(given)}, expected a list of the type {_short(entry['dtype'])}")
+    # Strings as long as the longest: what the file claims of their length would be so much memory for each.
+    return np.array(given, str if kind.kind == "U" else kind)
+
+
+def _reason(why: BaseException) -> str:
+    """What an error says, in one line that is not too long."""
+    return _short(str(why).split("\n")[0] or type(why).__name__)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _SAID else text[:_SAID] + " ..."
 
 
 def under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from miniae.autodiff import Function, Tensor
+from miniae.backend.sharing import batch_mean
 from miniae.functions.elementwise import clip, exp
 from miniae.functions.loss import _same_shape
 
@@ -80,6 +81,8 @@ class GaussianCodeKL(Function):
         be.subtract(terms, held, out=terms)
         divergence = be.sum(be.subtract(terms, 1.0, out=terms), axis=0)
         be.multiply(divergence, 0.5 / max(len(h), 1), out=divergence)
+        if self.least:  # which is for the mean over all samples, where ranks share them
+            batch_mean(be, divergence)
         self.save(h, be.subtract(variance, 1.0, out=variance))
         self.above = None
         if self.least:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
+from miniae.backend.sharing import batch_mean
 from miniae.functions.activation import sigmoid
 from miniae.functions.softmax import LogSoftmax, softmax
 
@@ -313,7 +314,8 @@ class KLSparsity(Function):
     """L = sum_j rho log(rho / r_j) + (1 - rho) log((1 - rho) / (1 - r_j)), r_j the mean activity of unit j in a batch.
 
     dL/dh_nj = 1/N ((1 - rho) / (1 - r_j) - rho / r_j), with r held between 1e-6 and 1 - 1e-6. Ng, "Sparse
-    autoencoder", CS294A notes, section 3. A sum over units; the batch enters through its mean activity alone.
+    autoencoder", CS294A notes, section 3. A sum over units; the batch enters through its mean activity alone, that of
+    all samples where ranks share it.
     """
 
     def __init__(self, rho: float):
@@ -322,7 +324,8 @@ class KLSparsity(Function):
     def forward(self, h):
         be, xp, rho = self.be, self.be.xp, self.rho
         r = be.sum(h, axis=0)
-        be.divide(r, float(len(h)), out=r)
+        be.divide(r, float(max(len(h), 1)), out=r)
+        batch_mean(be, r)
         xp.maximum(r, 1e-6, out=r)
         xp.minimum(r, 1.0 - 1e-6, out=r)
         self.save(r)

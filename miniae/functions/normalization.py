@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from miniae.autodiff import Function, Tensor
+from miniae.backend.sharing import batch_mean, batch_rows, current_share
 
 __all__ = ["batch_norm", "layer_norm", "unit_norm"]
 
@@ -12,7 +13,8 @@ __all__ = ["batch_norm", "layer_norm", "unit_norm"]
 class Normalize(Function):
     """y = (x - m) / s over some axes, m being the mean and s = sqrt(variance + epsilon) there.
 
-    dL/dx = (dL/dy - mean(dL/dy) - y mean(dL/dy y)) / s, with the means over the same axes.
+    dL/dx = (dL/dy - mean(dL/dy) - y mean(dL/dy y)) / s, with the means over the same axes. Those over the axis of the
+    samples are means over the whole minibatch, where ranks share one.
     """
 
     def __init__(self, axes: tuple[int, ...], epsilon: float):
@@ -38,9 +40,13 @@ class Normalize(Function):
 
     def _mean(self, a):
         total = self.be.sum(a, axis=self.axes, keepdims=True)
-        return self.be.divide(total, float(math.prod(a.shape[axis] for axis in self.axes)), out=total)
+        mean = self.be.divide(total, float(max(math.prod(a.shape[axis] for axis in self.axes), 1)), out=total)
+        return batch_mean(self.be, mean) if 0 in self.axes else mean
 
     def jvp(self, y, tx):
+        if 0 in self.axes and current_share() is not None:
+            raise ValueError("a tangent through batch normalisation goes from each sample to all, which ranks can't "
+                             "share: train a contractive model without batch_norm, or on a single rank")
         # The formula is symmetric in tx and the gradient. It is differentiated with s as a function of the input.
         n = 1
         for axis in self.axes:
@@ -66,7 +72,7 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, running_mean: Tensor, run
     axes = (0,) if x.ndim == 2 else (0, 2, 3)
     shape = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     if training:
-        count = x.size // x.shape[1] if x.size else 0
+        count = batch_rows(len(x)) * math.prod(x.shape[2:])
         if count < 2:
             raise ValueError(f"batch_norm in training needs at least 2 values a channel, got x of shape {x.shape}: "
                              "use larger batches, or a batch size that leaves no last batch of one")

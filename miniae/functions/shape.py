@@ -8,7 +8,7 @@ from typing import Any
 
 from miniae.autodiff import Function, Tensor, as_tensor
 from miniae.autodiff.tensor import give_tensors
-from miniae.backend.image import as_pair
+from miniae.backend.image import Pair, as_pair
 
 __all__ = ["broadcast_to", "concatenate", "flatten", "getitem", "pad", "reshape", "transpose"]
 
@@ -120,7 +120,7 @@ class Concatenate(Function):
 class Pad(Function):
     """y = x with a constant put around it.   dL/dx is the inner part of dL/dy."""
 
-    def __init__(self, widths: tuple[tuple[int, int], ...], value: float):
+    def __init__(self, widths: tuple[Pair, ...], value: float):
         self.widths, self.value = widths, value
 
     def forward(self, x):

@@ -7,6 +7,7 @@ import datetime
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,9 @@ def timings(be: Backend) -> dict[str, float]:
     """Milliseconds, medians of 20: kernels on a million float32, and an epoch of training."""
     a = be.asarray(np.random.default_rng(0).standard_normal((1000, 1000)), "float32")
     out = be.zeros(a.shape, "float32")
-    jobs = {"sigmoid_1e6": lambda: be.sigmoid(a, out=out), "matmul_1000": lambda: be.matmul(a, a, out=out),
-            "uniform_1e6": lambda: Generator(0, 0, be).uniform((1000, 1000), "float32")}
+    jobs: dict[str, Callable[[], Any]] = {
+        "sigmoid_1e6": lambda: be.sigmoid(a, out=out), "matmul_1000": lambda: be.matmul(a, a, out=out),
+        "uniform_1e6": lambda: Generator(0, 0, be).uniform((1000, 1000), "float32")}
     model = Autoencoder([128, 64], 32, batch_size=128, backend=be)
     x = np.random.default_rng(0).random((12800, 784), np.float32)
     jobs["epoch_784-128-64-32_100_batches"] = lambda: model.partial_fit(x)

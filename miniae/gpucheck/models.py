@@ -18,7 +18,6 @@ from miniae.models import (
     VariationalAutoencoder,
     compressor,
 )
-from miniae.nn import Layer
 from miniae.optim import Adam, Momentum
 from miniae.rbm import RBM
 from miniae.training import Trainer
@@ -50,7 +49,7 @@ def images(n: int, stream: str = "images") -> np.ndarray:
     return (np.einsum("nki,nkj->nij", lines[:, :, 0], lines[:, :, 1]) / 3).reshape(n, 784).astype("float32")
 
 
-def network_of(name: str, be: Backend, X: np.ndarray, dtype: str = "float32", **settings: Any) -> Layer:
+def network_of(name: str, be: Backend, X: np.ndarray, dtype: str = "float32", **settings: Any) -> Any:
     """The untrained network of a model, or the machine of an RBM: the same weights on every backend."""
     model = MODELS[name](backend=be, dtype=dtype, epochs=0, **settings).fit(X)
     return model.machine_ if isinstance(model, RBM) else model.network_

@@ -13,7 +13,7 @@ from miniae.models.classifier import check_labels
 from miniae.models.estimator import check_sizes
 from miniae.models.labelled import Labelled
 from miniae.models.matched import MatchedAutoencoder, MatchedNetwork
-from miniae.models.priors import Prior
+from miniae.models.priors import Prior, get_prior
 from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
@@ -75,9 +75,9 @@ class AdversarialNetwork(MatchedNetwork):
         if self.phase in (None, "discriminator"):
             drawn = self.discriminate(self.draw(len(x), labels), told)
             found = self.discriminate(code.detach(), told)
-            terms["discriminator"] = (F.softplus(-drawn) + F.softplus(found)).mean() * 0.5
+            terms["discriminator"] = _mean(F.softplus(-drawn) + F.softplus(found)) * 0.5
         if self.phase in (None, "encoder"):
-            terms["encoder"] = F.softplus(-self.discriminate(code, told)).mean()
+            terms["encoder"] = _mean(F.softplus(-self.discriminate(code, told)))
         return terms
 
     def discriminate(self, z: Tensor, told: Tensor | None = None) -> Tensor:
@@ -110,6 +110,11 @@ class AdversarialNetwork(MatchedNetwork):
         return {**super().config(), "discriminator": self._sizes, "classes": self.classes}
 
 
+def _mean(of: Tensor) -> Tensor:
+    """The mean over samples, of one number each; 0 where there are none, on a rank that is left without."""
+    return of.sum() * (1.0 / max(len(of), 1))
+
+
 class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
     """An autoencoder whose codes a discriminator can't tell from draws of a prior.
 
@@ -124,7 +129,7 @@ class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
     Parameters
     ----------
     prior : "gaussian", "mixture" (of ten Gaussians on a ring), "swiss_roll", or a `models.Prior`. With labels, it must
-        have as many parts as there are labels.
+        have as many parts as there are labels; they are not used where it has none, as "gaussian".
     discriminator : sizes of the discriminator's hidden layers.
     adversarial_lr : learning rate of the steps of the discriminator and of the encoder against it, by Adam with beta1 =
         0.5. Much below `lr` the encoder spreads its codes faster than it can be held back, much above it the codes are
@@ -143,6 +148,7 @@ class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
     """
 
     monitor = "val_reconstruction"
+    network_: AdversarialNetwork
     network_class = AdversarialNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "discriminator", "classes")
 
@@ -160,7 +166,15 @@ class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
         check_number("adversarial_lr", self.adversarial_lr)
 
     def _classes_in(self, y: Any, n: int) -> np.ndarray:
-        return np.empty(0, int) if y is None else known_labels(check_labels(y, n))
+        return np.empty(0, int) if y is None or not self._has_parts() else known_labels(check_labels(y, n))
+
+    def _has_parts(self) -> bool:
+        """Whether labels can have a part of the prior each. With another prior they are not used, so that this model
+        can stand before a classifier in a pipeline."""
+        return get_prior(self.prior).parts > 0
+
+    def _beside(self, scaled: Any, y: Any, name: str = "y") -> Any:
+        return super()._beside(scaled, y if self._has_parts() else None, name)
 
     def _told(self, y: Any, n: int, name: str = "y") -> np.ndarray | None:
         """The numbers of the prior's parts that labels stand for, -1 for unknown ones; y None: all are unknown."""

@@ -6,15 +6,14 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.rows import Kept
 from miniae.data.scaling import Identity, Scaler
 from miniae.models.classifier import Classifier
-from miniae.models.estimator import CHUNK, NetworkEstimator, check_sizes
+from miniae.models.estimator import CHUNK, NetworkEstimator, Scaled, check_sizes
 from miniae.models.network import AutoencoderNetwork
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES
 from miniae.nn import Activation, BatchNorm, Dense, Dropout, Flatten, Layer, Reshape, Sequential, TiedDense
@@ -23,15 +22,18 @@ from miniae.training import (
     Callback,
     EarlyStopping,
     MaxNorm,
-    Trainer,
     callback_list,
     check_count,
     check_number,
     check_samples,
 )
+from miniae.training.conventions import Transformer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class Autoencoder(NetworkEstimator):
+class Autoencoder(Transformer, NetworkEstimator):
     """Learns a short code from which its input can be computed back.
 
     x (N, features) -> hidden layers -> code (N, code) -> hidden layers in reverse -> reconstruction (N, features);
@@ -82,7 +84,10 @@ class Autoencoder(NetworkEstimator):
     Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
     """
 
-    in_network = ("encoder", "decoder", "corruption")
+    network_: AutoencoderNetwork
+    _trainer: Any  # a `Trainer`, once there is training
+
+    in_network: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "corruption")
     needs_labels: ClassVar[bool] = False
     """Whether whatever takes samples takes a label for each, too."""
     monitor: ClassVar[str] = "val_loss"
@@ -116,7 +121,7 @@ class Autoencoder(NetworkEstimator):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> Autoencoder:
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None, callbacks: Sequence[Callback] = ()) -> Self:
         """Train from the start (from the given weights, where `encoder` and `decoder` are built) for `epochs` epochs.
 
         The same call again gives the same model again; `partial_fit` goes on from where it stands. X: (N, ...), finite
@@ -134,9 +139,10 @@ class Autoencoder(NetworkEstimator):
                 self._train(rows, self.epochs, held_out, self._watches(held_out) + callbacks)
             finally:
                 self._trainer.backend.release()
+        self._look_over(rows)
         return self
 
-    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Autoencoder:
+    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> Self:
         """Train for one more epoch, on this data: for data that come in parts, and to go on with a loaded model.
 
         The scaling is fitted on the first part, which must have each of the labels where these are used. A file does
@@ -151,17 +157,21 @@ class Autoencoder(NetworkEstimator):
 
     # What a variant has to override that trains with labels.
 
-    def _begin(self, X: Any, y: Any) -> np.ndarray | Kept:
+    def _begin(self, X: Any, y: Any) -> Scaled:
         """Make the network and the scaling for these samples and labels; return the scaled samples."""
+        self._learn_names(X)
         return self._prepare(X)
 
-    def _beside(self, scaled: np.ndarray | Kept, y: Any) -> Any:
+    def _beside(self, scaled: Scaled, y: Any, name: str = "y") -> Any:
         """What the trainer takes: the samples, and what the network is told of their labels."""
         return scaled
 
     def _held_out(self, validation: Any) -> Any:
         """What the trainer takes of held-out data."""
         return self._scaled(validation, name="validation")
+
+    def _look_over(self, rows: Any) -> None:
+        """Say what there is to say of the training data, once `fit` has trained on them."""
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -186,7 +196,7 @@ class Autoencoder(NetworkEstimator):
             raise ValueError("give both an encoder and a decoder, or neither")
         # Copied together, so that a decoder that shares the encoder's weights shares those of its copy.
         encoder, decoder, corruption = copy.deepcopy((self.encoder, self.decoder, list(self.corruption)))
-        if encoder is None:
+        if encoder is None or decoder is None:
             encoder, decoder = self._layers(input_shape)
         settings = {name: getattr(self, name) for name in self.network_settings}
         return self.network_class(encoder, decoder, corruption=corruption, **settings)
@@ -214,6 +224,7 @@ class Autoencoder(NetworkEstimator):
     def _dense_decoder(self, input_shape: Shape, encoder: Sequential) -> Sequential:
         """The encoder's sizes in reverse, or `decoder_hidden`; the last layer is linear."""
         reshape = [] if len(input_shape) == 1 else [Reshape(input_shape)]
+        parts: list[Callable[[str | None], Layer]]
         if self.tied:
             if self.decoder_hidden is not None:
                 raise ValueError("a tied decoder mirrors the encoder: leave decoder_hidden out, or tied")
@@ -246,11 +257,11 @@ class Autoencoder(NetworkEstimator):
         self._trainer.callbacks = callbacks
         self._trainer.fit(rows, epochs, validation=held_out)
 
-    def _set_fitted(self, network: AutoencoderNetwork, scaler: Scaler) -> None:
+    def _set_fitted(self, network: Any, scaler: Scaler) -> None:
         super()._set_fitted(network, scaler)
-        self._trainer: Trainer | None = None
+        self._trainer = None
 
-    def _unit_interval(self, network: AutoencoderNetwork) -> bool:
+    def _unit_interval(self, network: Any) -> bool:
         return network.reconstruction.unit_interval
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
@@ -274,6 +285,9 @@ class Autoencoder(NetworkEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """The codes of X: (N, ...) to (N, code)."""
         return self._through(self._network().encode, self._scaled(X))
+
+    def _features_out(self) -> int:
+        return math.prod(self._network().code_shape)
 
     def classifier(self, **training: Any) -> Classifier:
         """A classifier whose hidden layers are this model's, from the input to the code, under a new softmax layer.
@@ -307,6 +321,12 @@ class Autoencoder(NetworkEstimator):
         """X through encoder and decoder: (N, ...) to (N, ...), in the units of the data."""
         return self.scaler_.inverse_transform(self._through(self._network(), self._scaled(X)))
 
+    def as_batch(self, X: Any, y: Any = None) -> tuple[np.ndarray, ...]:
+        """What the network's `loss_terms` takes of samples X (N, ...), and of their labels y where it needs them: host
+        arrays, the scaled samples first."""
+        rows = self._beside(self._scaled(X), y)
+        return tuple(np.asarray(a) for a in (rows if isinstance(rows, tuple) else (rows,)))
+
     def interpolate(self, A: Any, B: Any, steps: int = 9, *, labels: Any = None) -> np.ndarray:
         """What lies between samples: the decoder along straight lines between the codes of A and of B.
 
@@ -332,7 +352,8 @@ class Autoencoder(NetworkEstimator):
         if codes.ndim != 2:
             raise ValueError(f"a traversal is of codes that are vectors, these have shape {codes.shape[1:]}: train a "
                              "model whose code is a vector")
-        units = list(range(codes.shape[1])) if units is None else [units] if np.ndim(units) == 0 else list(units)
+        chosen: Any = range(codes.shape[1]) if units is None else units
+        units = [chosen] if np.ndim(chosen) == 0 else list(chosen)
         for unit in units:
             if check_count("a latent unit's number", unit, least=0) >= codes.shape[1]:
                 raise ValueError(f"there is no latent unit {unit}: they are numbered from 0 to {codes.shape[1] - 1}")
@@ -370,7 +391,7 @@ class Autoencoder(NetworkEstimator):
         """Minus the squared reconstruction error of each sample, on the scaled data: larger is more normal. (N,)."""
         return self._minus_errors(self._scaled(X))
 
-    def _minus_errors(self, *rows: np.ndarray | Kept) -> np.ndarray:
+    def _minus_errors(self, *rows: Scaled) -> np.ndarray:
         """`score_samples` of what the network is given: the scaled samples first."""
         errors = np.empty(len(rows[0]))
         for start in range(0, len(errors), CHUNK):

@@ -111,6 +111,7 @@ class AutoRec(Recommender):
     """
 
     losses = ("mse",)
+    network_: AutoRecNetwork
     network_class = AutoRecNetwork
 
     def __init__(self, hidden: Sequence[int] = (), code: int = 200, *, by: str = "item", ridge: float = 5.0,
@@ -163,7 +164,7 @@ class AutoRec(Recommender):
             self._samples = self._rows_of(self.ratings_)
         return self._samples
 
-    def _set_fitted(self, network: AutoRecNetwork, scaler: Any) -> None:
+    def _set_fitted(self, network: Any, scaler: Any) -> None:
         super()._set_fitted(network, scaler)
         vars(self).pop("_samples", None)
 

@@ -12,7 +12,8 @@ from miniae import functions as F
 from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
 from miniae.data.scaling import Scaler
-from miniae.models.estimator import NetworkEstimator, check_sizes
+from miniae.data.storage import labels_of
+from miniae.models.estimator import NetworkEstimator, Scaled, check_sizes
 from miniae.models.network import check_place
 from miniae.nn import Dense, Dropout, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
@@ -23,9 +24,10 @@ from miniae.training import (
     callback_list,
     check_count,
     check_number,
-    check_samples,
+    check_rows,
     check_unit_interval,
 )
+from miniae.training.conventions import column_vector_warning
 
 __all__ = ["Classifier", "ClassifierNetwork"]
 
@@ -131,7 +133,7 @@ class Accuracy(Callback):
 
     only_device = True
 
-    def __init__(self, model: Classifier, X: np.ndarray, k: np.ndarray):
+    def __init__(self, model: Classifier, X: Scaled, k: np.ndarray):
         self.model, self.X, self.k = model, X, k
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
@@ -178,6 +180,7 @@ class Classifier(NetworkEstimator):
     """
 
     in_network = ("encoder",)
+    estimator_kind = "classifier"
     needs_labels: ClassVar[bool] = False
     """Whether what takes samples takes a label for each, too; `fit` does."""
     takes_labels: ClassVar[bool] = True
@@ -205,18 +208,16 @@ class Classifier(NetworkEstimator):
         head's epochs are the first of one training: `EarlyStopping` may stop within them. Raises `ValueError` or
         `TypeError` for what can't be used and `TrainingDiverged` when the loss stops being finite.
         """
-        X = check_samples(X)
+        source, X = X, check_rows(X)
         if self._unit_interval():
             check_unit_interval("X", X, "the hidden layers were trained on values in [0, 1]: bring it to the same "
                                         "scale (bytes of images: divide by 255)")
         y = check_labels(y, len(X))
-        classes = np.unique(y)
-        if len(classes) < 2:
-            raise ValueError(f"y holds only the label {classes[0].item()!r}, expected two different ones or more: give "
-                             "samples of every class")
+        classes = _different(y, "y")
         watch: list[Callback] = [HeadFirst(self.head_epochs)]
         held_out = None
         with self._unless_refused():
+            self._learn_names(source)
             X = self._prepare(X, len(classes))
             self.classes_ = classes
             if validation is not None:
@@ -230,6 +231,33 @@ class Classifier(NetworkEstimator):
             finally:
                 trainer.backend.release()
         return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, *, callbacks: Sequence[Callback] = ()) -> Classifier:
+        """Train all layers for one more epoch, on this data: for data that come in parts.
+
+        `classes` are all the labels there will be; the first part needs them where its y has not each of them. The
+        scaling is fitted on the first part.
+        """
+        callbacks = callback_list(callbacks)
+        with self._unless_refused():
+            if "network_" in vars(self):
+                rows = self._scaled(X)
+            else:
+                self._learn_names(X)
+                known = y if classes is None else classes
+                self.classes_ = _different(check_labels(known, len(known)), "y" if classes is None else "classes")
+                rows = self._prepare(X, len(self.classes_))
+            numbers = self._numbers(y, len(rows), "y")
+            if self._trainer is None:
+                self._trainer = self._make_trainer(self.network_.parameters())
+                self.history_ = self._trainer.history
+            self._trainer.callbacks = callbacks
+            self._trainer.fit((rows, self._one_hot(numbers)), self._trainer.epoch + 1)
+        return self
+
+    def _set_fitted(self, network: Layer, scaler: Scaler) -> None:
+        super()._set_fitted(network, scaler)
+        self._trainer: Trainer | None = None  # of `partial_fit`
 
     def _unit_interval(self, network: Layer | None = None) -> bool:
         return self.unit_interval and self.scaling is None
@@ -250,18 +278,23 @@ class Classifier(NetworkEstimator):
             encoder = Sequential([encoder])
         return ClassifierNetwork(encoder, Dense(classes, None, self.init), self.dropout, self.l2)
 
-    def _held_out(self, validation: Any) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    def _held_out(self, validation: Any) -> tuple[tuple[Scaled, np.ndarray], np.ndarray]:
         """The validation data as the trainer takes it, and its class numbers."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             raise ValueError(f"validation is a pair (X, y), got {type(validation).__name__}: give labels with the data")
         X = self._scaled(validation[0], "validation")
-        y = self._labels(validation[1], len(X), "validation")
+        numbers = self._numbers(validation[1], len(X), "validation")
+        return (X, self._one_hot(numbers)), numbers
+
+    def _numbers(self, y: Any, n: int, name: str) -> np.ndarray:
+        """The places of n labels in `classes_`. Raises `ValueError` for one that is not there."""
+        y = self._labels(y, n, name)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"validation holds the label {unknown[0].item()!r}, which y does not: expected one of "
+            missing_in = "y does not" if name != "y" else "the classes do not"
+            raise ValueError(f"{name} holds the label {unknown[0].item()!r}, which {missing_in}: expected one of "
                              f"{', '.join(map(repr, self.classes_.tolist()))}")
-        numbers = np.searchsorted(self.classes_, y)
-        return (X, self._one_hot(numbers)), numbers
+        return np.searchsorted(self.classes_, y)
 
     def _labels(self, y: Any, n: int, name: str = "y") -> np.ndarray:
         """`y` as `n` labels of the kind the model was trained on. Raises `TypeError` for strings among numbers."""
@@ -309,11 +342,20 @@ class Classifier(NetworkEstimator):
         return {"classes": {"dtype": self.classes_.dtype.str, "labels": self.classes_.tolist()}}
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
+        self.classes_ = labels_of(header["classes"], "labels")
         if len(self.classes_) != self.head_.units:
             raise ValueError(f"{len(self.classes_)} classes for {self.head_.units} outputs")
         if header.get("own_layers"):
             self.encoder = copy.deepcopy(self.network_.encoder)
+
+
+def _different(labels: np.ndarray, name: str) -> np.ndarray:
+    """The different labels, sorted. Raises `ValueError` where there is only one."""
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise ValueError(f"{name} holds only the label {classes[0].item()!r}, expected two different ones or more "
+                         "(there is 1 class): give samples of every class")
+    return classes
 
 
 def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
@@ -321,21 +363,27 @@ def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
 
     Raises `ValueError` or `TypeError` with what was given and what was expected.
     """
+    if y is None:
+        raise ValueError(f"requires y to be passed, but the target y is None: {name} must hold a label for each sample")
     mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
     array = np.asarray(y, dtype=object if mixed else None)  # else NumPy would make strings of numbers
     if array.dtype.kind == "O":  # strings in a list of objects, as tables keep them
         kinds = sorted({type(label).__name__ for label in array.ravel()})
         if kinds != ["str"]:
             raise TypeError(f"{name} holds values of type {', '.join(kinds)}, expected labels of one type: integers or "
-                            "strings")
+                            f"strings. Unknown label type: {', '.join(kinds)}")
         array = array.astype(str)
     if array.dtype.kind not in "biufU":
         raise TypeError(f"{name} holds values of type {array.dtype}, expected labels: integers or strings")
+    if array.shape == (n, 1):
+        column_vector_warning()
+        array = array[:, 0]
     if array.shape != (n,):
         hint = ": for one-hot rows use y.argmax(axis=1)" if array.ndim == 2 else ""
         raise ValueError(f"{name} has labels of shape {array.shape}, expected one for each of the {n} samples, "
                          f"({n},){hint}")
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
         odd = array[~(np.isfinite(array) & (array == np.floor(array)))][0]
-        raise ValueError(f"{name} holds {odd}, expected labels: integers or strings, not measurements")
+        raise ValueError(f"{name} holds {odd}, expected labels: integers or strings, not measurements. Unknown label "
+                         "type: continuous")
     return array

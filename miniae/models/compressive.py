@@ -10,8 +10,8 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
-from miniae.data.rows import Kept
 from miniae.models.convolutional import ConvolutionalAutoencoder
+from miniae.models.estimator import Scaled
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Build, Conv2D, ConvTranspose2D, Layer, Sequential
 from miniae.nn.layer import Shape
@@ -44,6 +44,7 @@ class CompressiveNetwork(AutoencoderNetwork):
 
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
+        self.claim(self.code_shape[:1], self.code_shape[:1])
         each = (self.code_shape[0],) + (1,) * (len(self.code_shape) - 1)
         self.mean = self.add_parameter("mean", np.zeros(each))
         self.log_scale = self.add_parameter("log_scale", np.zeros(each))
@@ -105,6 +106,7 @@ class CompressiveAutoencoder(ConvolutionalAutoencoder):
     autoregressive entropy models for learned image compression", ICIP 2020.
     """
 
+    network_: CompressiveNetwork
     network_class = CompressiveNetwork
     network_settings = (*ConvolutionalAutoencoder.network_settings, "weight", "finest", "coarsest")
     losses = ("mse",)
@@ -114,7 +116,7 @@ class CompressiveAutoencoder(ConvolutionalAutoencoder):
         super().__init__(filters, code, **settings)
         self.weight, self.finest, self.coarsest = weight, finest, coarsest
 
-    def _begin(self, X: Any, y: Any) -> np.ndarray | Kept:
+    def _begin(self, X: Any, y: Any) -> Scaled:
         """Let the density begin as that of the first samples' codes, which a few steps would not bring it to."""
         rows, network = super()._begin(X, y), self.network_
         codes = self._through(network.encoder, rows[:_FIRST])
@@ -154,11 +156,11 @@ def lapped_transform(images: np.ndarray, filters: int = 96, size: int = 8, *, se
     middle = components[:, ::-1][:, :filters].T.reshape(filters, channels, size, size)
     margin = size // 2
     kernel = np.pad(middle, [(0, 0), (0, 0), (margin, size - margin), (margin, size - margin)])
-    layers = Sequential([Conv2D(filters, 2 * size, size)]), Sequential([ConvTranspose2D(channels, 2 * size, size)])
-    shape = (channels, height, width)
+    analysis, synthesis = Conv2D(filters, 2 * size, size), ConvTranspose2D(channels, 2 * size, size)
+    layers = Sequential([analysis]), Sequential([synthesis])
+    shape: Shape = (channels, height, width)
     for part, network in zip(("encoder", "decoder"), layers, strict=True):
         shape = network.build(shape, Build(part, seed, dtype, backend))
-    (analysis,), (synthesis,) = (network.layers for network in layers)
     analysis.weight.assign(kernel)
     analysis.bias.assign(-np.tensordot(middle, mean.reshape(middle.shape[1:]), 3))
     synthesis.weight.assign(kernel)

@@ -10,6 +10,7 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.models.classifier import check_labels
+from miniae.models.estimator import Scaled
 from miniae.models.labelled import Labelled, each
 from miniae.models.variational import VariationalAutoencoder, VariationalNetwork
 from miniae.nn import Layer
@@ -76,6 +77,7 @@ class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
     """
 
     needs_labels = True
+    network_: ConditionalNetwork
     network_class = ConditionalNetwork
     network_settings = (*VariationalAutoencoder.network_settings, "classes", "planes")
 
@@ -95,12 +97,13 @@ class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
         self._check_known(y, name)
         return (y[:, None] == self.classes_).astype(self.network_.place.dtype)
 
-    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[np.ndarray, ...]:
+    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[Scaled, ...]:
         return self._beside(self._scaled(X), y, name)
 
     def _given(self, y: Any) -> Any:
         if y is None:
-            raise ValueError(f"a {type(self).__name__} needs labels with the samples: give one for each")
+            raise ValueError(f"a {type(self).__name__} needs labels with the samples: give one for each. It requires "
+                             "y to be passed, but the target y is None")
         return y
 
     # ---------------------------------------------------------------- use

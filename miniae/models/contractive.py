@@ -108,6 +108,7 @@ class ContractiveAutoencoder(Autoencoder):
     Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction", ICML 2011.
     """
 
+    network_: ContractiveNetwork
     network_class = ContractiveNetwork
     network_settings = (*Autoencoder.network_settings, "strength", "jacobian", "probes")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.estimator import check_sizes
@@ -40,11 +40,11 @@ Hidden = Callable[[Bare], list[Layer]]
 class _Kinds(NamedTuple):
     """The layers that a convolutional autoencoder is made of, and the size of its windows."""
 
-    conv: type[Layer]
-    transpose: type[Layer]
-    pool: type[Layer]
-    repeat: type[Layer]
-    crop: type[Layer]
+    conv: Callable[..., Layer]
+    transpose: Callable[..., Layer]
+    pool: Callable[..., Layer]
+    repeat: Callable[..., Layer]
+    crop: Callable[..., Layer]
     size: int
 
 
@@ -133,7 +133,7 @@ def _layers(kinds: _Kinds, shape: Shape, filters: Sequence[int], code: int | Non
     down, up = _HALVE_AND_DOUBLE[downsampling]
     hidden = hidden or (lambda layer: [layer(activation)])
 
-    def bare(kind: type[Layer], filters: int, stride: int = 1) -> Bare:
+    def bare(kind: Callable[..., Layer], filters: int, stride: int = 1) -> Bare:
         return lambda activation: kind(filters, kinds.size, stride, activation=activation, init=init)
 
     def last(layer: Bare) -> list[Layer]:
@@ -144,7 +144,7 @@ def _layers(kinds: _Kinds, shape: Shape, filters: Sequence[int], code: int | Non
         sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
     features = (filters[-1], *sizes[-1])
     outside = shape if sample_shape is None else tuple(sample_shape)
-    encoder = [] if outside == shape else [Reshape(shape)]
+    encoder: list[Layer] = [] if outside == shape else [Reshape(shape)]
     for n in filters[:-1]:
         encoder += down(kinds, bare, n, hidden)
     encoder += down(kinds, bare, filters[-1], last if code is None else hidden)
@@ -180,7 +180,8 @@ class ConvolutionalAutoencoder(Autoencoder):
     filters : how many feature maps each level of the encoder has; the decoder has them in reverse.
     code : the size of a code that is a vector, or None for the last level's feature maps, (filters[-1], h, w).
     image_shape : (channels, height, width) or (height, width) of samples that are flat, (N, features); reconstructions
-        are flat, too. Samples of three or two axes are images by themselves.
+        are flat, too. None takes them for a square where their number is one, and for a single line of pixels
+        otherwise. Samples of three or two axes are images by themselves.
     downsampling : how a level halves height and width: "stride" or "pooling".
 
     All others are those of `Autoencoder`, but for `hidden`, `decoder_hidden` and `tied`, which are of dense layers.
@@ -195,12 +196,12 @@ class ConvolutionalAutoencoder(Autoencoder):
     "Deconvolutional networks", CVPR 2010.
     """
 
-    _make_layers = staticmethod(convolutional)
+    _make_layers: ClassVar[Callable[..., tuple[Sequential, Sequential]]] = staticmethod(convolutional)
 
     def __init__(self, filters: Sequence[int] = (32, 64), code: int | None = None, *,
                  image_shape: Sequence[int] | None = None, downsampling: str = "stride", hidden: Sequence[int] = (),
                  **settings: Any):
-        super().__init__(hidden, code, **settings)
+        super().__init__(hidden, code, **settings)  # type: ignore[arg-type]  # None: a code of feature maps
         self.filters, self.image_shape, self.downsampling = filters, image_shape, downsampling
 
     def _check_sizes(self) -> None:
@@ -216,14 +217,22 @@ class ConvolutionalAutoencoder(Autoencoder):
 
     def _shape_of(self, input_shape: Shape) -> Shape:
         """What the samples are, by themselves or as the settings say: the shape that layers are made for."""
-        image_shape = input_shape if self.image_shape is None else _as_image_shape(self.image_shape)
+        image_shape = _likely(input_shape) if self.image_shape is None else _as_image_shape(self.image_shape)
         if len(image_shape) not in (2, 3):
             raise ValueError(f"X has samples of shape {input_shape}, expected images (channels, height, width) or "
                              "(height, width): say which these are with image_shape=")
         if math.prod(image_shape) != math.prod(input_shape):
-            raise ValueError(f"image_shape {tuple(self.image_shape)} has {math.prod(image_shape)} values, samples of X "
-                             f"have shape {input_shape}: give the channels, height and width of these")
+            raise ValueError(f"image_shape {tuple(self.image_shape or ())} has {math.prod(image_shape)} values, "
+                             f"samples of X have shape {input_shape}: give the channels, height and width of these")
         return image_shape
+
+
+def _likely(shape: Shape) -> Shape:
+    """The shape of an image whose samples have this one: of flat ones, a square if it can be, or a line of pixels."""
+    if len(shape) != 1:
+        return shape
+    side = math.isqrt(shape[0])
+    return (side, side) if side * side == shape[0] else (1, shape[0])
 
 
 class SeriesAutoencoder(ConvolutionalAutoencoder):
@@ -254,7 +263,7 @@ class SeriesAutoencoder(ConvolutionalAutoencoder):
         return shape
 
 
-def _as_image_shape(shape: Any) -> tuple[int, int, int]:
+def _as_image_shape(shape: Any) -> Shape:
     """(channels, height, width), from that or (height, width). Raises `ValueError` for anything else."""
     if isinstance(shape, (str, int)) or len(shape) not in (2, 3):
         raise ValueError(f"the shape of an image is (channels, height, width) or (height, width), got {shape!r}")

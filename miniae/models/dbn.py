@@ -13,9 +13,10 @@ from miniae.models.estimator import check_sizes
 from miniae.models.stack import Stack, pretrain
 from miniae.rbm.rbm import visible_states
 from miniae.training import Callback, Estimator, NotFittedError, check_samples
+from miniae.training.conventions import Transformer
 
 
-class DeepBeliefNetwork(Estimator):
+class DeepBeliefNetwork(Transformer, Estimator):
     """An RBM on top of directed layers that lead down to the data, all of Bernoulli units. With h_0 = v the data,
 
         p(v, h_1, ..., h_L) = p(h_(L-1), h_L) prod_(l < L) p(h_(l-1) | h_l),
@@ -59,6 +60,7 @@ class DeepBeliefNetwork(Estimator):
         `callbacks` is called with each layer's title, as in `pretrain`. After a `KeyboardInterrupt` the model is what
         was trained before it.
         """
+        self._learn_names(X)
         X = check_samples(X)
         if X.ndim != 2:
             raise ValueError(f"a DeepBeliefNetwork takes vectors, X of shape (N, features); got {X.shape}: reshape it "
@@ -91,7 +93,7 @@ class DeepBeliefNetwork(Estimator):
         to 1. A network of one RBM has no pass down, and gives states 0 and 1, those of `RBM.sample`.
         """
         stack = self._stack()
-        top = stack.pairs[-1].rbm
+        top: Any = stack.pairs[-1].rbm
         below = Stack(stack.pairs[:-1])
         start = None if start is None else below.encode(self._check(start, "start"))
         return below.decode(top.sample(n, steps, seed, start))
@@ -101,7 +103,12 @@ class DeepBeliefNetwork(Estimator):
         return self._stack().classifier(**training)
 
     def _check(self, X: Any, name: str = "X") -> np.ndarray:
-        return visible_states(self._stack().pairs[0].rbm.machine_, X, name)
+        first: Any = self._stack().pairs[0].rbm
+        self._check_names(X)
+        return np.asarray(visible_states(first.machine_, X, name, "DeepBeliefNetwork"))
+
+    def _features_out(self) -> int:
+        return self._stack().sizes[-1]
 
     def _stack(self) -> Stack:
         if not hasattr(self, "stack_"):

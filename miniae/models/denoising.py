@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import GaussianNoise, Layer, Masking, SaltAndPepper
 from miniae.nn.layer import Shape
-from miniae.training import check_number, check_samples
+from miniae.training import check_number
 
 __all__ = ["NOISES", "DenoisingAutoencoder", "DenoisingNetwork"]
 
 # The name of a noise: the layer that draws it anew for every batch, and what does the same to data once.
-_NOISES = {
+_NOISES: dict[str, tuple[Any, Callable[..., np.ndarray]]] = {
     "gaussian": (GaussianNoise, gaussian_noise),
     "masking": (Masking, masking),
     "salt_and_pepper": (SaltAndPepper, salt_and_pepper),
@@ -108,6 +108,7 @@ class DenoisingAutoencoder(Autoencoder):
     denoising autoencoders", JMLR 11, 2010.
     """
 
+    network_: DenoisingNetwork
     network_class = DenoisingNetwork
     network_settings = (*Autoencoder.network_settings, "noise", "level", "emphasis")
 
@@ -127,7 +128,7 @@ class DenoisingAutoencoder(Autoencoder):
 
         It differs from `reconstruct` in that X may lie outside of [0, 1] where the clean data may not.
         """
-        rows = scaled(check_samples(X, self._network().input_shape), self.scaler_)
+        rows = scaled(self._samples(X, self._network().input_shape), self.scaler_)
         return self.scaler_.inverse_transform(self._through(self.network_, rows))
 
     def _check_parameters(self) -> None:

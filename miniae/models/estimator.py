@@ -5,13 +5,15 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
+from miniae.backend import Backend
 from miniae.data.rows import Kept, scaled
 from miniae.data.scaling import Scaler, make_scaler
+from miniae.data.sparse import Sparse
 from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
@@ -23,12 +25,15 @@ from miniae.training import (
     check_count,
     check_finite,
     check_number,
-    check_samples,
+    check_rows,
     check_unit_interval,
 )
 
 # How many samples go through the network at once when nothing is learned.
 CHUNK = 1024
+
+Scaled = np.ndarray | Kept | Sparse
+"""Scaled samples, a slice of which is an array."""
 
 MODELS: dict[str, type[NetworkEstimator]] = {}
 """Every model class by name: what a model file may mention."""
@@ -45,6 +50,23 @@ class NetworkEstimator(Estimator):
         super().__init_subclass__(**kwargs)
         MODELS[cls.__name__] = cls
 
+    scaling: str | Scaler | None
+    optimizer: str
+    lr: float
+    batch_size: int
+    epochs: int
+    clip: float | None
+    encoder: Layer | None
+    seed: int
+    dtype: str
+    backend: str | Backend | None
+
+    network_: Any  # a layer with `loss_terms`: each kind of estimator says which
+    scaler_: Scaler
+    n_features_in_: int
+    history_: list[dict[str, float]]
+    extra_: dict[str, Any]
+
     in_network: ClassVar[tuple[str, ...]] = ()
     """The parameters that the network's own description holds: a file has no other record of them."""
     loss_of_real_data: ClassVar[str] = "mse"
@@ -52,11 +74,11 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- what a subclass writes
 
-    def _make_network(self, input_shape: Shape, *outputs: int) -> Layer:
+    def _make_network(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Any:
         """The network these parameters describe, not yet built."""
         raise NotImplementedError(f"{type(self).__name__} has no network")
 
-    def _unit_interval(self, network: Layer) -> bool:
+    def _unit_interval(self, network: Any) -> bool:
         """Whether the network's data must lie in [0, 1]."""
         return False
 
@@ -76,10 +98,10 @@ class NetworkEstimator(Estimator):
 
     # ---------------------------------------------------------------- training
 
-    def _prepare(self, X: Any, *outputs: int) -> np.ndarray | Kept:
+    def _prepare(self, X: Any, *outputs: int) -> Scaled:
         """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
-        X = check_samples(X)
+        X = check_rows(X)
         scaler = self.scaling if isinstance(self.scaling, Scaler) else make_scaler(self.scaling).fit(X)
         rows = scaled(X, scaler)
         network = self._make_network(X.shape[1:], *outputs)
@@ -106,14 +128,14 @@ class NetworkEstimator(Estimator):
         return Trainer(self.network_, optimizer, batch_size=self.batch_size, seed=self.seed,
                        clip=None if self.clip is None else ClipByNorm(self.clip))
 
-    def _set_fitted(self, network: Layer, scaler: Scaler) -> None:
+    def _set_fitted(self, network: Any, scaler: Scaler) -> None:
         self.network_, self.scaler_ = network, scaler
         self.n_features_in_ = int(np.prod(network.input_shape))
-        self.history_: list[dict[str, float]] = []
+        self.history_ = []
 
     # ---------------------------------------------------------------- use
 
-    def _through(self, function: Callable[..., Tensor], *arrays: np.ndarray | Kept) -> np.ndarray:
+    def _through(self, function: Callable[..., Tensor], *arrays: Scaled) -> np.ndarray:
         """`function` of these arrays' rows, some at a time: host arrays in, a host array out."""
         network = self._network()
         network.eval()
@@ -124,9 +146,9 @@ class NetworkEstimator(Estimator):
                 parts.append(function(*rows).numpy())
         return np.concatenate(parts)
 
-    def _scaled(self, X: Any, name: str = "X") -> np.ndarray | Kept:
+    def _scaled(self, X: Any, name: str = "X") -> Scaled:
         network = self._network()
-        rows = scaled(check_samples(X, network.input_shape, name=name), self.scaler_)
+        rows = scaled(self._samples(X, network.input_shape, name), self.scaler_)
         if self._unit_interval(network) and self.scaling is None:
             check_unit_interval(name, rows, "this model was trained on values in [0, 1]: bring it to the same scale "
                                             "(bytes of images: divide by 255)")
@@ -135,15 +157,16 @@ class NetworkEstimator(Estimator):
     def _network(self) -> Any:
         return self.network_
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for attributes that there are not, and properties that found none.
+    if not TYPE_CHECKING:  # where it would make every attribute one that there is
+        def __getattr__(self, name: str) -> Any:
+            """Called for attributes that there are not, and properties that found none.
 
-        What ends in an underscore is made by `fit`.
-        """
-        made = name.endswith("_") and not name.endswith("__")
-        if (made or isinstance(getattr(type(self), name, None), property)) and "network_" not in vars(self):
-            raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            What ends in an underscore is made by `fit`.
+            """
+            made = name.endswith("_") and not name.endswith("__")
+            if (made or isinstance(getattr(type(self), name, None), property)) and "network_" not in vars(self):
+                raise NotFittedError(f"this {type(self).__name__} is not trained yet: call fit first, or load one")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ---------------------------------------------------------------- files
 

@@ -1,12 +1,16 @@
 """Models as files: weights, architecture and scaling in one safetensors file.
 
 The header's JSON holds `format` (1), `kind` ("model"), `class`, `params` (the constructor's arguments), `network` (the
-architecture, layer by layer), `input_shape`, a classifier's `classes`, and whatever the caller adds. A reader refuses a
-format newer than it knows, and ignores entries it does not know.
+architecture, layer by layer), `input_shape`, a classifier's `classes`, and whatever the caller adds. What a reader may
+ignore of files of later versions, and what it refuses, is said in `miniae.data.storage`.
+
+A file can't ask for more than it holds: layers are only made where their parameters have room among its numbers.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +19,16 @@ import numpy as np
 
 from miniae.backend import Backend, get
 from miniae.data.scaling import Scaler, scaler_from, scaling_name
-from miniae.data.storage import StorageError, check_kind, extra_of, load_tensors, save_tensors, under
+from miniae.data.storage import StorageError, check_kind, described, extra_of, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, Layer, layer_config, layer_from_config
+from miniae.nn.layer import Room
 
 __all__ = ["contents", "load", "model_of", "resized", "save"]
 
 _FORMAT = 1
+_LARGEST_INPUT = 1 << 28
+"""How many numbers a sample of a model in a file may have."""
 
 
 def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:
@@ -54,7 +61,7 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
     return tensors, header
 
 
-def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> NetworkEstimator:
+def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> Any:
     """The model in a file that `save` wrote, ready to use, on the given or the default backend.
 
     Nothing in the file is run. `partial_fit` goes on with its weights; `fit` starts anew as the saved model's would, or
@@ -66,30 +73,39 @@ def load(path: str | os.PathLike[str], backend: str | Backend | None = None) -> 
 
 
 def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-             backend: str | Backend | None = None) -> NetworkEstimator:
+             backend: str | Backend | None = None) -> Any:
     """The model whose `contents` these are. Raises `StorageError`, naming `path` as where they are from, for others."""
     check_kind(path, header, "model", _FORMAT, "a model: name the model.safetensors of a run")
     if not isinstance(header.get("class"), str) or header["class"] not in MODELS:
-        raise StorageError(f"{path} holds a {header.get('class')!r}, expected one of {', '.join(MODELS)}")
+        raise StorageError(f"{path} holds a {str(header.get('class'))[:80]!r}, expected one of {', '.join(MODELS)}: it "
+                           "is damaged, or of a newer miniae")
     backend = None if backend is None else get(backend)
-    try:
+    with described(path):
         known = set(MODELS[header["class"]]._parameter_names())
         params = {name: value for name, value in header["params"].items() if name in known}
-        model = MODELS[header["class"]](**params, backend=backend)
-        network = layer_from_config(_unbuilt(header["network"]))
-        network.build(tuple(header["input_shape"]), Build("", model.seed, model.dtype, backend))
-        network.load_state_dict(under("network.", tensors))
+        make: Any = MODELS[header["class"]]
+        model = make(**params, backend=backend)
+        network, state = layer_from_config(_unbuilt(header["network"])), under("network.", tensors)
+        room = Room(sum(a.size for a in state.values()))
+        network.build(_input_shape(header), Build("", model.seed, model.dtype, backend, room))
+        room.left = None
+        network.load_state_dict(state)
         for name, generator in network.generators().items():
-            generator.step = header["generators"].get(name, 0)
+            generator.step = operator.index(header["generators"].get(name, 0))
         model._set_fitted(network, scaler_from(model.scaling, under("scaling.", tensors)))
         if header.get("own_scaling"):
             model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
         model.extra_ = extra_of(header)
-    except (KeyError, TypeError, ValueError, AttributeError) as why:
-        raise StorageError(f"{path} is damaged: {why}") from None
     return model
+
+
+def _input_shape(header: dict[str, Any]) -> tuple[int, ...]:
+    shape = tuple(header["input_shape"])
+    if not all(type(n) is int and n > 0 for n in shape) or math.prod(shape) > _LARGEST_INPUT:
+        raise ValueError(f"a sample of it has the shape {shape}, expected at most {_LARGEST_INPUT:,} numbers")
+    return shape
 
 
 def resized(network: Layer, input_shape: Sequence[int]) -> Layer:

@@ -19,6 +19,9 @@ class GenerativeAutoencoder(Autoencoder):
     A variant says how to draw from its prior, in `draw_codes`.
     """
 
+    network_: Any  # one with a `prior`
+    classes_: np.ndarray  # of those that are trained with labels
+
     def sample(self, n: int = 1, *, labels: Any = None, seed: int = 0) -> np.ndarray:
         """New samples (n, ...) in the units of the data: the means that the decoder gives for codes of the prior.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
+from miniae.backend.sharing import batch_rows
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Activation, BatchNorm, Dense, GaussianNoise, Layer, Sequential
@@ -56,7 +57,7 @@ class Balanced(BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.scale, self.shift, self.running_mean, self.running_variance, self.momentum,
-                            self.epsilon, self.training and len(x) > 1)
+                            self.epsilon, self.training and batch_rows(len(x)) > 1)
 
 
 class SemanticHashing(Autoencoder):
@@ -92,6 +93,7 @@ class SemanticHashing(Autoencoder):
     Salakhutdinov and Hinton, "Semantic hashing", International Journal of Approximate Reasoning 50, 2009.
     """
 
+    network_: HashingNetwork
     network_class = HashingNetwork
     network_settings = (*Autoencoder.network_settings, "noise")
 
@@ -109,7 +111,8 @@ class SemanticHashing(Autoencoder):
         if training.get("tied"):
             raise ValueError("a pretrained SemanticHashing has a decoder of its own weights: leave tied out")
         plain = stack.unroll(loss, **training)
-        *below, top = plain.encoder.layers
+        encoder: Any = plain.encoder
+        *below, top = encoder.layers
         inputs = Dense(top.units)
         inputs.build(top.input_shape, top.place)
         inputs.weight.assign(top.weight.numpy())
@@ -136,8 +139,9 @@ class SemanticHashing(Autoencoder):
 
     def _set_fitted(self, network: Any, scaler: Any) -> None:
         super()._set_fitted(network, scaler)
-        share = 0.5 if self.threshold == "median" else self.threshold
-        self.thresholds_ = np.full(network.code_shape, math.log(share / (1 - share)), network.place.dtype)
+        share: Any = 0.5 if self.threshold == "median" else self.threshold
+        start = np.asarray(math.log(share / (1 - share)), network.place.dtype)
+        self.thresholds_ = np.broadcast_to(start, network.code_shape)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

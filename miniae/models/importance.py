@@ -13,6 +13,7 @@ from miniae.backend.philox import Generator
 from miniae.functions.latent import BOUND
 
 if TYPE_CHECKING:
+    from miniae.models.estimator import Scaled
     from miniae.models.variational import VariationalNetwork
 
 __all__ = ["log_mean_exp", "log_weights"]
@@ -23,7 +24,7 @@ _CODES = 4096
 _VALUES = {"numpy": 1 << 18, "cupy": 1 << 26}
 
 
-def log_weights(network: VariationalNetwork, rows: tuple[np.ndarray, ...], k: int, seed: int,
+def log_weights(network: VariationalNetwork, rows: tuple[Scaled, ...], k: int, seed: int,
                 ratio: bool = True) -> Iterator[np.ndarray]:
     """log w = log p(x | z) + log p(z) - log q(z | x) for k codes z ~ q(z | x) of each sample: (some, k), float64.
 

@@ -52,8 +52,8 @@ def contraction(layer: Dense, h: Tensor) -> Tensor:
     return (slope * slope * lengths).sum() * (1.0 / max(len(h), 1))
 
 
-def only_layer(encoder: Layer) -> Dense | None:
-    """The layer whose `contraction` is the encoder's, where that is but one such layer."""
+def only_layer(encoder: Layer) -> Any:
+    """The layer whose `contraction` is the encoder's, where that is but one such layer, or None."""
     layers = list(encoder) if isinstance(encoder, Sequential) else [encoder]
     layers = layers[1:] if layers and isinstance(layers[0], Flatten) else layers
     if len(layers) == 1 and isinstance(layers[0], Dense) and layers[0].activation in (*_SLOPES, *_LINEAR):

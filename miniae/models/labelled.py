@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniae.training import check_samples
+from miniae.data.storage import labels_of
+from miniae.training import check_rows
+
+if TYPE_CHECKING:
+    from miniae.models.autoencoder import Autoencoder as _Model
+    from miniae.models.estimator import Scaled
+else:
+    _Model = object
 
 __all__ = ["Labelled", "each"]
 
 
-class Labelled:
+class Labelled(_Model):
     """What is put before an `Autoencoder` that trains with labels: `fit` and `partial_fit` take them, files keep them.
 
     `classes_` are the labels, sorted. A model says which there are, in `_classes_in`, and what its network is told of
@@ -20,6 +27,7 @@ class Labelled:
 
     takes_labels = True
     classes_: np.ndarray
+    network_: Any
 
     @property
     def classes(self) -> int:
@@ -34,12 +42,13 @@ class Labelled:
         """What the network gets beside n samples with these labels, a row for each; None for nothing."""
         raise NotImplementedError(f"{type(self).__name__} has no _told")
 
-    def _begin(self, X: Any, y: Any) -> np.ndarray:
-        X = check_samples(X)
+    def _begin(self, X: Any, y: Any) -> Scaled:
+        self._learn_names(X)
+        X = check_rows(X)
         self.classes_ = self._classes_in(y, len(X))
         return self._prepare(X)
 
-    def _beside(self, scaled: np.ndarray, y: Any, name: str = "y") -> Any:
+    def _beside(self, scaled: Scaled, y: Any, name: str = "y") -> Any:
         told = self._told(y, len(scaled), name)
         return scaled if told is None else (scaled, told)
 
@@ -65,7 +74,7 @@ class Labelled:
 
     def _set_loaded(self, header: dict[str, Any]) -> None:
         super()._set_loaded(header)
-        self.classes_ = np.array(header["classes"]["labels"]).astype(header["classes"]["dtype"])
+        self.classes_ = labels_of(header["classes"], "labels")
         if self.classes != self.network_.classes:
             raise ValueError(f"{self.classes} labels for a network that knows {self.network_.classes}")
 

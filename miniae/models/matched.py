@@ -40,7 +40,7 @@ class MatchedNetwork(AutoencoderNetwork):
     def draw(self, n: int, labels: Any = None) -> Tensor:
         """`n` draws from the prior: (n, code). `labels` is an array of the backend, see `Prior.draw`."""
         source = self.draws(self._random)
-        return Tensor._wrap(self.prior.draw(n, *self.code_shape, source, labels, self.place.dtype), source.backend)
+        return Tensor._wrap(self.prior.draw(n, self.code_shape[0], source, labels, self.place.dtype), source.backend)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "prior": self.prior.config()}
@@ -48,6 +48,9 @@ class MatchedNetwork(AutoencoderNetwork):
 
 class MatchedAutoencoder(GenerativeAutoencoder):
     """What the estimators around a `MatchedNetwork` share: the parameter `prior`, and samples from it."""
+
+    network_: MatchedNetwork
+    prior: str | dict[str, Any] | Prior
 
     in_network = (*Autoencoder.in_network, "prior")
     network_class = MatchedNetwork

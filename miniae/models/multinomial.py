@@ -52,6 +52,7 @@ class MultinomialVAE(Recommender, VariationalAutoencoder):
     """
 
     losses = ("multinomial",)
+    network_: MultinomialNetwork
     network_class = MultinomialNetwork
 
     def __init__(self, hidden: Sequence[int] = (600,), code: int = 200, *, threshold: float | None = None,
@@ -89,10 +90,10 @@ class MultinomialVAE(Recommender, VariationalAutoencoder):
                              "from which on a rating is a choice")
         return matrix
 
-    def _warn_of_collapse(self, X: Any, y: Any) -> None:
+    def _look_over(self, rows: Any) -> None:
         """With few choices a user, idle units are what is to be expected."""
 
-    def _rows(self, X: Any, y: Any) -> tuple[Sparse, ...]:
+    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[Sparse, ...]:
         self._without(y)
         return (self._scaled(X),)
 

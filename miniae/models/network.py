@@ -40,8 +40,8 @@ class AutoencoderNetwork(Layer):
         check_place(self)
         self.code_shape = code_shape
 
-    def make_reconstruction(self, loss: str, activation: str | None) -> Reconstruction:
-        """How the decoder's output is read."""
+    def make_reconstruction(self, loss: str, activation: str | None) -> Any:
+        """How the decoder's output is read: a `Reconstruction`, or what stands in its place."""
         return Reconstruction(loss, activation)
 
     def make_encoder(self, input_shape: Shape) -> Shape:

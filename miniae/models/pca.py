@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.training.conventions import Transformer
 from miniae.training.estimator import Estimator, NotFittedError, check_samples
 
 __all__ = ["PCA"]
@@ -16,7 +17,7 @@ __all__ = ["PCA"]
 _CHUNK = 4096
 
 
-class PCA(Estimator):
+class PCA(Transformer, Estimator):
     """Encodes by projection on the `components` orthogonal directions along which the data vary most.
 
     With the mean m (features,) and the directions as the rows of W (components, features), W W' = 1:
@@ -53,6 +54,7 @@ class PCA(Estimator):
 
         Raises `ValueError` for more components than samples or features.
         """
+        self._learn_names(X)
         X = check_samples(X)
         features = math.prod(X.shape[1:])
         most, wanted = min(len(X), features), self.components
@@ -112,7 +114,12 @@ class PCA(Estimator):
 
     def _checked(self, X: Any) -> np.ndarray:
         self._require_fit()
-        return check_samples(X, self.input_shape_)
+        self._check_names(X)
+        return check_samples(X, self.input_shape_, owner="PCA")
+
+    def _features_out(self) -> int:
+        self._require_fit()
+        return len(self.components_)
 
 
 def _from_covariance(rows: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -89,7 +89,7 @@ class Prior:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Prior) and self.config() == other.config()
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Gaussian(Prior):
@@ -120,7 +120,7 @@ class GaussianMixture(Prior):
         self.radial, self.tangential = check_number("radial", radial), check_number("tangential", tangential)
 
     @property
-    def parts(self) -> int:
+    def parts(self) -> int:  # type: ignore[override]
         return self.components
 
     def shape(self, z: Any, generator: Generator, labels: Any) -> None:
@@ -170,7 +170,7 @@ class SwissRoll(Prior):
         self.std = check_number("std", std)
 
     @property
-    def parts(self) -> int:
+    def parts(self) -> int:  # type: ignore[override]
         return self.positions
 
     def shape(self, z: Any, generator: Generator, labels: Any) -> None:

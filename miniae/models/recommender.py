@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,10 +11,14 @@ from miniae.autodiff import Tensor, no_grad
 from miniae.data.ratings import Ratings, numbers_of
 from miniae.data.scaling import Identity
 from miniae.data.sparse import Sparse
+from miniae.data.storage import labels_of
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
 from miniae.nn import Build
 from miniae.training import Callback, check_count
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Recommender"]
 
@@ -54,7 +58,7 @@ class Recommender(Autoencoder):
     # ---------------------------------------------------------------- training
 
     def fit(self, ratings: Any, y: Any = None, *, validation: Any = None,
-            callbacks: Sequence[Callback] = ()) -> Recommender:
+            callbacks: Sequence[Callback] = ()) -> Self:
         """Train on ratings: a triple (users, items, ratings) of arrays, a sparse matrix, or a `data.Ratings`.
 
         `validation` are further ratings, evaluated every epoch. The same call again gives the same model again. Raises
@@ -153,7 +157,7 @@ class Recommender(Autoencoder):
         return {"starts": matrix.starts, "columns": matrix.columns, "values": matrix.values}
 
     def _set_arrays(self, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> None:
-        users, items = (np.array(header[name]["ids"]).astype(header[name]["dtype"]) for name in ("users", "items"))
+        users, items = (labels_of(header[name], "ids") for name in ("users", "items"))
         matrix = Sparse(arrays["starts"], arrays["columns"], arrays["values"], len(items))
         self.ratings_ = Ratings(users, items, matrix.check(len(users), "what it was fitted to"))
 

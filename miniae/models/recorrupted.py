@@ -60,6 +60,7 @@ class RecorruptedAutoencoder(DenoisingAutoencoder):
     Pang et al., "Recorrupted-to-recorrupted: unsupervised deep learning for image denoising", CVPR 2021.
     """
 
+    network_: RecorruptedNetwork
     network_class = RecorruptedNetwork
     network_settings = (*DenoisingAutoencoder.network_settings, "ratio")
 

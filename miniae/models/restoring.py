@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from miniae.autodiff import Tensor
-from miniae.data.rows import Kept
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.estimator import Scaled
 from miniae.models.network import AutoencoderNetwork
 from miniae.training import check_samples
 
@@ -18,7 +16,7 @@ __all__ = ["RestoringAutoencoder", "RestoringNetwork"]
 class RestoringNetwork(AutoencoderNetwork):
     """An autoencoder whose reconstruction of a spoilt x is compared with the good one, t: L = l(f(x), t)."""
 
-    def loss_terms(self, x: Tensor, good: Tensor) -> dict[str, Tensor]:
+    def loss_terms(self, x: Tensor, good: Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # of pairs
         code, code_terms = self.code_and_terms(self.corrupted(x))
         return {"reconstruction": self.reconstruction.loss(self.decoder(code), good), **code_terms,
                 **self.penalty_terms()}
@@ -41,9 +39,10 @@ class RestoringAutoencoder(Autoencoder):
     Matsuda and Hori, "Speech enhancement based on deep denoising autoencoder", Interspeech 2013.
     """
 
+    network_: RestoringNetwork
     network_class = RestoringNetwork
 
-    def _beside(self, scaled: np.ndarray | Kept, y: Any, name: str = "y") -> Any:
+    def _beside(self, scaled: Scaled, y: Any, name: str = "y") -> Any:
         if y is None:
             raise ValueError(f"{name} is missing: a RestoringAutoencoder learns from pairs, give fit(X, y) the good "
                              "samples, too")

@@ -67,6 +67,7 @@ class SparseAutoencoder(Autoencoder):
     strength : the weight of the divergence from it in the loss, at least 0.
     """
 
+    network_: SparseNetwork
     network_class = SparseNetwork
     network_settings = (*Autoencoder.network_settings, "target", "strength")
 
@@ -114,6 +115,7 @@ class L1SparseAutoencoder(Autoencoder):
     strength : the price of a unit of activity, at least 0.
     """
 
+    network_: L1SparseNetwork
     network_class = L1SparseNetwork
     network_settings = (*Autoencoder.network_settings, "strength")
 
@@ -151,7 +153,7 @@ class KSparseNetwork(AutoencoderNetwork):
 
     def __init__(self, encoder: Layer, decoder: Layer, *args: Any, k: int | None = None, **kwargs: Any):
         super().__init__(encoder, decoder, *args, **kwargs)
-        self.k = k
+        self.k: Any = k  # a number, once it is built
 
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
@@ -180,6 +182,7 @@ class KSparseAutoencoder(Autoencoder):
     k : how many units of the code are kept; None is an eighth of them.
     """
 
+    network_: KSparseNetwork
     network_class = KSparseNetwork
     network_settings = (*Autoencoder.network_settings, "k")
 

@@ -14,7 +14,7 @@ from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
 from miniae.models.contractive import ContractiveAutoencoder
 from miniae.models.estimator import check_sizes
-from miniae.nn import Build, Dense, Masking, Sequential, TiedDense
+from miniae.nn import Build, Dense, Layer, Masking, Sequential, TiedDense
 from miniae.rbm import RBM, get_units
 from miniae.training import Callback, check_samples
 
@@ -85,16 +85,16 @@ class Stack:
         place, ups = self._ups(training)
         first = self.pairs[0]
         output = first.down.activation
-        downs = []
+        downs: list[Layer] = []
         for i, pair in reversed(list(enumerate(self.pairs))):
             activation = pair.down.activation if i else None  # the last one belongs to the reconstruction
             if tied:
                 down = TiedDense(ups[i], activation)
                 down.build(pair.down.input_shape, place)
                 down.bias.assign(pair.down.bias.numpy())
+                downs.append(down)
             else:
-                down = _copy(pair.down, activation, place)
-            downs.append(down)
+                downs.append(_copy(pair.down, activation, place))
         return Autoencoder(
             hidden=[pair.up.units for pair in self.pairs[:-1]], code=self.pairs[-1].up.units,
             activation=first.up.activation, code_activation=self.pairs[-1].up.activation, tied=tied,
@@ -166,7 +166,7 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     if settings.get("scaling") is not None:
         raise ValueError("a stack has no scaling between its layers: scale the data before pretraining, and leave "
                          "scaling out")
-    data = check_samples(X, (sizes[0],) if sizes else None, get_units(visible_unit).unit_interval)
+    data = check_samples(X, (sizes[0],) if sizes else None)
     if len(sizes) < 2:
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
     if method == "rbm" and activation != "sigmoid":
@@ -186,38 +186,39 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
                          "pretrain the stack with code_unit='bernoulli', or go on with unit='gaussian'")
     all_epochs, all_lr = _per_layer("epochs", epochs, layers), _per_layer("lr", lr, layers)
     units = [visible_unit, *[unit] * (layers - 1), code_unit]
-    models = []
+    models: list[RBM | Autoencoder] = []
     for i, size in enumerate(sizes[1:]):
         common = {"epochs": all_epochs[i], "lr": all_lr[i], "batch_size": batch_size, "seed": seed + i, "dtype": dtype,
                   "backend": backend, **settings}
         if method == "rbm":
-            model = RBM(size, visible_units=units[i], hidden_units=units[i + 1], **common)
+            models.append(RBM(size, visible_units=units[i], hidden_units=units[i + 1], **common))
         else:
             above, below = get_units(units[i + 1]).activation, get_units(units[i]).activation
             up = activation if i < layers - 1 and above == "sigmoid" else above
             down = activation if i and below == "sigmoid" else below
-            model = _of_one_layer(method, size, up, down, noise, common)
-        model._check_parameters()  # all layers', before hours may go into the first
-        models.append(model)
+            models.append(_of_one_layer(method, size, up, down, noise, common))
+        models[i]._check_parameters()  # all layers', before hours may go into the first
     for i, model in enumerate(models):
         if i >= len(stack.pairs):
             try:
                 model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{sizes[i + 1]})"))
             except KeyboardInterrupt:
                 if getattr(model, "history_", None):  # else no epoch was finished
-                    stack.add(_pair(model), model.history_)
+                    stack.add(pair_of(model), model.history_)
                 raise
-            stack.add(_pair(model), model.history_)
+            stack.add(pair_of(model), model.history_)
         data = _through([stack.pairs[i].up], data)
     return stack
 
 
-def _pair(model: RBM | Autoencoder) -> Pair:
+def pair_of(model: RBM | Autoencoder) -> Pair:
     """The way up and the way down of a model of one layer."""
     if isinstance(model, Autoencoder):
-        down = model.decoder_[0]
+        encoder: Any = model.encoder_
+        decoder: Any = model.decoder_
+        down = decoder[0]
         weight = down.source.weight.numpy().T if isinstance(down, TiedDense) else down.weight.numpy()
-        return Pair(model.encoder_[0],
+        return Pair(encoder[0],
                     _dense(weight, down.bias.numpy(), model.network_.reconstruction.activation, down.place))
     machine = model.machine_
     weight = machine.weight.numpy()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.philox import host_generator
+from miniae.data.rows import Kept
 from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
+from miniae.models.estimator import Scaled
 from miniae.models.generative import GenerativeAutoencoder
 from miniae.models.importance import log_mean_exp, log_weights
 from miniae.models.likelihoods import LIKELIHOODS, Likelihood, make_likelihood
@@ -23,6 +25,9 @@ from miniae.models.priors import Gaussian
 from miniae.nn import Dense, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["COLLAPSED", "PosteriorCollapse", "VariationalAutoencoder", "VariationalNetwork", "WarmUp"]
 
@@ -47,6 +52,7 @@ class VariationalNetwork(AutoencoderNetwork):
     """
 
     prior = Gaussian()
+    reconstruction: Likelihood
 
     def __init__(self, encoder: Layer, decoder: Layer, loss: str = "bce", *args: Any, code: int = 32,
                  beta: float = 1.0, free_bits: float = 0.0, binarise: bool = False, **kwargs: Any):
@@ -172,9 +178,11 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     backpropagation", ICML 2014.
     """
 
+    network_: VariationalNetwork
+
     losses = tuple(LIKELIHOODS)
     loss_of_real_data = "gaussian"
-    network_class = VariationalNetwork
+    network_class: ClassVar[type[VariationalNetwork]] = VariationalNetwork
     network_settings = (*Autoencoder.network_settings, "code", "beta", "free_bits", "binarise")
 
     def __init__(self, hidden: Sequence[int] = (128,), code: int = 32, *, beta: float = 1.0, warmup: int = 0,
@@ -184,18 +192,13 @@ class VariationalAutoencoder(GenerativeAutoencoder):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, X: Any, y: Any = None, *, validation: Any = None,
-            callbacks: Sequence[Callback] = ()) -> VariationalAutoencoder:
-        super().fit(X, y, validation=validation, callbacks=callbacks)
-        self._warn_of_collapse(X, y if self.needs_labels else None)
-        return self
-
-    def _warn_of_collapse(self, X: Any, y: Any) -> None:
+    def _look_over(self, rows: Any) -> None:
         """Name the latent units that training has left without information."""
         if not self.history_:
             return
-        y = None if y is None else y[:_LOOKED_AT]
-        idle = np.flatnonzero(self.unit_kl(X[:_LOOKED_AT], y) < COLLAPSED)
+        told = rows if isinstance(rows, tuple) else (rows,)
+        kl = self._kl(*(part[:_LOOKED_AT] for part in told)).mean(axis=0)
+        idle = np.flatnonzero(kl < COLLAPSED)
         if len(idle):
             named = ", ".join(map(str, idle[:_NAMED])) + ", ..." * (len(idle) > _NAMED)
             warnings.warn(f"posterior collapse: {len(idle)} of {self.network_.code} latent units have a KL under "
@@ -223,7 +226,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
     def _bounds(self) -> list[Callback]:
         return super()._bounds() + ([WarmUp(self.warmup)] if self.warmup and not self._warm else [])
 
-    def _set_fitted(self, network: VariationalNetwork, scaler: Scaler) -> None:
+    def _set_fitted(self, network: Any, scaler: Scaler) -> None:
         super()._set_fitted(network, scaler)
         self._warm = False
 
@@ -240,12 +243,19 @@ class VariationalAutoencoder(GenerativeAutoencoder):
 
     def statistics(self, X: Any, y: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """The means and log-variances of q(z | x): (N, ...) to (N, code) each."""
-        rows = self._through(self._network().statistics, *self._rows(X, y))
-        return rows[:, :self.network_.code], np.clip(rows[:, self.network_.code:], -BOUND, BOUND)
+        return self._statistics(*self._rows(X, y))
+
+    def _statistics(self, *rows: np.ndarray | Kept) -> tuple[np.ndarray, np.ndarray]:
+        found = self._through(self._network().statistics, *rows)
+        return found[:, :self.network_.code], np.clip(found[:, self.network_.code:], -BOUND, BOUND)
 
     def kl(self, X: Any, y: Any = None) -> np.ndarray:
         """KL(q(z | x) || N(0, 1)) of each sample and latent unit, in nats: (N, ...) to (N, code), float64."""
-        mean, log_variance = (a.astype(np.float64) for a in self.statistics(X, y))
+        return self._kl(*self._rows(X, y))
+
+    def _kl(self, *rows: np.ndarray | Kept) -> np.ndarray:
+        """`kl` of what the network is given."""
+        mean, log_variance = (a.astype(np.float64) for a in self._statistics(*rows))
         return 0.5 * (np.square(mean) + np.exp(log_variance) - log_variance - 1.0)
 
     def unit_kl(self, X: Any, y: Any = None) -> np.ndarray:
@@ -272,7 +282,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         weights = log_weights(network, rows, check_count("samples", samples), seed)
         return np.concatenate([log_mean_exp(part) for part in weights])
 
-    def _rows(self, X: Any, y: Any) -> tuple[np.ndarray, ...]:
+    def _rows(self, X: Any, y: Any, name: str = "y") -> tuple[Scaled, ...]:
         """What the network is given: the scaled samples."""
         self._without(y)
         return (self._scaled(X),)

@@ -12,6 +12,7 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.base import Array
 from miniae.backend.philox import host_generator
+from miniae.backend.sharing import all_rows, batch_rows, batch_sum, unshared
 from miniae.models.convolutional import ConvolutionalAutoencoder
 from miniae.models.network import AutoencoderNetwork
 from miniae.nn import Activation, Conv2D, Layer, Sequential
@@ -53,6 +54,7 @@ class VectorQuantiser(Layer):
             raise ValueError(f"codes of shape {input_shape} can't be cut into vectors of dim={self.dim}: make the "
                              "number of their channels a multiple of that")
         self.groups, self.positions = input_shape[0] // self.dim, input_shape[1:]
+        self.claim((self.size, self.dim), (self.size, self.dim), (self.size,))
         start = host_generator(self.place.seed, self.place.child("codebook").name)
         vectors, chosen = start.standard_normal((self.size, self.dim)), 0.0 if self.restart else 1.0
         self.codebook = self.add_buffer("codebook", vectors)
@@ -68,9 +70,9 @@ class VectorQuantiser(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = self._rows(x)
-        learns = self.training and len(rows) > 0
+        learns = self.training and batch_rows(len(rows)) > 0
         if learns:
-            self._restart(rows)
+            self._restart(all_rows(x.backend, rows, self.groups * math.prod(self.positions)))
         index = self._nearest(rows)
         value = Tensor._wrap(self._features(x.backend.gather(self.codebook._data, index), len(x)), x.backend)
         if learns:
@@ -115,7 +117,8 @@ class VectorQuantiser(Layer):
         be, n = self.codebook.backend, len(rows)
         counts, least = self.counts._data, self.restart * n / self.size
         dead = be.less(counts, least, out=be.empty_like(counts))
-        drawn = self._random.uniform((self.size,), rows.dtype)
+        with unshared():  # the same draws on all ranks
+            drawn = self._random.uniform((self.size,), rows.dtype)
         pick = be.xp.multiply(drawn, float(n), out=be.empty((self.size,), "int64"), casting="unsafe")
         pick = be.xp.minimum(pick, n - 1, out=pick)  # a product can be rounded up to n
         fresh = be.gather(rows, pick)
@@ -128,8 +131,8 @@ class VectorQuantiser(Layer):
         """Move the means, and the codebook with them."""
         be, (counts, sums) = self.codebook.backend, (self.counts._data, self.sums._data)
         chosen = be.xp.equal(index.reshape(-1, 1), self._numbers, out=be.empty((len(rows), self.size), rows.dtype))
-        _blend(be, counts, be.sum(chosen, axis=0), 1.0 - self.decay)
-        _blend(be, sums, be.matmul(chosen.T, rows), 1.0 - self.decay)
+        _blend(be, counts, batch_sum(be, be.sum(chosen, axis=0)), 1.0 - self.decay)
+        _blend(be, sums, batch_sum(be, be.matmul(chosen.T, rows)), 1.0 - self.decay)
         total = be.sum(counts, keepdims=True)
         smooth = be.add(counts, _SMOOTHING)
         scale = be.divide(total, be.add(total, self.size * _SMOOTHING))
@@ -213,6 +216,7 @@ class VectorQuantisedAutoencoder(ConvolutionalAutoencoder):
     van den Oord, Vinyals and Kavukcuoglu, "Neural discrete representation learning", NIPS 2017.
     """
 
+    network_: VectorQuantisedNetwork
     network_class = VectorQuantisedNetwork
     network_settings = (*ConvolutionalAutoencoder.network_settings, "codebook", "dim", "decay", "restart", "commitment")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
+from miniae.functions.all_rows import all_rows
 from miniae.models.matched import MatchedAutoencoder, MatchedNetwork
 from miniae.models.priors import Prior
 from miniae.nn import Layer
@@ -41,7 +42,7 @@ class WassersteinNetwork(MatchedNetwork):
     def code_terms(self, code: Tensor) -> dict[str, Tensor]:
         if not self.strength:
             return {}
-        return {"mmd": F.mmd(code, self.draw(len(code)), self.scales) * self.strength}
+        return {"mmd": F.mmd(all_rows(code), all_rows(self.draw(len(code))), self.scales) * self.strength}
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "strength": self.strength}
@@ -71,6 +72,7 @@ class WassersteinAutoencoder(MatchedAutoencoder):
     (5, 8)
     """
 
+    network_: WassersteinNetwork
     network_class = WassersteinNetwork
     network_settings = (*MatchedAutoencoder.network_settings, "strength")
 

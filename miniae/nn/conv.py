@@ -39,6 +39,7 @@ class Convolution(ImageLayer):
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
         shape = (self.filters, input_shape[0], *self.kernel)
+        self.claim(shape, (self.filters,))
         drawn = self._initialize(shape, self.place.seed, self.place.child("weight").name)
         self.weight = self.add_parameter("weight", self.lay_out(drawn))
         self.bias = self.add_parameter("bias", np.zeros(self.filters))

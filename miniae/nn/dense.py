@@ -27,12 +27,14 @@ class Dense(Layer):
         super().__init__()
         if units < 1:
             raise ValueError(f"a Dense layer needs at least 1 unit, got {units}")
-        self.units, self.activation, self.init = units, activation, init
+        self.units, self.init = units, init
+        self.activation: Any = activation  # of a type that few can tell: mostly a name
         self._activate, self._initialize = F.get_activation(activation), get_initializer(init)
 
     def make(self, input_shape: Shape) -> None:
         _check_vectors(self, input_shape)
         shape = (input_shape[0], self.units)
+        self.claim(shape, (self.units,))
         stream = self.place.child("weight").name
         self.weight = self.add_parameter("weight", self._initialize(shape, self.place.seed, stream))
         self.bias = self.add_parameter("bias", np.zeros(self.units))
@@ -70,6 +72,7 @@ class TiedDense(Layer):
         if input_shape[0] != self.source.units:
             raise ValueError(f"TiedDense turns the {self.source.units} outputs of {self.source!r} back into its "
                              f"{self.source.input_shape[0]} inputs, got inputs of {input_shape[0]} features")
+        self.claim(self.source.input_shape)
         self.bias = self.add_parameter("bias", np.zeros(self.source.input_shape[0]))
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,22 +23,41 @@ LAYERS: dict[str, type[Layer]] = {}
 """Every layer class by name: what a saved architecture may mention."""
 
 
+class Room:
+    """How many numbers the parameters and buffers of a network may have, all together: as many as the file that they
+    are to come from holds. `left` of None is no bound."""
+
+    def __init__(self, numbers: int):
+        self.left: int | None = numbers
+
+    def take(self, shape: Shape) -> None:
+        """Take as much of it as an array of this shape needs. Raises `ValueError` where that is not left."""
+        if self.left is None:
+            return
+        self.left -= math.prod(shape)
+        if self.left < 0:
+            raise ValueError(f"an array of shape {shape} is more than is left of the numbers there are")
+
+
 @dataclass(frozen=True)
 class Build:
     """What a layer needs to make its parameters: where it stands in the model, and the model's seed, dtype, device.
 
     Initial values and noise come from streams named after the layer, so they don't depend on the order of building.
+    `room`, where there is one, bounds what may be made.
     """
 
     name: str = ""
     seed: int = 0
     dtype: str = "float32"
     backend: Any = None  # a name, None for the default, or, where arrays are to be made, the backend itself
+    room: Room | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}")
-        dtype = {np.dtype(t): t for t in ("float32", "float64")}.get(_dtype_or_none(self.dtype))
+        names: dict[Any, str] = {np.dtype(t): t for t in ("float32", "float64")}
+        dtype = names.get(_dtype_or_none(self.dtype))
         if dtype is None:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype!r}")
         object.__setattr__(self, "seed", int(self.seed))
@@ -60,7 +80,7 @@ class Layer:
 
     def __init__(self) -> None:
         self.training = False
-        self.input_shape: Shape | None = None
+        self.input_shape: Any = None  # a `Shape`, once it is built
         self.place = Build()
         self._parameters: dict[str, Parameter] = {}
         self._buffers: dict[str, Tensor] = {}
@@ -95,6 +115,12 @@ class Layer:
         return {}
 
     # ---------------------------------------------------------------- what a subclass uses
+
+    def claim(self, *shapes: Shape) -> None:
+        """Say which arrays are about to be made, before anything is drawn for them. Raises `ValueError` where a file
+        that describes this layer does not hold as many numbers."""
+        for shape in shapes if self.place.room else ():
+            self.place.room.take(shape)
 
     def add_parameter(self, name: str, value: np.ndarray) -> Parameter:
         """Make a parameter from initial values on the host, in the model's dtype and on its backend."""
@@ -206,15 +232,19 @@ class Layer:
         """Every parameter once."""
         return [p for _, p in self.named_parameters()]
 
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor that is saved but not trained, with its name from here: running means, chains."""
+        yield from self._walk("_buffers")
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Parameters and buffers as NumPy copies, by name."""
-        tensors = [*self.named_parameters(), *self._walk("_buffers")]
+        tensors = [*self.named_parameters(), *self.named_buffers()]
         return {name: t.numpy() for name, t in tensors}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Write these values into parameters and buffers. Raises `ValueError`, changing nothing, when names or shapes
         don't match."""
-        tensors = dict([*self.named_parameters(), *self._walk("_buffers")])
+        tensors = dict([*self.named_parameters(), *self.named_buffers()])
         missing, unknown = sorted(tensors.keys() - state.keys()), sorted(state.keys() - tensors.keys())
         if missing or unknown:
             raise ValueError(f"the state does not fit the model: missing {missing or 'nothing'}, "

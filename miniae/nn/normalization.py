@@ -30,6 +30,7 @@ class BatchNorm(Layer):
             raise ValueError(f"BatchNorm takes vectors (N, D) or images (N, C, H, W), got features of shape "
                              f"{input_shape}")
         channels = input_shape[0]
+        self.claim(*[(channels,)] * 4)
         self.scale = self.add_parameter("scale", np.ones(channels))
         self.shift = self.add_parameter("shift", np.zeros(channels))
         self.running_mean = self.add_buffer("running_mean", np.zeros(channels))
@@ -55,6 +56,7 @@ class LayerNorm(Layer):
         self.epsilon = check_epsilon(epsilon)
 
     def make(self, input_shape: Shape) -> None:
+        self.claim(input_shape, input_shape)
         self.scale = self.add_parameter("scale", np.ones(input_shape))
         self.shift = self.add_parameter("shift", np.zeros(input_shape))
 

@@ -31,6 +31,12 @@ class Parameter(Tensor):
         copied.requires_grad = self.requires_grad
         return copied
 
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """What a pickle holds. The gradient is in its buffer; to set it would write there, where a file may lie."""
+        for name, value in {**(state[0] or {}), **state[1]}.items():
+            if name != "grad":
+                setattr(self, name, value)
+
     @property
     def grad(self) -> Any:
         """dL/d(this), a raw array; None when no backward has reached it since `zero_grad`."""
@@ -105,7 +111,7 @@ class ParameterPack:
         self.size = max(start, 1)
         first = self.parameters[0].pack
         begin = None if first is None else first._position_of(self.parameters)
-        if begin is None:
+        if first is None or begin is None:
             self._move_in()
         else:
             self.home = first

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
+from miniae.backend.image import as_pair
 from miniae.nn.image import ImageLayer
 from miniae.nn.layer import Shape
+
+_LARGEST_WINDOW = 1 << 16
+"""How many elements a window may have: each is a pass over the images."""
+
+
+def _check_window(size: int | tuple[int, int]) -> None:
+    if math.prod(as_pair("size", size)) > _LARGEST_WINDOW:
+        raise ValueError(f"a window of {size} has more than {_LARGEST_WINDOW:,} elements: make it smaller")
 
 
 class MaxPool2D(ImageLayer):
@@ -20,6 +30,7 @@ class MaxPool2D(ImageLayer):
     def __init__(self, size: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None,
                  padding: str = "valid"):
         super().__init__()
+        _check_window(size)
         self.size, self.stride, self.padding = size, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,6 +45,7 @@ class AvgPool2D(ImageLayer):
 
     def __init__(self, size: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None):
         super().__init__()
+        _check_window(size)
         self.size, self.stride = size, stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,6 +60,7 @@ class UpSample2D(ImageLayer):
 
     def __init__(self, factor: int | tuple[int, int] = 2):
         super().__init__()
+        _check_window(factor)
         self.factor = factor
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miniae.autodiff import Tensor
 from miniae.nn.conv import Conv2D, ConvTranspose2D
@@ -11,9 +11,17 @@ from miniae.nn.init import Initializer
 from miniae.nn.layer import Shape
 from miniae.nn.pooling import AvgPool2D, Crop, MaxPool2D, UpSample2D
 
+if TYPE_CHECKING:
+    from miniae.nn.image import ImageLayer as _OnImages
+else:
+    _OnImages = object
 
-class OnSeries:
+
+class OnSeries(_OnImages):
     """What is put before a layer on images to make it one on series: (N, C, T) -> (N, C, 1, T) -> (N, C', T')."""
+
+    if TYPE_CHECKING:
+        def __init__(self, *args: Any, **settings: Any) -> None: ...
 
     def make(self, input_shape: Shape) -> None:
         if len(input_shape) != 2:
@@ -89,6 +97,8 @@ class AvgPool1D(OnSeries, AvgPool2D):
 
 class UpSample1D(OnSeries, UpSample2D):
     """Every moment repeated `factor` times: (N, C, T) to (N, C, T factor)."""
+
+    factor: tuple[int, int]
 
     def __init__(self, factor: int = 2):
         super().__init__((1, _count(self, "factor", factor)))

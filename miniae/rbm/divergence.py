@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from miniae.autodiff import Function
+from miniae.backend.sharing import batch_mean, current_share, unshared
 
 if TYPE_CHECKING:
     from miniae.rbm.machine import Machine
@@ -42,6 +43,8 @@ class ContrastiveDivergence(Function):
 
     and the same for the biases; variances have no fast part. Where chains have been, the energy rises at once and sinks
     back soon, so they move on however slowly W learns.
+
+    Where ranks share a minibatch, each of them moves all persistent chains, alike, and g is of all samples.
 
     Hinton 2002; Tieleman, "Training RBMs using approximations to the likelihood gradient", ICML 2008; Tieleman and
     Hinton, "Using fast weights to improve persistent contrastive divergence", ICML 2009; Hinton, "A practical guide to
@@ -88,9 +91,10 @@ class ContrastiveDivergence(Function):
         """
         be, machine = self.be, self.machine
         values, h = machine.chain_values(), machine.chains._data
-        for _ in range(machine.k):
-            v = machine.sample_visible(h, values=values)
-            mean, h = machine.hidden_units.draw(be, machine.hidden_input(v, values), machine.rng)
+        with unshared():  # ranks that share a minibatch have the same chains
+            for _ in range(machine.k):
+                v = machine.sample_visible(h, values=values)
+                mean, h = machine.hidden_units.draw(be, machine.hidden_input(v, values), machine.rng)
         be.copy(h, out=machine.chains._data)
         return v, mean
 
@@ -99,20 +103,22 @@ class ContrastiveDivergence(Function):
         v, h, v_model, h_model = self.saved
         own = [self._own_gradient()] if machine.visible_units.parameters() else []
         v, v_model = machine.visible_units.scaled(be, v), machine.visible_units.scaled(be, v_model)
-        n, n_model = len(v), len(v_model)  # each average over its own number of states
+        n, n_model = max(len(v), 1), max(len(v_model), 1)  # each average over its own number of states
         # Both averages in one matrix product: the states of the data below those of the model, and each row's h times
         # its share of the difference.
-        states = be.empty((n_model + n, v.shape[1]), v.dtype)
-        be.copy(v_model, out=states[:n_model])
-        be.copy(v, out=states[n_model:])
-        shares = be.empty((n_model + n, h.shape[1]), h.dtype)
-        be.multiply(h_model, 1.0 / n_model, out=shares[:n_model])
-        be.multiply(h, -1.0 / n, out=shares[n_model:])
+        first = len(v_model)
+        states = be.empty((first + len(v), v.shape[1]), v.dtype)
+        be.copy(v_model, out=states[:first])
+        be.copy(v, out=states[first:])
+        shares = be.empty((first + len(v), h.shape[1]), h.dtype)
+        be.multiply(h_model, 1.0 / n_model, out=shares[:first])
+        be.multiply(h, -1.0 / n, out=shares[first:])
         gw = be.matmul(states.T, shares, out=self.buffer_for(1))
         ga = self._difference(v_model, v)
         gb = be.sum(shares, axis=0)
         if machine.fast_lr is not None:
             for fast, g in zip(machine.fast(), (gw, ga, gb), strict=True):
+                batch_mean(be, g)
                 be.multiply(fast, _FAST_DECAY, out=fast)
                 be.subtract(fast, be.multiply(g, machine.fast_lr), out=fast)
         if machine.weight_cost:
@@ -121,6 +127,9 @@ class ContrastiveDivergence(Function):
             excess = be.sum(h, axis=0)
             be.subtract(be.multiply(excess, 1.0 / n, out=excess), machine.sparsity_target, out=excess)
             be.add(gb, be.multiply(excess, machine.sparsity_cost, out=excess), out=gb)
+        if current_share() is not None:  # else gy is 1
+            for g in (gw, ga, gb, *own):
+                be.multiply(g, gy, out=g)
         return None, gw, ga, gb, *own
 
     def _own_gradient(self):
@@ -135,5 +144,5 @@ class ContrastiveDivergence(Function):
         """The mean of the model's rows minus that of the data's."""
         be = self.be
         mean, own = be.sum(model, axis=0), be.sum(data, axis=0)
-        be.multiply(own, 1.0 / len(data), out=own)
-        return be.subtract(be.multiply(mean, 1.0 / len(model), out=mean), own, out=mean)
+        be.multiply(own, 1.0 / max(len(data), 1), out=own)
+        return be.subtract(be.multiply(mean, 1.0 / max(len(model), 1), out=mean), own, out=mean)

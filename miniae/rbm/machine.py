@@ -11,6 +11,7 @@ from miniae.autodiff import Tensor
 from miniae.backend.philox import Generator, host_generator
 from miniae.nn import Layer
 from miniae.nn.layer import Shape
+from miniae.nn.parameter import Parameter
 from miniae.rbm.divergence import ContrastiveDivergence
 from miniae.rbm.units import get_units
 
@@ -34,6 +35,8 @@ class Machine(Layer):
     minimizing contrastive divergence", Neural Computation 14, 2002; Welling, Rosen-Zvi and Hinton, "Exponential family
     harmoniums", NIPS 2004, for the Gaussian units.
     """
+
+    log_variance: Parameter  # of visible units that learn it
 
     def __init__(self, hidden: int, visible_units: str = "bernoulli", hidden_units: str = "bernoulli",
                  init_std: float = 0.1, k: int = 1, persistent: int = 0, sample_visible: bool = False,

@@ -30,7 +30,7 @@ class Monitor(Callback):
     def __init__(self, **data: Any):
         self.data = data
 
-    def measure(self, machine: Machine, **states: np.ndarray) -> dict[str, float]:
+    def measure(self, machine: Machine, *args: Any, **states: Any) -> dict[str, float]:
         """Numbers by name, from the data as states of the machine's visible units."""
         raise NotImplementedError
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.backend.philox import Generator, host_generator
+from miniae.data.rows import Kept, scaled
+from miniae.data.scaling import Identity
 from miniae.nn import Build
 from miniae.optim import Momentum
 from miniae.rbm.machine import Machine
@@ -24,9 +26,11 @@ from miniae.training import (
     Trainer,
     check_count,
     check_number,
+    check_rows,
     check_samples,
     check_unit_interval,
 )
+from miniae.training.conventions import Transformer
 
 # How many samples are worked on at once when nothing is learned.
 _CHUNK = 4096
@@ -39,10 +43,11 @@ class MomentumSwitch(Callback):
         self.first, self.then, self.epochs = first, then, epochs
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        trainer.optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
+        optimizer: Any = trainer.optimizer  # one with momentum
+        optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
 
 
-class RBM(Estimator):
+class RBM(Transformer, Estimator):
     """A restricted Boltzmann machine (see `Machine` for the mathematics), trained by contrastive divergence.
 
     Parameters
@@ -106,15 +111,16 @@ class RBM(Estimator):
         machine = Machine(self.hidden, self.visible_units, self.hidden_units, self.init_std, self.k,
                           self.batch_size if self.persistent else 0, self.sample_visible, self.weight_cost,
                           self.sparsity_target, self.sparsity_cost, self.fast_lr)
-        X = check_samples(X)
-        if X.ndim != 2:
+        source, X = X, check_rows(X)
+        if len(X.shape) != 2:
             raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")
         machine.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
         X = visible_states(machine, X)
         held_out = None if validation is None else visible_states(machine, validation, "validation")
         with self._unless_refused():
+            self._learn_names(source)
             if self.visible_bias == "data":
-                machine.visible_bias.assign(machine.visible_units.data_bias(X).astype(self.dtype))
+                machine.visible_bias.assign(machine.visible_units.data_bias(np.asarray(X)).astype(self.dtype))
             self.machine_, self.n_features_in_ = machine, X.shape[1]
             settings = {"lr": self.learning_rate(), "momentum": self.momentum[0]}
             optimizer = (Momentum(machine.parameters(), **settings) if self.max_norm is None else
@@ -196,7 +202,7 @@ class RBM(Estimator):
         log p(v_i | others) = -softplus(F(v) - F(v with v_i flipped)). For Bernoulli visible units in states 0 and 1;
         raises `ValueError` for others. Besag, "Statistical analysis of non-lattice data", 1975.
         """
-        return pseudo_likelihood(self._machine(), self._check(X), seed)
+        return pseudo_likelihood(self._machine(), np.asarray(self._check(X)), seed)
 
     def log_partition(self, X: Any = None, *, betas: Any = None, chains: int = 100, seed: int = 0,
                       progress: Callable[[int, int], None] | None = None) -> PartitionEstimate:
@@ -206,7 +212,7 @@ class RBM(Estimator):
         with the means that the visible biases give.
         """
         machine = self._machine()
-        base = None if X is None else machine.visible_units.data_bias(self._check(X))
+        base = None if X is None else machine.visible_units.data_bias(np.asarray(self._check(X)))
         return annealed_importance_sampling(machine, betas, chains, seed, base, progress)
 
     def log_likelihood(self, X: Any, log_z: float | PartitionEstimate) -> np.ndarray:
@@ -226,7 +232,7 @@ class RBM(Estimator):
             mean = rng.uniform((n, self.n_features_in_), machine.place.dtype)
             v = machine.visible_units.sample(machine.be, mean, rng)
         else:
-            v = machine.be.asarray(self._check(start), machine.place.dtype)
+            v = machine.be.asarray(np.asarray(self._check(start)), machine.place.dtype)
         for _ in range(steps):
             v = machine.sample_visible(machine.sample_hidden(v, rng), rng)
         return machine.be.to_host(v)
@@ -234,8 +240,13 @@ class RBM(Estimator):
     def _rows(self, function: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
         return rows(self._machine(), function, X)
 
-    def _check(self, X: Any) -> np.ndarray:
-        return visible_states(self._machine(), X)
+    def _features_out(self) -> int:
+        return self._machine().hidden
+
+    def _check(self, X: Any) -> np.ndarray | Kept:
+        self._machine()
+        self._check_names(X)
+        return visible_states(self._machine(), X, owner="RBM")
 
     def _machine(self) -> Machine:
         if not hasattr(self, "machine_"):
@@ -265,10 +276,12 @@ def pseudo_likelihood(machine: Machine, states: np.ndarray, seed: int = 0) -> np
     return -visible * np.logaddexp(0.0, rise)
 
 
-def visible_states(machine: Machine, X: Any, name: str = "X") -> np.ndarray:
-    """`X` as states of the machine's visible units, in its dtype. Raises `ValueError` or `TypeError` if it can't be."""
-    X = check_samples(X, machine.input_shape, name=name)
+def visible_states(machine: Machine, X: Any, name: str = "X", owner: str = "this model") -> np.ndarray | Kept:
+    """`X` as states of the machine's visible units, in its dtype, or `Kept` where it is sparse or comes in batches.
+
+    Raises `ValueError` or `TypeError` if it can't be."""
+    X = check_rows(X, machine.input_shape, name, owner)
     if machine.visible_units.unit_interval:
         check_unit_interval(name, X, f"{machine.visible_units.name} visible units need values in [0, 1]: scale the "
                                      "data, or choose visible_units='gaussian'")
-    return X.astype(machine.place.dtype, copy=False)
+    return X.astype(machine.place.dtype, copy=False) if isinstance(X, np.ndarray) else scaled(X, Identity())

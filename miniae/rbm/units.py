@@ -18,8 +18,8 @@ from miniae.backend import Backend
 from miniae.backend.philox import Generator
 
 if TYPE_CHECKING:
-    from miniae.nn import Layer
     from miniae.nn.parameter import Parameter
+    from miniae.rbm.machine import Machine
 
 Array = Any
 
@@ -28,13 +28,23 @@ class Units:
     """What all kinds share. A kind adds `name`, `unit_interval`, `activation`, `mean`, `sample`, `self_energy` and
     `log_partition`, as `Bernoulli` has them."""
 
+    if TYPE_CHECKING:
+        name: str
+        unit_interval: bool
+        activation: Any
+        def mean(self, be: Backend, x: Array) -> Array: ...
+        def sample(self, be: Backend, mean: Array, rng: Generator) -> Array: ...
+        def self_energy(self, be: Backend, states: Array, bias: Array) -> Array: ...
+        def log_partition(self, be: Backend, x: Array, bias: Array) -> Array: ...
+        def slope(self, be: Backend, v: Array, bias: Array, field: Array) -> Array: ...  # where there are parameters
+
     always_drawn = False
     """Whether contrastive divergence may not put means in the place of random visible states."""
 
     def check(self, side: str, size: int) -> None:
         """Raise `ValueError` unless there can be `size` units of this kind on the "visible" or "hidden" side."""
 
-    def make(self, machine: Layer, side: str, size: int) -> None:
+    def make(self, machine: Machine, side: str, size: int) -> None:
         """Get ready to be the `size` units on the "visible" or "hidden" side, which `check` has passed."""
 
     def parameters(self) -> list[Parameter]:
@@ -138,7 +148,7 @@ class GaussianLearned(Gaussian):
         if side != "visible":
             raise ValueError("gaussian_learned units are for the visible side: use gaussian for hidden units")
 
-    def make(self, machine: Layer, side: str, size: int) -> None:
+    def make(self, machine: Machine, side: str, size: int) -> None:
         machine.log_variance = self.log_variance = machine.add_parameter("log_variance", np.zeros(size))
 
     def parameters(self) -> list[Parameter]:
@@ -161,7 +171,7 @@ class GaussianLearned(Gaussian):
         be.multiply(deviation, 0.5, out=deviation)
         be.subtract(deviation, be.multiply(field, v, out=field), out=deviation)
         mean = be.sum(deviation, axis=0)
-        be.multiply(mean, 1.0 / len(v), out=mean)
+        be.multiply(mean, 1.0 / max(len(v), 1), out=mean)
         return be.multiply(mean, self._power(be, -1.0), out=mean)
 
     def self_energy(self, be: Backend, states: Array, bias: Array) -> Array:
@@ -327,7 +337,7 @@ UNITS: dict[str, Any] = {kind.name: kind for kind in (Bernoulli, Gaussian, Recti
 """The kinds of units by name. Add your own: a subclass of `Units`."""
 
 
-def get_units(name: str) -> Any:
+def get_units(name: str) -> Units:
     """Units of that kind; a number after a colon goes to the kind, as in "softmax:5".
 
     Raises `ValueError` for an unknown name.

@@ -1,12 +1,16 @@
 """How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
 
 from miniae.report.classes import ClassScores, class_scores, confusion_matrix, confusion_picture
+from miniae.report.computation import Computation, computation
+from miniae.report.decoder import DecoderSteps, NotInPage, decoder_steps
+from miniae.report.explanation import Explanation
 from miniae.report.generated import interpolations, manifold, sample_grid, traversal
 from miniae.report.heat import heat_maps
 from miniae.report.maps import latent, latent_3d, thumbnails
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors, ssim
 from miniae.report.neighbourhoods import continuity, leave_one_out_accuracy, trustworthiness
 from miniae.report.neighbours import neighbours
+from miniae.report.page_html import explanation_page
 from miniae.report.pictures import filters, images, loss_curves, reconstructions
 from miniae.report.ranking import average_precision, precision_recall_curve, ranking_curves, roc_auc, roc_curve
 from miniae.report.rbm_pictures import histograms, monitors
@@ -22,8 +26,9 @@ from miniae.report.timing_pictures import roofline_shares, step_parts
 from miniae.report.two_sample import classifier_test, mmd
 
 __all__ = [
-    "ClassScores", "active_fraction", "average_precision", "bce", "bce_floor", "class_scores", "classifier_test",
-    "confusion_matrix", "confusion_picture", "continuity", "dead_units", "filters", "heat_maps", "histograms", "images",
+    "ClassScores", "Computation", "DecoderSteps", "Explanation", "NotInPage", "active_fraction", "average_precision",
+    "bce", "bce_floor", "class_scores", "classifier_test", "computation", "confusion_matrix", "confusion_picture",
+    "continuity", "dead_units", "decoder_steps", "explanation_page", "filters", "heat_maps", "histograms", "images",
     "interpolations", "knn_accuracy", "latent", "latent_3d", "leave_one_out_accuracy", "lifetime_sparsity",
     "loss_curves", "manifold", "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity",
     "precision_recall_curve", "psnr", "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares",

@@ -81,7 +81,7 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
     return axes
 
 
-def write(figure: Figure, x: float, y: float, text: str, **style: object) -> None:
+def write(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
     """Text at a place in dots from the figure's upper left corner."""
     full_width, full_height = figure.get_size_inches() * DPI
     figure.text(x / full_width, 1.0 - y / full_height, text, **style)

@@ -97,7 +97,7 @@ def _components(codes: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndar
     return pca.transform(codes), pca.explained_variance_ratio_
 
 
-def _scatter(axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, **style: Any) -> None:
+def _scatter(axes: Any, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, **style: Any) -> None:
     """Points in the plane or in space, and the names of classes at their means."""
     points = {"s": float(np.clip(30000 / len(order), 7, 40)), "alpha": 0.65, "linewidths": 0, **style}
     # One call, in random order: drawn class by class, the last would cover the others.
@@ -113,7 +113,7 @@ def _histograms(axes: Axes, codes: np.ndarray, labels: np.ndarray | None) -> Non
     """The distribution of one code: a ridge for each class, or a single histogram."""
     edges = np.histogram_bin_edges(codes, bins=60)
     if labels is None or _is_continuous(labels):
-        axes.hist(codes, bins=edges, color=SERIES[0])
+        axes.hist(codes, bins=list(edges), color=SERIES[0])
         axes.set_ylabel("samples")
         return
     classes, colours, which = _classes(labels)
@@ -160,7 +160,7 @@ def latent_3d(path: str | os.PathLike[str], codes: Any, labels: Any = None, *, t
     return Path(path)
 
 
-def _space(views: Sequence[Axes], codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, what: str) -> None:
+def _space(views: Sequence[Any], codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, what: str) -> None:
     names = [f"{what} {i + 1}" for i in range(3)]
     if codes.shape[1] > 3:
         codes, shares = _components(codes, 3)
@@ -224,7 +224,7 @@ def thumbnails(path: str | os.PathLike[str], codes: Any, X: Any, image_shape: Se
     top = 60 if title else 20
     with drawing(path, width + 40 + (0 if labels is None else 170), height + top + 44) as figure:
         axes = canvas.place(figure, 20, top, width, height)
-        axes.scatter(*places.T, c=colours, s=3, alpha=0.4, linewidths=0)
+        axes.scatter(places[:, 0], places[:, 1], c=colours, s=3, alpha=0.4, linewidths=0)
         axes.imshow(page, extent=(0, width, height, 0), interpolation="nearest", aspect="auto", zorder=2)
         axes.set(xlim=(0, width), ylim=(height, 0))
         _key(figure, [axes], labels, of, canvas.place(figure, width + 40, top + 40, 24, 400))
@@ -363,7 +363,7 @@ def _key(figure: Figure, panels: Sequence[Axes], labels: np.ndarray | None, of: 
     panels[-1].legend(handles=handles, loc="upper left", title=of, **beside)
 
 
-def _name_at(axes: Axes, place: np.ndarray, name: str, colour: np.ndarray) -> None:
+def _name_at(axes: Any, place: np.ndarray, name: str, colour: np.ndarray) -> None:
     """A class's name at its mean, with a white rim so that it reads on top of the points."""
     from matplotlib.patheffects import withStroke
 

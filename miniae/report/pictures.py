@@ -104,7 +104,7 @@ def _feature_panels(path: str | os.PathLike[str], originals: np.ndarray, rows: d
         for i, axes in enumerate(panels[:n]):
             if features > 40:
                 (original,) = axes.plot(position, originals[i], color="#9a9a9a", linewidth=2.2)
-                marks = {"linewidth": 1.0}
+                marks: dict[str, Any] = {"linewidth": 1.0}
             else:
                 original = axes.bar(position, originals[i], color="#c4c4c4", width=0.8)
                 marks = {"linestyle": "", "marker": "o", "markersize": 3.5}

@@ -18,7 +18,7 @@ _RANGE = 60.0
 
 
 def series_scores(path: str | os.PathLike[str], x: Any, scores: Any, threshold: float | None = None, *,
-                  found: Sequence[Sequence[float]] = (), odd: Any = None, time: Any = None,
+                  found: Sequence[Sequence[Any]] = (), odd: Any = None, time: Any = None,
                   names: Sequence[str] | None = None, title: str | None = None) -> None:
     """Draw a series (T,) or (T, channels) and below it the scores (T,) of its moments to a PNG file.
 

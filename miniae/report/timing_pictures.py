@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def _shares(axes: Axes, timings: Mapping[str, Sequence[Mapping[str, Any]]]) -> N
     axes.axvline(100, color=INK, linewidth=0.9, linestyle="--")
 
 
-def _label_ends(axes: Axes, places: np.ndarray, ends: np.ndarray, labels: Sequence[str]) -> None:
+def _label_ends(axes: Axes, places: np.ndarray, ends: np.ndarray, labels: Iterable[str]) -> None:
     """A text at the end of each bar."""
     for y, end, label in zip(places, ends, labels, strict=True):
         axes.annotate(label, (end, y), (4, 0), textcoords="offset points", va="center", fontsize=7.5, color=QUIET)

@@ -5,6 +5,8 @@ from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.description import describe
 from miniae.tasks.detection import AnomalyDetector
+from miniae.tasks.explain import explain
+from miniae.tasks.folder import RunFolder, new_folder
 from miniae.tasks.index_coder import IndexCoder
 from miniae.tasks.inspection import Finding, TextureInspector
 from miniae.tasks.kernels import Sizes
@@ -14,14 +16,15 @@ from miniae.tasks.patches import PatchDenoiser, noise_level
 from miniae.tasks.profile import Profile, profile
 from miniae.tasks.quantised_compression import VectorQuantisedCompressor, load_compressor
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
-from miniae.tasks.run import Run, new_folder
+from miniae.tasks.run import Run
 from miniae.tasks.series import Segment, SeriesDetector, period
 from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor", "IndexCoder",
-    "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "Segment", "SemanticIndex", "SeriesDetector", "Sizes",
-    "TextureInspector", "VectorQuantisedCompressor", "bench", "describe", "further_settings", "load_compressor",
-    "machine", "new_folder", "noise_level", "own_measures", "period", "profile", "read_documents", "with_labels",
+    "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "RunFolder", "Segment", "SemanticIndex",
+    "SeriesDetector", "Sizes", "TextureInspector", "VectorQuantisedCompressor", "bench", "describe", "explain",
+    "further_settings", "load_compressor", "machine", "new_folder", "noise_level", "own_measures", "period", "profile",
+    "read_documents", "with_labels",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import statistics
 import time
@@ -99,7 +100,7 @@ def measure_roofline(be: Backend, sizes: Sizes) -> Roofline:
     for n in sizes.squares:
         a = be.asarray(host_generator(0, "bench").standard_normal((n, n), np.float32))
         out = be.zeros((n, n), "float32")
-        flops.append(2 * n**3 / min(durations(be, lambda a=a, out=out: be.matmul(a, a, out=out), sizes.seconds)))
+        flops.append(2 * n**3 / min(durations(be, functools.partial(be.matmul, a, a, out=out), sizes.seconds)))
     source, out = (be.zeros((sizes.copied // 4,), "float32") for _ in range(2))
     be.fill(source, 1.0)  # memory that was never written need not be there
     return Roofline(max(flops), 2 * source.nbytes / min(durations(be, lambda: be.copy(source, out=out), sizes.seconds)))
@@ -122,7 +123,8 @@ def durations(be: Backend, run: Callable[[], Any], seconds: float, least: int = 
 
         measured(2)  # the second finds the buffers of the first
         calls = math.ceil(1e-3 / max(measured(1), 1e-6))
-        end, times = time.perf_counter() + seconds, []
+        end = time.perf_counter() + seconds
+        times: list[float] = []
         while len(times) < least or time.perf_counter() < end:
             times.append(measured(calls))
     return times
@@ -184,7 +186,7 @@ def least_step(network: Layer, batch: int) -> tuple[float, float]:
     gradient and for that of its layer's input, which the first layer has no use for. Bytes are the batch, and
     parameters and Adam's two sums, read and written.
     """
-    layers = [layer for _, layer in network.named_layers() if layer.unit_axis is not None]
+    layers: list[Any] = [layer for _, layer in network.named_layers() if layer.unit_axis is not None]
     products = [layer.weight.size * math.prod(layer.output_shape(layer.input_shape)[1:]) for layer in layers]
     parameters = sum(p.size for p in network.parameters())
     return (2 * batch * (3 * sum(products) - products[0]),

@@ -13,6 +13,7 @@ exact, so that files are read alike on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ _POSITIONS = 1 << 16  # at once: of larger codes some rows at a time
 _ROWS = 6000  # for the regressions
 
 _PASSES = (((0, 0),), ((1, 1),), ((0, 1), (1, 0)))
-_AROUND = (None, ((-1, -1), (-1, 1), (1, -1), (1, 1)), ((-1, 0), (1, 0), (0, -1), (0, 1)))
+_AROUND: tuple[Any, ...] = (None, ((-1, -1), (-1, 1), (1, -1), (1, 1)), ((-1, 0), (1, 0), (0, -1), (0, 1)))
 
 
 class CodeModel:
@@ -77,8 +78,8 @@ class CodeModel:
         """Integers (N, C, h, w) as bytes."""
         if codes.size and np.abs(codes).max() > LARGEST:
             raise ValueError(f"codes go up to {np.abs(codes).max()}, expected at most {LARGEST} in size")
-        used = codes[:, self.order].any((0, 2, 3))
-        used = int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
+        with_numbers = np.flatnonzero(codes[:, self.order].any((0, 2, 3)))
+        used = int(with_numbers[-1]) + 1 if len(with_numbers) else 0
         encoder = Encoder(self._coder)
 
         def put(kinds: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -89,7 +90,7 @@ class CodeModel:
             self._go(codes[:, :, rows], used, put)
         return used.to_bytes(2, "little") + encoder.finish(used * codes[:, 0].size)
 
-    def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> np.ndarray:
+    def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """What `encode` made bytes of: (N, C, h, w) int64. Raises `StorageError` for bytes that are not of this."""
         used = int.from_bytes(data[:2], "little")
         if len(data) < 2 or used > len(self.order):

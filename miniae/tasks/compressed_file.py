@@ -33,7 +33,7 @@ _FREE, _PIXELS_PER_BYTE = 1 << 20, 256
 class Compressed(NamedTuple):
     """What a file says: `count` images of channels, height and width; what quality and model they need; their codes."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's method, which nobody calls here
     channels: int
     height: int
     width: int

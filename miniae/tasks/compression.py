@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from miniae.optim.schedules import cosine
 from miniae.tasks.code_model import LARGEST, CodeModel
 from miniae.tasks.image_files import FileCompressor, check_image, check_name, checksum, padded
 from miniae.training import Callback, LearningRate, check_count
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["ImageCompressor"]
 
@@ -124,7 +127,7 @@ class ImageCompressor(FileCompressor):
             if halve:
                 patch = patch.reshape(side, 2, side, 2, -1).mean((1, 3))
             if self.augment:
-                patch = np.rot90(patch, rng.integers(4))
+                patch = np.rot90(patch, int(rng.integers(4)))
                 patch = patch[:, ::-1] if rng.random() < 0.5 else patch
                 patch = patch[..., rng.permutation(patch.shape[-1])] if rng.random() < 0.3 else patch
             drawn.append(patch.transpose(2, 0, 1))
@@ -192,8 +195,8 @@ class ImageCompressor(FileCompressor):
         function, backend = getattr(network, part), network.place.backend
         some = max(_TILE * _TILE * self.size**2 // int(np.prod(network.input_shape[1:])), 1)
         with no_grad(), backend.silent():
-            done = [function(Tensor(rows[i:i + some], backend=backend)).numpy() for i in range(0, len(rows), some)]
-        done = np.concatenate(done)
+            parts = [function(Tensor(rows[i:i + some], backend=backend)).numpy() for i in range(0, len(rows), some)]
+        done = np.concatenate(parts)
         return done.reshape(*block.shape[:2], *done.shape[1:])
 
     def _network(self, image: tuple[int, ...]) -> Layer:
@@ -218,7 +221,7 @@ class ImageCompressor(FileCompressor):
 
     @classmethod
     def _of(cls, arrays: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-            backend: str | Backend | None) -> ImageCompressor:
+            backend: str | Backend | None) -> Self:
         compressor = cls(**header["settings"], backend=backend)
         compressor.codes_ = CodeModel(**under("codes.", arrays))
         model = {name: a.astype(np.float32) for name, a in under("model.", arrays).items()}

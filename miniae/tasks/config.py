@@ -8,15 +8,15 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from miniae.backend import kind_and_number
 from miniae.backend.precision import PRECISIONS
-from miniae.data import SCALINGS, DataError
+from miniae.data import DATASETS, SCALINGS, DataError
 from miniae.functions import ACTIVATIONS
 from miniae.models import PRETRAINING, VARIANTS, Autoencoder
 from miniae.optim import OPTIMIZERS
-from miniae.training import check_count
+from miniae.training import ON_NAN, check_count, check_number
 
 __all__ = ["LAYERS", "RunConfig", "further_settings"]
 
@@ -41,6 +41,7 @@ _CHOICES = {
     "scaling": ("auto", "none", *SCALINGS),
     "dtype": ("float32", "float64"),
     "precision": PRECISIONS,
+    "on_nan": ON_NAN,
 }
 
 
@@ -56,7 +57,9 @@ class RunConfig:
     there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and others
     standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
     `use_labels` has an adversarial model trained with the data's labels, and its prior, unless `settings` say another,
-    be a mixture with a part for each; a conditional one is trained with labels in any case.
+    be a mixture with a part for each; a conditional one is trained with labels in any case. `on_nan` is what is done
+    about losses and gradients that are not finite (`training.on_nan`), and `checkpoint_every` are the minutes between
+    two checkpoints.
     """
 
     data: str = "digits"
@@ -79,6 +82,8 @@ class RunConfig:
     dtype: str = "float32"
     precision: str = "float32"
     seed: int = 0
+    on_nan: str = "stop"
+    checkpoint_every: float = 5.0
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,6 +127,7 @@ class RunConfig:
             raise ValueError(f"lr must be a positive number, got {self.lr!r}")
         if not _is_number(self.validation) or not 0 <= self.validation < 1:
             raise ValueError(f"validation is the share of samples held out, from 0 to below 1; got {self.validation!r}")
+        check_number("checkpoint_every", self.checkpoint_every)
         object.__setattr__(self, "settings", check_settings(self.model, self.settings))
         if self.pretrain == "auto":
             below = self.model == "autoencoder" and self.activation in ("auto", "sigmoid") and not self.settings
@@ -137,7 +143,13 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        return {**dataclasses.asdict(self), "layers": list(self.layers)}
+        return {**dataclasses.asdict(self), "layers": list(self.layers or ())}
+
+    def portable(self) -> dict[str, Any]:
+        """The settings as JSON values that repeat the run from any folder, and on any machine of this kind."""
+        kind, _ = kind_and_number(self.backend)  # its number is this machine's
+        return {**self.to_dict(), "backend": kind,
+                "data": self.data if self.data in DATASETS else os.path.abspath(self.data)}
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -176,5 +188,5 @@ def further_settings(kind: type[Autoencoder]) -> dict[str, Any]:
     return {name: p.default for name, p in kind._signature().items() if name not in own}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniae.data.storage import StorageError, has_checksum, load_header
+from miniae.data.storage import described, has_checksum, load_header
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.inspection import TextureInspector
@@ -38,10 +38,8 @@ def describe(path: str | os.PathLike[str]) -> list[str] | None:
     source = f", fitted to {about['data']}" if about.get("data") else ""
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(Path(path).stat().st_mtime))
     checked = "checksum verified" if has_checksum(path) else "without a checksum, as older files are"
-    try:
+    with described(path):  # a threshold may be no number, say
         said = facts(fitted, about.get("feature_names"))
-    except (AttributeError, TypeError, ValueError) as why:  # a threshold that is no number, say
-        raise StorageError(f"{path} is damaged: {why}") from None
     return [f"{path}: {kind} ({type(fitted).__name__}){source}, written {written}, {checked}", *said,
             f"settings: {_settings(fitted, header) or 'the defaults'}"]
 

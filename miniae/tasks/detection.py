@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
+from miniae.data.pieces import pieces
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
-from miniae.training import Estimator, NotFittedError, check_count, check_number, check_samples, epochs_for
+from miniae.training import Estimator, NotFittedError, check_count, check_number, check_rows, epochs_for
 
 __all__ = ["AnomalyDetector"]
 
@@ -30,7 +31,7 @@ _ROUNDING = 1e-5
 _HELD_OUT = 0.2
 
 # From so many scales from the middle on, values grow by their logarithm only.
-_FAR = 3.0
+FAR = 3.0
 
 
 class AnomalyDetector(Estimator):
@@ -99,6 +100,9 @@ class AnomalyDetector(Estimator):
     covariance determinant estimator", Technometrics 41, 1999.
     """
 
+    estimator_kind = "outlier_detector"
+    extra_: dict[str, Any]
+
     def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
                  noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
                  updates: int = 600, max_samples: int = 4096, scaling: str = "robust", far_out: bool = True,
@@ -117,13 +121,14 @@ class AnomalyDetector(Estimator):
         Raises `ValueError` for data and parameters that can't be used.
         """
         self._check_parameters()
-        X = check_samples(X)
+        source, X = X, check_rows(X)
         if len(X) < 2:
-            raise ValueError(f"X has {len(X)} row, expected at least 2: there is nothing to compare it with")
+            raise ValueError("X has 1 row, expected at least 2 (n_samples=1): there is nothing to compare it with")
         _check_range(X)
         with self._unless_refused():
+            self._learn_names(source)
             rng = np.random.default_rng(self.seed)
-            pool = X[_some(rng, len(X), _POOL)]
+            pool = _some(rng, X, _POOL)
             self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
             self.middle_, self.scale_ = middle_and_scale(pool, self.scaling)
             self.members_: list[Autoencoder] = []
@@ -171,7 +176,7 @@ class AnomalyDetector(Estimator):
         """The members to be trained, in this order."""
         count = check_count("members", self.members)
         if self.model is not None:
-            own = self.model.get_params()
+            own = self.model.get_params(deep=False)
             for i in range(count):
                 yield type(self.model)(**own | {"seed": self.seed + i, "dtype": self.dtype, "backend": self.backend})
             return
@@ -224,9 +229,14 @@ class AnomalyDetector(Estimator):
         """`predict` for the rows that were fitted."""
         return self.fit(X).predict(X)
 
+    @property
+    def offset_(self) -> float:
+        """Minus the threshold: `decision_function` is `score_samples` minus this, as scikit-learn has it."""
+        return -self._fitted().threshold_
+
     def _by_block(self, X: Any, of: Any, shape: tuple[int, ...]) -> np.ndarray:
         """`of` the contributions of so many rows at a time."""
-        X = check_samples(X, self._fitted().input_shape_)
+        X = self._samples(X, self._fitted().input_shape_)
         out = np.empty((len(X), *shape))
         for start in range(0, len(X), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -252,8 +262,8 @@ class AnomalyDetector(Estimator):
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """z = (x - middle) / scale, and beyond 3 growing by the logarithm: 3 (1 + log(|z| / 3)), with z's sign."""
         z = np.asarray((X - self.middle_) / self.scale_, np.float64)
-        size = np.maximum(np.abs(z), _FAR)
-        return (np.clip(z, -_FAR, _FAR) + np.sign(z) * _FAR * np.log(size / _FAR)).astype(self.dtype)
+        size = np.maximum(np.abs(z), FAR)
+        return (np.clip(z, -FAR, FAR) + np.sign(z) * FAR * np.log(size / FAR)).astype(self.dtype)
 
     def _fitted(self) -> AnomalyDetector:
         if not hasattr(self, "threshold_"):
@@ -277,7 +287,8 @@ class AnomalyDetector(Estimator):
             own, header = contents(member)
             tensors |= {f"member.{i}.{name}": a for name, a in own.items()}
             members.append(header)
-        params = {name: value for name, value in self.get_params().items() if name not in ("model", "backend")}
+        own = self.get_params(deep=False)
+        params = {name: value for name, value in own.items() if name not in ("model", "backend")}
         return tensors, {"params": {**params, "noise": list(map(float, self.noise))},
                          "own_model": self.model is not None, "members": members,
                          "input_shape": list(self.input_shape_), "threshold": self.threshold_}
@@ -312,9 +323,15 @@ class AnomalyDetector(Estimator):
         return detector
 
 
-def _some(rng: np.random.Generator, rows: int, most: int) -> np.ndarray | slice:
-    """Numbers of at most so many rows, in order."""
-    return slice(None) if rows <= most else np.sort(rng.choice(rows, most, replace=False, shuffle=False))
+def _some(rng: np.random.Generator, X: Any, most: int) -> np.ndarray:
+    """At most so many rows of X, in order."""
+    if len(X) <= most:
+        return X[:]
+    index = np.sort(rng.choice(len(X), most, replace=False, shuffle=False))
+    if isinstance(X, np.ndarray):
+        return X[index]
+    cuts = (index[slice(*np.searchsorted(index, [p.start, p.stop]))] - p.start for p in pieces(X))
+    return np.concatenate([X[p][cut] for p, cut in zip(pieces(X), cuts, strict=True)])
 
 
 def middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
@@ -336,7 +353,8 @@ def middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarra
 
 def _check_range(X: np.ndarray) -> None:
     """Raise `ValueError` for values whose squares have no room in float64."""
-    low, high = float(X.min()), float(X.max())
+    low, high = zip(*((part.min(), part.max()) for part in (X[rows] for rows in pieces(X))), strict=True)
+    low, high = float(min(low)), float(max(high))
     if not -1e151 < low <= high < 1e151:
         raise ValueError(f"X ranges from {low:g} to {high:g}, where squares overflow: divide it by a constant")
 

@@ -6,15 +6,19 @@ import math
 import os
 import zlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import eight_bits
-from miniae.data.storage import StorageError, check_kind, load_tensors, save_tensors
+from miniae.data.storage import StorageError, check_kind, described, load_tensors, save_tensors
 from miniae.tasks.compressed_file import LARGEST_IMAGE, Compressed, pack, unpack
 from miniae.training import NotFittedError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["FileCompressor", "check_image", "check_name", "checksum", "padded"]
 
@@ -40,6 +44,7 @@ class FileCompressor(ABC):
 
     name: str
     checksum_: int
+    compress: Callable[..., bytes]
 
     # ---------------------------------------------------------------- images
 
@@ -131,7 +136,7 @@ class FileCompressor(ABC):
     @classmethod
     @abstractmethod
     def _of(cls, arrays: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-            backend: str | Backend | None) -> FileCompressor:
+            backend: str | Backend | None) -> Self:
         """What `_contents` are of. Raises `KeyError`, `TypeError` or `ValueError` for others."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -141,19 +146,17 @@ class FileCompressor(ABC):
         save_tensors(path, arrays, {"kind": self.kind, "format": _FORMAT, **header})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> FileCompressor:
+    def load(cls, path: str | os.PathLike[str], backend: str | Backend | None = None) -> Self:
         """The compressor in a file that `save` wrote. Raises `StorageError` for others."""
         return cls.of(*load_tensors(path), path, backend)
 
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-           backend: str | Backend | None = None) -> FileCompressor:
+           backend: str | Backend | None = None) -> Self:
         """The compressor whose file, `path`, holds these. Raises `StorageError` for others."""
         check_kind(path, header, cls.kind, _FORMAT, f"a {cls.kind}, as miniae compressor writes them")
-        try:
+        with described(path):
             return cls._of(arrays, header, path, backend)
-        except (AttributeError, KeyError, TypeError, ValueError) as why:
-            raise StorageError(f"{path} is damaged: {why}") from None
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "checksum_"):

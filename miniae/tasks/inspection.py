@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -186,8 +187,7 @@ class TextureInspector(Estimator):
         whole, maps = self._scaled(image), []
         for scale, model in zip(self.scales, self.models_, strict=True):
             x = _halved(whole, scale)
-            error = x - through_windows(x, self.size, self.step, lambda patches, model=model: model.reconstruct(
-                patches.reshape(len(patches), -1)).reshape(patches.shape))
+            error = x - through_windows(x, self.size, self.step, functools.partial(_reconstructed, model))
             light = _local_mean(x, self.radius)
             local = np.stack([_local_mean(np.square(a).mean(axis=0), self.radius) for a in (error, x - light)])
             maps += [_enlarged(a, whole.shape[1:]) for a in (*np.log(local + 1e-4), *light)]
@@ -230,6 +230,10 @@ class TextureInspector(Estimator):
             inspector.models_ = [model_of(under(f"model.{i}.", tensors), model, path, backend)
                                  for i, model in enumerate(header["models"])]
         return inspector
+
+
+def _reconstructed(model: DenoisingAutoencoder, patches: np.ndarray) -> np.ndarray:
+    return model.reconstruct(patches.reshape(len(patches), -1)).reshape(patches.shape)
 
 
 def _halved(image: np.ndarray, times: int) -> np.ndarray:

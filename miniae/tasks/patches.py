@@ -91,12 +91,11 @@ class PatchDenoiser(Estimator):
         Their noise must be normal, of one deviation, and not be cut off at 0 and 1 for a large part.
         """
         images = check_images(images)
-        known = self.level is not None
-        deviation = self.level if known else float(np.mean([noise_level(image) for image in images]))
+        deviation = float(np.mean([noise_level(image) for image in images])) if self.level is None else self.level
         return self._fit(images, deviation, RecorruptedAutoencoder, level=_RATIO, ratio=_RATIO)
 
     def _fit(self, images: list[np.ndarray], deviation: float, kind: type[DenoisingAutoencoder],
-             **noise: float) -> PatchDenoiser:
+             **noise: Any) -> PatchDenoiser:
         with self._unless_refused():
             self.check_parameters()
             self.level_, self.channels_ = float(_check_level(deviation)), len(images[0])

@@ -67,7 +67,7 @@ class Profile:
 
     def table(self) -> str:
         """A row for every part: its inputs, calls, milliseconds a step, and share of the step."""
-        rows = [("", "inputs", "calls", "forward", "backward", "ms a step", "share")]
+        rows: list[tuple[str, ...]] = [("", "inputs", "calls", "forward", "backward", "ms a step", "share")]
         for part in self.parts:
             directions = [f"{part.milliseconds[d]:.3f}" if d in part.milliseconds else ""
                           for d in ("forward", "backward")]
@@ -87,6 +87,9 @@ class Profiler(Callback):
     """
 
     only_device = True
+    _spent: Any  # in this step, as in `steps`
+    _inside: float  # the time of the parts in the one that is at work
+    _began: float
 
     def __init__(self, warmup: int = 5):
         self.warmup = check_count("warmup", warmup)
@@ -165,7 +168,7 @@ def profile(config: RunConfig, steps: int = 40, warmup: int = 5) -> Profile:
     profiler = Profiler(warmup)
     config = dataclasses.replace(config, pretrain="none", epochs=2)
     run = Run(config, progress=lambda title: [profiler])
-    rows = np.arange((check_count("steps", steps) + warmup) * config.batch_size) % len(run.train)
+    rows = np.arange((check_count("steps", steps) + warmup) * (run.config.batch_size or 1)) % len(run.train)
     run.train = run.train[rows]
     run.labels = None if run.labels is None else run.labels[rows]
     run.execute()

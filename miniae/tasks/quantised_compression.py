@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from miniae.models.files import contents, model_of
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.image_files import FileCompressor, check_image, check_name, checksum, padded
 from miniae.tasks.index_coder import IndexCoder
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["VectorQuantisedCompressor", "load_compressor"]
 
@@ -138,7 +141,7 @@ class VectorQuantisedCompressor(FileCompressor):
 
     @classmethod
     def _of(cls, arrays: dict[str, np.ndarray], header: dict[str, Any], path: str | os.PathLike[str],
-            backend: str | Backend | None) -> VectorQuantisedCompressor:
+            backend: str | Backend | None) -> Self:
         model = model_of(under("model.", arrays), header["model"], path, backend)
         compressor, quantiser = cls(model, header["image_shape"], name=header["name"]), model.network_.quantiser
         compressor.model_ = _copy(model)

@@ -75,7 +75,7 @@ class SemanticIndex:
         self.extra: dict[str, Any] = {}
         self._metric = METRICS[metric]
         self._size: int | None = None  # of a code, in units
-        self._rows: np.ndarray | None = None  # what is kept of codes, by rising id
+        self._rows: Any = None  # what is kept of codes, an array by rising id
         self._ids = np.empty(0, np.int64)
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []  # what was added since
         self._known: set[int] | None = None  # all ids, once someone has chosen one

@@ -7,7 +7,6 @@ import csv
 import functools
 import io
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from miniae.backend import get, kind_and_number, use_backend
-from miniae.data import (
-    DATASETS,
-    Dataset,
-    StorageError,
-    find,
-    make_scaler,
-    split,
-    write_json,
-    write_text,
-)
+from miniae.backend import get, use_backend
+from miniae.data import Dataset, find, make_scaler, split, write_json, write_text
 from miniae.models import (
     PCA,
     VARIANTS,
@@ -40,13 +30,14 @@ from miniae.models import (
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
 from miniae.tasks.variants import make_model, own_measures, own_pictures, with_labels
-from miniae.training import Callback, TrainingDiverged
+from miniae.training import Callback, DamagedCheckpoint, NumericalTrouble, TrainingDiverged, on_nan
 
-__all__ = ["Run", "find_data", "new_folder"]
+__all__ = ["Run", "find_data"]
 
 _TEST_SHARE = 0.2  # of the user's own data, which come without a test set
 _SHOWN = 10  # reconstructions in the picture
 _LARGEST = 1e100  # what can be squared and summed in float64 without overflow
+_REPORTED = (PosteriorCollapse, NumericalTrouble, DamagedCheckpoint)
 
 
 def find_data(name: str, label: str | None = None, seed: int = 0) -> Dataset:
@@ -55,26 +46,9 @@ def find_data(name: str, label: str | None = None, seed: int = 0) -> Dataset:
     if isinstance(samples, Dataset):
         return samples
     kept, held_out = split(len(samples.X), _TEST_SHARE, seed)
-    labels = [None, None] if samples.labels is None else [samples.labels[kept], samples.labels[held_out]]
-    return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], *labels, samples.image_shape,
+    labels, others = (None, None) if samples.labels is None else (samples.labels[kept], samples.labels[held_out])
+    return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], labels, others, samples.image_shape,
                    samples.feature_names)
-
-
-def new_folder(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
-    """Make `parent/name-1`, or with the next number that is free: an older run is never overwritten."""
-    stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).stem) or "run"
-    number = 1
-    while True:
-        folder = Path(parent) / f"{stem}-{number}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            if not Path(parent).is_dir():
-                raise StorageError(f"{parent} is not a folder: choose another place for the results") from None
-            number += 1
-        except OSError as why:
-            raise StorageError(f"can't make the folder {folder}: {why.strerror}. Choose a writable one") from None
 
 
 class Run:
@@ -89,7 +63,7 @@ class Run:
         self.backend = get(config.backend)
         self.data = find_data(config.data, config.label, config.seed)
         self.stack = Stack()  # empty without pretraining
-        self.model: Autoencoder | None = None
+        self.model: Any = None  # an `Autoencoder`, once one is trained
         self._prepare()
 
     def _prepare(self) -> None:
@@ -120,12 +94,12 @@ class Run:
     @property
     def layers(self) -> list[int]:
         """Of the trained model: fewer than asked for, where pretraining was interrupted."""
-        return self.stack.sizes[1:] if self.stack.pairs else list(self.config.layers)
+        return self.stack.sizes[1:] if self.stack.pairs else list(self.config.layers or ())
 
     @property
     def sizes(self) -> list[int]:
         """Units from the input to the code."""
-        return [self.train.shape[1], *self.config.layers]
+        return [self.train.shape[1], *(self.config.layers or ())]
 
     def architecture(self) -> str:
         """From the input to the code as far as there are layers: 784-500-30, or 28x28-16-32-30 for filters."""
@@ -138,53 +112,56 @@ class Run:
         When that ends early (`KeyboardInterrupt`, `TrainingDiverged`, `MemoryError`), `model` is what was trained by
         then: of the layers that pretraining had come to, if need be. It stays None when no epoch was complete.
         """
-        with use_backend(self.backend, self.config.precision):
+        with use_backend(self.backend, self.config.precision), self._saying():
             return self._execute()
 
     def _execute(self) -> Autoencoder:
         config, began = self.config, time.perf_counter()
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
                  f"{config.model} {self.architecture()} on {self.backend.name}")
-        training = {"epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer,
-                    "lr": config.lr, "seed": config.seed, "dtype": config.dtype, "backend": self.backend,
-                    "scaling": None if self.scaling == "none" else self.scaling, "loss": self.loss}
-        model = None
+        training: dict[str, Any] = {
+            "epochs": config.epochs, "batch_size": config.batch_size, "optimizer": config.optimizer, "lr": config.lr,
+            "seed": config.seed, "dtype": config.dtype, "backend": self.backend, "loss": self.loss,
+            "scaling": None if self.scaling == "none" else self.scaling}
+        model: Any = None
         try:
             if config.pretrain == "none":
                 model = make_model(config, self.visible_unit == "bernoulli", self.data.image_shape, training,
                                    self.labels if config.use_labels else None)
             else:
                 self._pretrain()
-                model = self.stack.unroll(tied=config.tied, **training)
+                model = self.stack.unroll(tied=bool(config.tied), **training)
             title = "training" if config.pretrain == "none" else "fine-tuning"
             rows, held_out = self._with_labels(model)
-            with self._saying(PosteriorCollapse):
-                model.fit(*rows, validation=held_out, callbacks=self.progress(title))
+            model.fit(*rows, validation=held_out, callbacks=self._callbacks(title))
         except (KeyboardInterrupt, TrainingDiverged, MemoryError):
             if not getattr(model, "history_", None):  # no epoch of fine-tuning is complete
                 model = None
                 if self.stack.pairs:
-                    model = self.stack.unroll(tied=config.tied, **{**training, "epochs": 0}).fit(self.train)
+                    model = self.stack.unroll(tied=bool(config.tied), **{**training, "epochs": 0}).fit(self.train)
             raise
         finally:
             self.model = model
             self.seconds = time.perf_counter() - began
         return model
 
+    def _callbacks(self, title: str) -> list[Callback]:
+        return [*self.progress(title), *on_nan(self.config.on_nan)]
+
     @contextlib.contextmanager
-    def _saying(self, kind: type[Warning]) -> Iterator[None]:
-        """A block whose warnings of that kind are lines of the run's report."""
-        with warnings.catch_warnings(record=True) as noticed:
-            warnings.simplefilter("always", kind)
-            try:
+    def _saying(self) -> Iterator[None]:
+        """A block whose warnings about training are lines of the run's report."""
+        try:
+            with warnings.catch_warnings(record=True) as noticed:
+                for kind in _REPORTED:
+                    warnings.simplefilter("always", kind)
                 yield
-            finally:
-                lines = [str(w.message) for w in noticed if issubclass(w.category, kind)]
-                others = [w for w in noticed if not issubclass(w.category, kind)]
-        for line in lines:
-            self.say(line)
-        for w in others:
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+        finally:
+            for w in noticed:
+                if issubclass(w.category, _REPORTED):
+                    self.say(str(w.message))
+                else:
+                    warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
     def _with_labels(self, model: Autoencoder) -> tuple[tuple[Any, ...], Any]:
         """What `fit` is given, and what it is to hold out: samples, and labels where these are wanted."""
@@ -201,11 +178,11 @@ class Run:
         config = self.config
         scaled = make_scaler(self.scaling).fit(self.train).transform(self.train)
         # A single RBM can't have Gaussian units on both sides.
-        single = config.pretrain == "rbm" and len(config.layers) == 1
+        single = config.pretrain == "rbm" and len(self.sizes) == 2
         code_unit = "bernoulli" if single and self.visible_unit == "gaussian" else "gaussian"
         pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation, code_unit=code_unit,
                  visible_unit=self.visible_unit, epochs=config.pretrain_epochs, seed=config.seed, dtype=config.dtype,
-                 backend=self.backend, callbacks=self.progress, stack=self.stack)
+                 backend=self.backend, callbacks=self._callbacks, stack=self.stack)
 
     def measure(self) -> dict[str, Any]:
         """The measures of metrics.json: errors of the test samples, scaled as the model sees them.
@@ -215,14 +192,15 @@ class Run:
         config, model = self.config, self.model
         test, reconstruction, pca = self.rows
         fine_tuning = sum(row["seconds"] for row in model.history_)
-        yardstick = {} if pca is None else {"pca_squared_error": metrics.squared_error(test, pca),
+        trained = fine_tuning + sum(row["seconds"] for history in self.stack.histories for row in history)
+        yardstick = {} if pca is None or self.pca is None else {"pca_squared_error": metrics.squared_error(test, pca),
                                             "pca_components": self.pca.components}
         result = {
             "test_squared_error": metrics.squared_error(test, reconstruction),
             "test_mse": metrics.mse(test, reconstruction),
             **yardstick,
             "epochs": len(model.history_),
-            "seconds": round(self.seconds, 3),
+            "seconds": round(max(self.seconds, trained), 3),  # of earlier processes, too, where it has gone on
             "samples_per_second": round(len(self.train) * len(model.history_) / max(fine_tuning, 1e-9), 1),
             "backend": self.backend.name,
             "seed": config.seed,
@@ -258,7 +236,8 @@ class Run:
         """The test samples, scaled, and their reconstructions by the model and, where there is one, by PCA."""
         scale = self.model.scaler_.transform
         test = scale(self.data.test)
-        return test, scale(self.model.reconstruct(*self._test)), self.pca and self.pca.reconstruct(test)
+        pca = None if self.pca is None else self.pca.reconstruct(test)
+        return test, scale(self.model.reconstruct(*self._test)), pca
 
     def write_model(self, folder: Path) -> None:
         """Write the model alone."""
@@ -273,11 +252,7 @@ class Run:
         """
         model, data = self.model, self.data
         self.write_model(folder)
-        settings = self.config.to_dict()
-        settings["backend"] = kind_and_number(self.config.backend)[0]  # its number is this machine's
-        if self.config.data not in DATASETS:
-            settings["data"] = os.path.abspath(self.config.data)  # so that it repeats the run from anywhere
-        write_json(folder / "config.json", settings)
+        write_json(folder / "config.json", self.config.portable())
         histories = self.stack.histories
         write_text(folder / "history.csv", _as_csv(histories, model.history_))
         measures = self.measure()

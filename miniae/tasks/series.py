@@ -94,6 +94,8 @@ class SeriesDetector(Estimator):
     detection", 2016.
     """
 
+    extra_: dict[str, Any]
+
     def __init__(self, window: int | None = None, *, smooth: int | None = None, normalise: str = "window",
                  contamination: float = 0.0, false_alarms: float = 1e-4, held_out: float = 0.2,
                  noise: Sequence[float] = (0.3, 0.1), members: int = 1, hidden: int | None = None, updates: int = 600,
@@ -227,7 +229,8 @@ class SeriesDetector(Estimator):
         self._fitted()
         tensors, detector = self.detector_.contents()
         tensors = {f"detector.{name}": a for name, a in tensors.items()}
-        params = {name: value for name, value in self.get_params().items() if name not in ("model", "backend")}
+        own = self.get_params(deep=False)
+        params = {name: value for name, value in own.items() if name not in ("model", "backend")}
         save_tensors(path, {"middle": self.middle_, "scale": self.scale_, **tensors},
                      {"format": _FORMAT, "kind": "series detector",
                       "params": {**params, "noise": list(map(float, self.noise))}, "detector": detector,

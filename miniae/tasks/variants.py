@@ -47,7 +47,7 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     """
     kind = VARIANTS[config.model]
     names = kind._parameter_names()
-    *hidden, code = config.layers
+    *hidden, code = config.layers or ()
     arguments = {**training, "activation": config.activation, "tied": config.tied}
     if not issubclass(kind, VariationalAutoencoder) and config.loss != "multinomial":  # which decide themselves
         arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
@@ -67,7 +67,7 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     return kind(**{**arguments, **config.settings})
 
 
-def with_labels(model: Autoencoder, X: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, ...]:
+def with_labels(model: Autoencoder, X: np.ndarray, labels: np.ndarray | None) -> tuple[Any, ...]:
     """What the model's methods take: samples, and of models that need them their labels."""
     return (X, labels) if model.needs_labels else (X,)
 

@@ -9,20 +9,25 @@ from miniae.training.callbacks import (
     ReduceOnPlateau,
     callback_list,
 )
-from miniae.training.checkpoint import Checkpoint, restore
+from miniae.training.checkpoint import Checkpoint, DamagedCheckpoint, restore
 from miniae.training.estimator import (
     Estimator,
     NotFittedError,
     check_count,
     check_finite,
     check_number,
+    check_rows,
     check_samples,
     check_unit_interval,
 )
-from miniae.training.trainer import Trainer, TrainingDiverged, epochs_for
+from miniae.training.insight import Insight, LayerLook
+from miniae.training.ranks import RanksDiffer
+from miniae.training.trainer import Trainer, epochs_for
+from miniae.training.trouble import ON_NAN, NumericalTrouble, RollBack, SkipBatches, TrainingDiverged, on_nan
 
 __all__ = [
-    "Callback", "Checkpoint", "EarlyStopping", "Estimator", "LearningRate", "MaxNorm", "NotFittedError", "ProgressBar",
-    "ReduceOnPlateau", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite", "check_number",
-    "check_samples", "check_unit_interval", "epochs_for", "restore",
+    "ON_NAN", "Callback", "Checkpoint", "DamagedCheckpoint", "EarlyStopping", "Estimator", "Insight", "LayerLook",
+    "LearningRate", "MaxNorm", "NotFittedError", "NumericalTrouble", "ProgressBar", "RanksDiffer", "ReduceOnPlateau",
+    "RollBack", "SkipBatches", "Trainer", "TrainingDiverged", "callback_list", "check_count", "check_finite",
+    "check_number", "check_rows", "check_samples", "check_unit_interval", "epochs_for", "on_nan", "restore",
 ]

@@ -32,16 +32,30 @@ class Callback:
     only_device = False
     """Whether, of what steps depend on, it only changes what lives on the device: learning rates, weights."""
 
+    whole_epochs = False
+    """Whether a run with it can only go on from between two epochs, as what it needs in an epoch is not all saved."""
+
+    on_first_rank = False
+    """Whether, of ranks that train together (`training.ranks`), it is told of training on the first one only."""
+
     def on_train_begin(self, trainer: Trainer) -> None: ...
 
-    def on_epoch_begin(self, trainer: Trainer) -> None: ...
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """An epoch begins, or goes on after its middle was restored."""
 
     def on_batch_end(self, trainer: Trainer, batch: int) -> None: ...
+
+    def on_pause(self, trainer: Trainer) -> None:
+        """All callbacks have heard of a batch's end, in which one has set `trainer.pausing`: a run may be saved now."""
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None: ...
 
     def on_snapshot(self, trainer: Trainer) -> None:
         """`trainer.snapshot` holds the run as the epoch left it, after every callback's `on_epoch_end`."""
+
+    def on_diverged(self, trainer: Trainer, why: ArithmeticError) -> bool:
+        """A loss or a weight is not finite. Whether the run has been put into a state from which it can go on."""
+        return False
 
     def on_train_end(self, trainer: Trainer) -> None: ...
 
@@ -81,7 +95,7 @@ class ProgressBar(Callback):
     The loss is read from the device a few times a second at most, never once a step.
     """
 
-    only_device = True
+    only_device = on_first_rank = True
 
     def __init__(self, title: str = "training", file: Any = None, refresh: float = 0.2):
         self.title, self.file, self.refresh = title, file, refresh
@@ -94,8 +108,9 @@ class ProgressBar(Callback):
         if self._out.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=(trainer.epochs - trainer.epoch) * trainer.batches, desc=self.title, unit="batch",
-                             file=self._out, dynamic_ncols=True, mininterval=self.refresh, leave=True)
+            batches = (trainer.epochs - trainer.epoch) * trainer.batches - trainer.done // trainer.batch_size
+            self._bar = tqdm(total=batches, desc=self.title, unit="batch", file=self._out, dynamic_ncols=True,
+                             mininterval=self.refresh, leave=True)
 
     def on_batch_end(self, trainer: Trainer, batch: int) -> None:
         if self._bar is None:
@@ -160,7 +175,8 @@ class EarlyStopping(Remembering):
         self.forget()
 
     def forget(self) -> None:
-        self.best, self.best_epoch, self._best_state = math.inf, 0, {}
+        self.best, self.best_epoch = math.inf, 0
+        self._best_state: dict[str, np.ndarray] = {}
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         value = monitored(self.monitor, logs)

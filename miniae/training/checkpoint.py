@@ -3,57 +3,105 @@
 from __future__ import annotations
 
 import os
+import time
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniae.data.storage import StorageError, load_tensors, save_tensors
+from miniae.backend.sharing import current_ranks
+from miniae.data.storage import (
+    StorageError,
+    check_kind,
+    described,
+    load_tensors,
+    remove_leftovers,
+    save_tensors,
+    under,
+)
 from miniae.training.callbacks import Callback
+from miniae.training.ranks import any_rank
 from miniae.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
 
-__all__ = ["Checkpoint", "restore"]
+__all__ = ["Checkpoint", "DamagedCheckpoint", "previous", "restore"]
 
-_FORMAT = 1
-_HEADER = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict, "callbacks": list}
+_FORMAT = 2  # 1 had only states between two epochs, and no position
+_HEADER: dict[str, Any] = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict,
+                           "callbacks": list, "position": dict}
+
+
+class DamagedCheckpoint(UserWarning):
+    """A checkpoint can't be read, the one before it can."""
 
 
 class Checkpoint(Callback):
-    """Writes the whole state of the run to `path` after every `every` epochs, and at the end.
+    """Writes the whole state of the run to `path`: after every `every` epochs, after `seconds` seconds, at the end.
 
-    The file holds the parameters, the optimizer's moments, the random streams' positions, the history and what the
-    other callbacks remember: all that `restore` needs for a run that continues exactly. It is of an epoch that ended
-    well, even where training was interrupted or diverged after it. It is written to a temporary name and renamed, so
-    there is always a whole one.
+    The file holds the parameters, the optimizer's moments, the random streams' positions, the history, what the other
+    callbacks remember and, where so many `seconds` had passed in the middle of an epoch, which batches are left of that
+    and what the losses of the others add up to: all that `restore` needs for a run that continues exactly. It is of an
+    epoch that ended well or, in its middle, of finite weights and losses, even where training was interrupted or
+    diverged after it. `every` may be None, for `seconds` alone; a long epoch is saved in its middle unless another
+    callback needs `whole_epochs`.
+
+    A file is written to a temporary name, brought to the disk and renamed; the one before it is kept where
+    `previous(path)` says. So there is always a whole one, even after a power cut. Raises `StorageError` when the disk
+    is full.
 
     With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
     it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
-    callbacks that look at the epoch when training begins.
+    callbacks that look at the epoch when training begins. Of ranks that train together the first one writes, and all
+    read.
     """
 
     only_device = True
 
-    def __init__(self, path: str | os.PathLike[str], every: int = 1, resume: bool = False):
-        if every < 1:
+    def __init__(self, path: str | os.PathLike[str], every: int | None = 1, resume: bool = False,
+                 seconds: float | None = None):
+        if every is not None and every < 1:
             raise ValueError(f"a checkpoint is written every so many epochs, at least 1; got {every}")
-        self.path, self.every, self.resume, self._saved_at = path, every, resume, -1
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"a checkpoint is written every so many seconds, at least 0; got {seconds}")
+        self.path, self.every, self.resume, self.seconds = path, every, resume, seconds
+        self.written, self.took = 0, 0.0  # how many, and in how many seconds
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        if self.resume and trainer.epoch == 0 and os.path.exists(self.path):
-            restore(trainer, self.path)
-        self._saved_at = -1
+        self._saved_at, self._last = (0, 0), time.perf_counter()
+        self._whole_epochs = any(callback.whole_epochs for callback in trainer.callbacks)
+        if trainer.ranks.rank == 0:
+            remove_leftovers(self.path)
+        if self.resume and trainer.epoch == 0 and (os.path.exists(self.path) or previous(self.path).exists()):
+            found = restore(trainer, self.path)
+            if found != Path(self.path) and not any_rank(trainer.ranks, False) and trainer.ranks.rank == 0:
+                # All ranks have read it. The next one is not to take a damaged one's place beside it.
+                os.replace(found, self.path)
+            self._saved_at = trainer.epoch, trainer.done
+
+    def on_batch_end(self, trainer: Trainer, batch: int) -> None:
+        if self.seconds is not None and not self._whole_epochs and time.perf_counter() - self._last >= self.seconds:
+            trainer.pausing = trainer.done < trainer.samples  # else the epoch's end is near
+
+    def on_pause(self, trainer: Trainer) -> None:
+        snapshot = Snapshot.of(trainer)
+        if snapshot.is_finite():
+            self._save(snapshot)
 
     def on_snapshot(self, trainer: Trainer) -> None:
-        if trainer.epoch % self.every == 0:
+        due = self.seconds is not None and time.perf_counter() - self._last >= self.seconds
+        if due or (self.every is not None and trainer.epoch % self.every == 0):
             self._save(trainer.snapshot)
 
     def on_train_end(self, trainer: Trainer) -> None:
-        if trainer.snapshot.epoch != self._saved_at:
+        if trainer.snapshot.place > self._saved_at:
             self._save(trainer.snapshot)
 
     def _save(self, snapshot: Snapshot) -> None:
+        began = time.perf_counter()
+        self._saved_at = snapshot.place
         parts = {"model": snapshot.model, "optimizer": snapshot.optimizer,
                  **{f"callback {name}": state for name, state in snapshot.callbacks.items()}}
         tensors = {f"{part}.{name}": np.asarray(a) for part, state in parts.items() for name, a in state.items()}
@@ -65,38 +113,70 @@ class Checkpoint(Callback):
             "history": snapshot.history,
             "generators": snapshot.generators,
             "callbacks": list(snapshot.callbacks),
+            "position": snapshot.position,
         }
-        save_tensors(self.path, tensors, header)
-        self._saved_at = snapshot.epoch
+        if current_ranks().rank == 0:
+            save_tensors(self.path, tensors, header, previous(self.path))
+        self._last = time.perf_counter()
+        self.written, self.took = self.written + 1, self.took + self._last - began
 
 
-def restore(trainer: Trainer, path: str | os.PathLike[str]) -> None:
+def previous(path: str | os.PathLike[str]) -> Path:
+    """Where a checkpoint is kept when the next is written: run.previous.safetensors for run.safetensors."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def restore(trainer: Trainer, path: str | os.PathLike[str]) -> Path:
     """Put a trainer, made like the one that was saved, into the saved state. `fit` then goes on from there.
 
-    Raises `StorageError` when the file is not a checkpoint, `ValueError` when it does not fit the model or the
-    optimizer, which then stay as they were.
+    Where `path` is damaged or missing, it is the state in `previous(path)`, if that can be read, and of damage a
+    `DamagedCheckpoint` warns. Returns where the state was. Raises `StorageError` when neither is a checkpoint,
+    `ValueError` when it does not fit the model or the optimizer, which then stay as they were.
     """
-    tensors, header = load_tensors(path)
-    if header.get("kind") != "checkpoint" or header.get("format") != _FORMAT:
-        raise StorageError(f"{path} is not a checkpoint of format {_FORMAT}: name the file a Checkpoint callback wrote")
-    for name, kind in _HEADER.items():
-        if not isinstance(header.get(name), kind):
-            raise StorageError(f"{path} is damaged: its {name} is {header.get(name)!r}")
-    snapshot = Snapshot(
-        _part("model.", tensors), _part("optimizer.", tensors), header["generators"],
-        {name: _part(f"callback {name}.", tensors) for name in header["callbacks"]},
-        header["epoch"], header["history"], float(header["base_lr"]),
-    )
+    found = Path(path)
+    try:
+        snapshot = _read(found)
+    except StorageError as why:
+        found = previous(path)
+        try:
+            snapshot = _read(found)
+        except StorageError:
+            raise why from None
+        if os.path.exists(path):  # else a process ended just between two renamings
+            warnings.warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint,
+                          stacklevel=2)
     before = Snapshot.of(trainer)
     try:
         snapshot.put_back(trainer)
     except KeyError as why:
         before.put_back(trainer)
-        raise StorageError(f"{path} is damaged: it has no {why}") from None
+        raise StorageError(f"{found} is damaged: it has no {why}") from None
+    except (TypeError, AttributeError, IndexError, ArithmeticError) as why:
+        before.put_back(trainer)
+        raise StorageError(f"{found} is damaged: {str(why)[:200]}") from None
     except BaseException:
         before.put_back(trainer)
         raise
+    return found
 
 
-def _part(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
-    return {name[len(prefix):]: a for name, a in tensors.items() if name.startswith(prefix)}
+def _read(path: str | os.PathLike[str]) -> Snapshot:
+    """The state in a file. Raises `StorageError` for one that is not there, damaged, or something else."""
+    tensors, header = load_tensors(path)
+    if header.get("kind") != "checkpoint":
+        raise StorageError(f"{path} is not a checkpoint: name the file a Checkpoint callback wrote")
+    check_kind(path, header, "checkpoint", _FORMAT, "a checkpoint")
+    header.setdefault("position", {})
+    for name, kind in _HEADER.items():
+        if not isinstance(header.get(name), kind):
+            raise StorageError(f"{path} is damaged: its {name} is {repr(header.get(name))[:80]}")
+    if header["epoch"] < 0 or not all(isinstance(row, dict) for row in header["history"]) or \
+            not all(type(step) is int for step in header["generators"].values()):
+        raise StorageError(f"{path} is damaged: its epoch, history or generators can't be")
+    with described(path):
+        return Snapshot(
+            under("model.", tensors), under("optimizer.", tensors), header["generators"],
+            {name: under(f"callback {name}.", tensors) for name in header["callbacks"]},
+            header["epoch"], header["history"], float(header["base_lr"]), header["position"],
+        )

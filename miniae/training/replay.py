@@ -55,9 +55,9 @@ class RepeatedStep:
         self.backend, self._compute, self._writing = backend, compute, writing
         self.recordings, self.is_graph, self.trouble, self.failed, self.proven = 0, False, "", False, proven
         self._order = Order.of(np.zeros(size, "int64"), backend)  # what a recording refers to
-        self._recording: Recording | None = None
-        self._again: Callable[[], None] | None = None
-        self._next = RepeatedStep._first
+        self._recording: Any = None  # a `Recording`, from the stage that makes it to `_forget`
+        self._again: Any = None  # what replays it
+        self._next: Callable[[RepeatedStep], Any] = RepeatedStep._first
 
     def __call__(self, order: Order) -> bool:
         """The next step, with the rows of these numbers; whether it is a replay."""
@@ -158,6 +158,7 @@ class Replays:
         self._trainer = weakref.proxy(trainer)
         self._writing = functools.partial(writing, self._trainer)
         self.replayed, self.graphed, self.not_replayed = 0, 0, ""
+        self._compute: Any = None  # a `Compute`, while there is training
         self._steps: dict[int, RepeatedStep] = {}
         self._size = 0  # of whole batches
         self._circumstances: list[Any] = []
@@ -219,6 +220,10 @@ class Replays:
         trainer, batches = self._trainer, n // self._size
         if not trainer.replay or mode.observer is not None:
             return "it is switched off" if not trainer.replay else "the steps are observed"
+        if trainer.guard is not None:
+            return "a guard looks at every step"
+        if trainer.ranks.size > 1:
+            return "ranks share the steps, and have to meet in each"
         if not getattr(trainer.model, "repeatable", False):
             layer = getattr(trainer.model, "unrepeatable", "") or "the model"
             return f"{layer}, or an activation that it holds, does not say `repeats = True`"

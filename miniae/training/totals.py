@@ -31,6 +31,18 @@ class Totals:
             self._backend.fill(total, 0.0)
         self.samples = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """What they stand at, as JSON values: the sums' order is that in which they are added up."""
+        return {"samples": self.samples, "sums": {name: float(self._backend.to_host(a))
+                                                  for name, a in self._sums.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self._sums = {name: self._backend.zeros((), self._dtype) for name in state["sums"]}
+        for name, total in self._sums.items():
+            self._backend.fill(total, state["sums"][name])
+        self.samples = state["samples"]
+
     def means(self) -> dict[str, float]:
         """The means over all samples so far. Waits for the device."""
         return {name: float(self._backend.to_host(a)) / max(self.samples, 1) for name, a in self._sums.items()}

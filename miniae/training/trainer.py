@@ -15,14 +15,20 @@ from miniae.autodiff import Tensor, no_grad
 from miniae.autodiff.mode import observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
-from miniae.data.rows import Order, Rows, rows_on
+from miniae.backend.sharing import ALONE, Share, batch_rows, current_ranks, sharing, use_ranks
+from miniae.data.rows import Order, Rows, rows_on, shuffled
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback, callback_list
 from miniae.training.estimator import check_count
+from miniae.training.ranks import any_rank, check_alike, mean_of_all, seed_of, sum_gradient
 from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
 from miniae.training.totals import Totals
+from miniae.training.trouble import Skip, TrainingDiverged
+
+# Ranks that train together ask one another whether to stop after every so many batches: a message that can wait.
+_CHECKED = 8
 
 
 def epochs_for(updates: int, samples: int, batch_size: int) -> int:
@@ -30,14 +36,11 @@ def epochs_for(updates: int, samples: int, batch_size: int) -> int:
     return math.ceil(updates / math.ceil(samples / batch_size))
 
 
-class TrainingDiverged(ArithmeticError):
-    """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
-
-
 class Trainable(Protocol):
     """What the trainer needs of a model. With an attribute `repeatable` that is true, steps may be replayed."""
 
-    def loss_terms(self, *batch: Tensor) -> dict[str, Tensor]:
+    @property
+    def loss_terms(self) -> Callable[..., dict[str, Tensor]]:
         """The terms of the loss on one batch, by name. Training minimises their sum."""
 
     def parameters(self) -> list[Parameter]: ...
@@ -67,12 +70,18 @@ class Trainer:
     terms, `lr`, `seconds`, `samples_per_second`. Most steps are replayed from a recording, on a GPU as one graph,
     unless `trainer.replay` is set to False; `trainer.replays` says how many (see `Replays`). `trainer.base_lr` is the
     optimizer's learning rate before any schedule has changed it, `trainer.snapshot` the run's state after the last
-    epoch.
+    epoch. A run that was put into a state from the middle of an epoch (`restore`) goes on there, once it has told
+    `on_epoch_begin` again. `trainer.guard`, if a callback sets one, is called with a loss right after backward, and may
+    raise `Skip`; steps are not replayed then.
+
+    Within `use_ranks(ranks)`, processes that each call `fit` with the same data train one model together, and have the
+    same history and weights: see `training.ranks`.
     """
 
     def __init__(self, model: Trainable, optimizer: Optimizer, *, batch_size: int = 128, seed: int = 0,
                  clip: Callable[[Optimizer], None] | None = None, callbacks: Sequence[Callback] = ()):
-        self.model, self.optimizer, self.clip = model, optimizer, clip
+        self.model: Any = model  # of which callbacks know more than a trainer
+        self.optimizer, self.clip = optimizer, clip
         self.batch_size, self.seed = check_count("batch_size", batch_size), check_count("seed", seed, least=0)
         self.callbacks = callback_list(callbacks)
         self.backend = model.parameters()[0].backend
@@ -82,12 +91,18 @@ class Trainer:
         self.epoch = 0  # how many epochs are complete
         self.epochs = 0  # how many there will be
         self.batches = 0  # how many batches an epoch has
+        self.samples = 0  # how many samples an epoch has
+        self.done = 0  # how many samples of this epoch are done
+        self.began = 0.0  # when this epoch did, by time.perf_counter()
         self.stop = False  # a callback sets this to end training after the epoch
+        self.pausing = False  # a callback sets this in `on_batch_end` to have `on_pause` told
+        self.guard: Callable[[Tensor], None] | None = None
         self.replay = True  # whether steps may be replayed
+        self.ranks = ALONE  # those that train together, since `fit` began
         self._begin_replays()
         self.parameters = model.parameters()
         self._arenas: dict[tuple[int, bool], Arena] = {}
-        self._totals = Totals(self.backend, self.dtype)
+        self.totals = Totals(self.backend, self.dtype)
         self._held_out_totals = Totals(self.backend, self.dtype)
         self.snapshot = Snapshot.of(self)
 
@@ -96,35 +111,42 @@ class Trainer:
         self._validations = Replays(self, lambda trainer: lambda: None)  # which write nothing
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the replays: a copy, or what is read from a pickle, begins its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("replays", "_validations")}
+        """All but the replays and the ranks: a copy, or what is read from a pickle, begins its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("replays", "_validations", "ranks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self.ranks = ALONE
         self._begin_replays()
 
     def fit(self, data: Any, epochs: int, validation: Any = None) -> list[dict[str, float]]:
         """Train until `epochs` epochs are complete in all; return the history.
 
         `data` is an array (N, ...), or a tuple of arrays of the same N that `loss_terms` takes one batch of each of.
-        Of floats in a mapped file, and of what is `data.rows.Kept`, one batch at a time is read and converted.
+        Of floats in a mapped file, of what is `data.rows.Kept`, and of a `data.Stream`, one batch at a time is read and
+        converted.
         `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss or
         a weight stops being finite. After a `KeyboardInterrupt` the model is usable as it stood.
         """
         rows = self._rows(data)
         held_out = None if validation is None else self._rows(validation)
+        self.ranks = current_ranks()
         self.epochs, self.stop = check_count("epochs", epochs, least=0), False
-        self.batches = -(-len(rows[0]) // self.batch_size)
+        if self.done and self.samples != len(rows[0]):
+            raise ValueError(f"the run stands in the middle of an epoch of {self.samples} samples, got {len(rows[0])}: "
+                             "go on with the same data")
+        self.samples, self.batches = len(rows[0]), -(-len(rows[0]) // self.batch_size)
         self._tell("on_train_begin")
-        self.snapshot = Snapshot.of(self)
+        self.keep()
+        check_alike(self.ranks, "before training", self.snapshot, samples=len(rows[0]), batch_size=self.batch_size,
+                    epochs=epochs, done=self.done)
         try:
             while self.epoch < self.epochs and not self.stop:
-                self._tell("on_epoch_begin")
-                self.history.append(self._run_epoch(rows, held_out))
-                self.epoch += 1
-                self._tell("on_epoch_end", self.history[-1])
-                self.snapshot = self._checked_snapshot()
-                self._tell("on_snapshot")
+                try:
+                    self._next_epoch(rows, held_out)
+                except TrainingDiverged as why:
+                    if not any([callback.on_diverged(self, why) for callback in self.callbacks]):
+                        raise
         except TrainingDiverged:
             self.snapshot.put_back(self)
             raise
@@ -133,6 +155,7 @@ class Trainer:
                 self.snapshot.put_back(self)
             raise
         finally:
+            self.done = 0  # what was begun of an epoch is begun again, unless a state from its middle is put back
             self.model.train(False)
             self.replays.end_training()
             self._validations.end_training()
@@ -141,14 +164,29 @@ class Trainer:
                 r.close()
             with contextlib.ExitStack() as ends:  # every callback gets its turn, whatever happens in another's
                 for callback in reversed(self.callbacks):
-                    ends.callback(callback.on_train_end, self)
+                    if self.ranks.rank == 0 or not callback.on_first_rank:
+                        ends.callback(callback.on_train_end, self)
         return self.history
+
+    def keep(self) -> None:
+        """Make the run as it stands the one to go back to."""
+        self.snapshot = Snapshot.of(self)
+
+    def _next_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> None:
+        self._tell("on_epoch_begin")
+        self.history.append(self._run_epoch(rows, held_out))
+        self.epoch, self.done = self.epoch + 1, 0
+        self._tell("on_epoch_end", self.history[-1])
+        self.snapshot = self._checked_snapshot()
+        self.stop = any_rank(self.ranks, self.stop)
+        self._tell("on_snapshot")
 
     def _checked_snapshot(self) -> Snapshot:
         """The run as it stands. Raises `TrainingDiverged` if the last update has spoiled the weights."""
         snapshot = Snapshot.of(self)
         if not snapshot.is_finite():
             raise TrainingDiverged(f"the weights are no longer finite after epoch {self.epoch}: {self._advice()}")
+        check_alike(self.ranks, f"after epoch {self.epoch}", snapshot)
         return snapshot
 
     def evaluate(self, data: Any) -> dict[str, float]:
@@ -160,7 +198,8 @@ class Trainer:
         totals = Totals(self.backend, self.dtype)
         try:
             self.model.train(False)
-            return self._evaluated(rows, totals, functools.partial(self._loss, rows, totals))
+            with use_ranks(ALONE):  # not all ranks may have been asked
+                return self._evaluated(rows, totals, functools.partial(self._loss, rows, totals))
         finally:
             self.model.train(training)
 
@@ -179,23 +218,23 @@ class Trainer:
         """The means of the losses that `step` adds to the totals, batch by batch; the model does not learn."""
         order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
-            for part in self._loaded(rows, order):
-                with self._arena(len(part), update=False):
+            for part, share in self._loaded(rows, order):
+                with self._arena(len(part), update=False), sharing(share):
                     step(part)
-                totals.samples += len(part)
+                totals.samples += share.total
         return self._losses(totals)
 
     def running_losses(self) -> dict[str, float]:
         """The means so far of this epoch's loss terms, and their sum as `loss`. Waits for the device.
 
-        Raises `TrainingDiverged` when one is not finite.
+        Raises `TrainingDiverged` when one is not finite; where ranks train together, when the epoch is over for all.
         """
-        return self._losses(self._totals)
+        return self._losses(self.totals, within=True)
 
-    def _losses(self, totals: Totals) -> dict[str, float]:
+    def _losses(self, totals: Totals, within: bool = False) -> dict[str, float]:
         terms = totals.means()
         for name, value in terms.items():
-            if not math.isfinite(value):
+            if not math.isfinite(value) and not (within and self.ranks.size > 1):
                 raise TrainingDiverged(
                     f"the {name} loss became {value} in epoch {self.epoch + 1}: {self._advice()}")
         return {"loss": sum(terms.values()), **terms}
@@ -207,22 +246,31 @@ class Trainer:
     # ---------------------------------------------------------------- one epoch, one step
 
     def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
-        began = time.perf_counter()
         n = len(rows[0])
-        order = Order.of(host_generator(self.seed, "shuffle", self.epoch).permutation(n), self.backend)
+        order = Order.of(shuffled(rows, host_generator(self.seed, "shuffle", self.epoch)), self.backend)
         self.model.train(True)
-        self._totals.clear()
+        if not self.done:
+            self.began = time.perf_counter()
+            self.totals.clear()
         self.replays.begin_epoch(functools.partial(self._step, rows), n)
         try:
-            for batch, part in enumerate(self._loaded(rows, order)):
-                with self._arena(len(part), update=True):
+            for batch, (part, share) in enumerate(self._loaded(rows, order[self.done:]), self.done // self.batch_size):
+                with self._arena(len(part), update=True), sharing(share):
                     self.replays(part)
-                self._totals.samples += len(part)
+                self.totals.samples += share.total
+                self.done += share.total
                 self._tell("on_batch_end", batch)
+                if self.pausing:
+                    self.pausing = False
+                    self._tell("on_pause")
+                if batch % _CHECKED == 0:
+                    self.ranks.check()
         finally:
             self.replays.end_epoch()
-        logs = {"epoch": self.epoch + 1, **self.running_losses()}
-        seconds = time.perf_counter() - began
+        if not self.totals.samples:
+            raise TrainingDiverged(f"every batch of epoch {self.epoch + 1} was left out: {self._advice()}")
+        logs = {"epoch": self.epoch + 1, **self._losses(self.totals)}
+        seconds = time.perf_counter() - self.began
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in self._validated(held_out).items()}
         return logs | {"lr": self.optimizer.lr, "seconds": seconds, "samples_per_second": n / max(seconds, 1e-9)}
@@ -259,22 +307,30 @@ class Trainer:
             loss, *others = terms.values()
             for term in others:
                 loss = loss + term
-            loss.backward()
+            loss.backward(seed_of(loss))
+            sum_gradient(self.optimizer, [loss, *terms.values()])
+            if self.guard is not None and not terms.keys() <= first.keys():  # later ones are trials of a line search
+                self.guard(loss)
             if self.clip is not None:
                 self.clip(self.optimizer)
             for name, array in _arrays(terms).items():
                 first.setdefault(name, array)
             return loss
 
-        observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
-        self._totals.add(first, len(order))
+        try:
+            observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
+        except Skip:
+            self.totals.samples -= batch_rows(len(order))
+            return {}
+        self.totals.add(first, batch_rows(len(order)))
         return first
 
     def _loss(self, rows: tuple[Rows, ...], totals: Totals, order: Order) -> dict[str, Any]:
         """The terms of one minibatch, which are added to the totals."""
-        terms = _arrays(self._terms(rows, order))
-        totals.add(terms, len(order))
-        return terms
+        terms = self._terms(rows, order)
+        mean_of_all(self.backend, terms.values())
+        totals.add(_arrays(terms), batch_rows(len(order)))
+        return _arrays(terms)
 
     def _terms(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
         be = self.backend
@@ -283,23 +339,30 @@ class Trainer:
 
     # ---------------------------------------------------------------- the rest
 
-    def _loaded(self, rows: tuple[Rows, ...], order: Order) -> Iterator[Order]:
+    def _loaded(self, rows: tuple[Rows, ...], order: Order) -> Iterator[tuple[Order, Share]]:
         """An order batch by batch, each as soon as its rows are loaded: what comes from the host comes before the step.
 
-        Another `batch_size` that is set in the meantime is for the next epoch.
+        Of a batch that ranks share it is the part of this one. Another `batch_size` that is set in the meantime is for
+        the next epoch.
         """
-        size = self.batch_size
-        part: Order | None = order[:size]
-        for end in range(size, len(order) + size, size):
-            following = order[end:end + size] if end < len(order) else None
+        size, n, ranks = self.batch_size, len(order), current_ranks()
+
+        def here(start: int) -> tuple[Order | None, Share]:
+            share = Share(ranks, max(min(size, n - start), 0))
+            return (order[start:start + size][share.part] if share.total else None), share
+
+        part, share = here(0)
+        for end in range(size, n + size, size):
+            following, next_share = here(end)
             for r in rows:
                 r.load(part, following)
-            yield part
-            part = following
+            yield part, share
+            part, share = following, next_share
 
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:
-            getattr(callback, event)(self, *args)
+            if self.ranks.rank == 0 or not callback.on_first_rank:
+                getattr(callback, event)(self, *args)
 
     def _rows(self, data: Any) -> tuple[Rows, ...]:
         """The arrays of `data` as rows for batches on the model's backend."""

@@ -124,6 +124,10 @@ def test_random_numbers_stay_within_their_array(cuda_on_cpu, dtype, n):
     for draw in (cuda_on_cpu.philox_uniform, cuda_on_cpu.philox_normal):
         draw(memory[:n], 0, 0, np.zeros(1, "int64"))
         assert (memory[:n] != 7.0).all() and (memory[n:] == 7.0).all()
+    for first in (1, 5, 8, 11):
+        memory = np.full(n + 64, 7.0, dtype)
+        cuda_on_cpu.philox_uniform(memory[32:32 + n], 0, 0, np.zeros(1, "int64"), first)
+        assert (memory[:32] == 7.0).all() and (memory[32:32 + n] != 7.0).all() and (memory[32 + n:] == 7.0).all()
 
 
 def test_what_the_kernels_do_not_take_goes_to_the_reference(cuda_on_cpu):

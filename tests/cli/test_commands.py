@@ -93,7 +93,7 @@ def test_version_and_help(miniae):
     assert miniae("--version")[:2] == (0, f"miniae {library.__version__}\n")
     code, out, _ = miniae("--help")
     assert code == 0 and "reconstruct" in out
-    for command in ("train", "encode", "evaluate", "reconstruct", "gradcheck", "info", "backends"):
+    for command in ("train", "encode", "evaluate", "reconstruct", "gradcheck", "info", "explain", "backends"):
         assert miniae(command, "--help")[0] == 0
 
 

@@ -13,7 +13,7 @@ import miniae as library
 from miniae.data import read
 
 FILES = {"model.safetensors", "config.json", "history.csv", "metrics.json", "reconstructions.png", "loss.png",
-         "filters.png", "latent.png"}
+         "filters.png", "latent.png", "run.json", "checkpoints"}
 
 
 def test_a_run_writes_everything(trained):
@@ -224,7 +224,8 @@ def test_interrupting_the_writing_keeps_what_is_written(table, miniae, quick, tm
     folder = tmp_path / "cut"
     code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", folder)
     assert code == 130 and "interrupted" in err
-    assert {p.name for p in folder.iterdir()} == {"model.safetensors", "config.json", "history.csv", "metrics.json"}
+    assert {p.name for p in folder.iterdir()} == {"model.safetensors", "config.json", "history.csv", "metrics.json",
+                                                  "run.json", "checkpoints"}
 
 
 def test_interrupting_before_anything_is_written_still_saves_the_model(table, miniae, quick, tmp_path, monkeypatch):
@@ -236,7 +237,7 @@ def test_interrupting_before_anything_is_written_still_saves_the_model(table, mi
     monkeypatch.setattr(Run, "write", interrupt)
     folder = tmp_path / "cut"
     code, out, err = miniae("train", "--data", table, "--label", "kind", *quick, "--out", folder)
-    assert code == 130 and "interrupted" in err and "so far: model.safetensors" in out
+    assert code == 130 and "interrupted" in err and "so far: " in out and "model.safetensors" in out
     assert library.load(folder / "model.safetensors").code == 2
 
 

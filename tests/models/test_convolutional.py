@@ -184,8 +184,15 @@ def test_without_its_last_layer_a_dense_encoder_gives_the_features():
     assert decoder.build((7,)) == (1, 9, 8)
 
 
+@pytest.mark.parametrize("features, shape", [(16, (4, 4)), (20, (1, 20))])
+def test_flat_samples_are_a_square_or_a_line(features, shape):
+    x = RNG.random((9, features), dtype=np.float32)
+    guessed, told = (ConvolutionalAutoencoder((2,), 3, image_shape=s, epochs=1).fit(x) for s in (None, shape))
+    np.testing.assert_array_equal(guessed.reconstruct(x), told.reconstruct(x))
+
+
 @pytest.mark.parametrize("settings, X, says", [
-    ({}, np.zeros((4, 20)), "say which these are with image_shape="),
+    ({}, np.zeros((4, 1, 1, 4, 5)), "say which these are with image_shape="),
     ({"image_shape": (5, 5)}, np.zeros((4, 20)), "has 25 values"),
     ({"image_shape": (20,)}, np.zeros((4, 20)), "the shape of an image is"),
     ({"image_shape": (4, 0)}, np.zeros((4, 20)), "every size of an image"),

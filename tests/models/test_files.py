@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -134,6 +135,50 @@ def test_a_header_that_does_not_fit_is_refused(saved, change, message):
 def test_entries_nobody_knows_are_ignored(saved):
     change_header(saved, lambda h: (h.update(colour="blue"), h["params"].update(invented=3)))
     assert load(saved).code == 2
+
+
+def from_the_future(needs):
+    """What a later version may add to a file of this format."""
+    def change(header):
+        header.update(needs=needs, writer="miniae 9", licence={"text": "free"})
+        header["params"].update(momentum_schedule="cosine")
+        header["extra"].update(thumbnail=[1, 2, 3])
+    return change
+
+
+def test_a_file_from_the_future(saved, blobs):
+    """Entries, parameters and tensors that this version does not know are ignored; what it is told it needs is not."""
+    before = load(saved).reconstruct(blobs)
+    tensors, header = load_tensors(saved)
+    from_the_future([])(header)
+    save_tensors(saved, {**tensors, "signature": np.zeros(8, np.uint8), "own.cache": np.ones(3)}, header)
+    again = load(saved)
+    np.testing.assert_array_equal(again.reconstruct(blobs), before)
+    again.save(saved)
+    np.testing.assert_array_equal(load(saved).reconstruct(blobs), before)
+    for needs in (["quantised weights"], ["a", "b"], "text", {"a": 1}, [["x"]]):
+        change_header(saved, from_the_future(needs))
+        with pytest.raises(StorageError, match=r"needs .*, which this version does not know: install a newer miniae"):
+            load(saved)
+
+
+@pytest.mark.parametrize("change", [
+    lambda h: h["network"]["encoder"]["layers"][0].update(units=10**9),
+    lambda h: h["network"]["encoder"]["layers"][0].update(units=10**40),
+    lambda h: h["network"]["encoder"]["layers"].insert(0, {"type": "LayerNorm"}),
+    lambda h: h["network"]["encoder"]["layers"].extend([{"type": "Dense", "units": 50}] * 1000),
+    lambda h: h.update(input_shape=[10**12]),
+    lambda h: h.update(input_shape=[2**14, 2**14, 2]),
+    lambda h: h["network"].update(encoder={"type": "Sequential", "layers": [
+        {"type": "Reshape", "shape": [1, 3, 4]}, {"type": "MaxPool2D", "size": [10**4, 10**4]}]}),
+])
+def test_a_file_gets_no_more_memory_than_it_holds(saved, change):
+    change_header(saved, change)
+    tracemalloc.start()
+    with pytest.raises(StorageError, match="is damaged: .*or it is of a newer miniae"):
+        load(saved)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
 
 
 def test_a_missing_file_and_a_folder(tmp_path):

@@ -151,6 +151,8 @@ def test_interrupting_keeps_what_was_trained_and_a_stack_can_grow(blobs):
     assert failed.sizes == [12, 8]  # what failed is not kept: the same call may try again
     with pytest.raises(ValueError, match="the stack has layers of 12-8-6, which sizes do not begin with: 12-9-6"):
         pretrain(blobs, [12, 9, 6], stack=stack)
+    with pytest.raises(ValueError, match=r"X has samples of shape \(12,\)"):
+        pretrain(blobs, [13, 9, 6])
 
 
 @pytest.mark.parametrize("units", [

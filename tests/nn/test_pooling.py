@@ -44,3 +44,10 @@ def test_refuses_what_makes_no_sense(kind, backend):
         kind(0).build((1, 8, 8))
     with pytest.raises(ValueError, match="takes images"):
         kind(2).build((784,))
+
+
+@pytest.mark.parametrize("kind", [MaxPool2D, AvgPool2D, UpSample2D])
+def test_windows_that_are_too_large(kind):
+    kind((256, 256))
+    with pytest.raises(ValueError, match="more than 65,536 elements"):
+        kind((256, 257))

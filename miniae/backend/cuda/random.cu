@@ -27,34 +27,38 @@ __device__ inline float number(const u64 c[4], int k, float) {
 }
 __device__ inline double number(const u64 c[4], int k, double) { return (c[k] >> 11) * (1.0 / 9007199254740992.0); }
 
-// use(i, u) for every i below n, u being uniform in [0, 1): from the counter (i's block + 1, step, stream, 0) and the key
-// (seed, 0).
+// use(i, u) for every i below n, u being uniform in [0, 1): from the counter (the block of first + i, + 1, step, stream,
+// 0) and the key (seed, 0).
 template <typename T, typename Use>
-__device__ inline void for_each_number(u64 seed, u64 stream, long long step, long long n, Use use) {
-    const int each = numbers_in_block(T());
-    FOR_EACH(block, (n + each - 1) / each) {
-        u64 c[4] = {(u64)block + 1, (u64)step, stream, 0};
+__device__ inline void for_each_number(u64 seed, u64 stream, long long step, long long first, long long n, Use use) {
+    const int each = numbers_in_block(T()), before = first % each;  // of the first block, numbers that nobody wants
+    FOR_EACH(block, (before + n + each - 1) / each) {
+        u64 c[4] = {(u64)(first / each + block) + 1, (u64)step, stream, 0};
         philox(c, seed, 0);
-        for (int k = 0; k < each && block * each + k < n; ++k) use(block * each + k, number(c, k, T()));
+        const long long start = block * each - before;
+        for (int k = start < 0 ? before : 0; k < each && start + k < n; ++k) use(start + k, number(c, k, T()));
     }
 }
 
 // out[i] = u
-template <typename T> __global__ void philox_uniform(T* out, u64 seed, u64 stream, const long long* step, long long n) {
-    for_each_number<T>(seed, stream, step[0], n, [=](long long i, T u) { out[i] = u; });
+template <typename T>
+__global__ void philox_uniform(T* out, u64 seed, u64 stream, const long long* step, long long first, long long n) {
+    for_each_number<T>(seed, stream, step[0], first, n, [=](long long i, T u) { out[i] = u; });
 }
 
 // out[i] = 1 where u is below probability[i], else 0
 template <typename T>
 __global__ void philox_bernoulli(T* out, const T* probability, u64 seed, u64 stream, const long long* step,
-                                 long long n) {
-    for_each_number<T>(seed, stream, step[0], n, [=](long long i, T u) { out[i] = u < probability[i] ? T(1) : T(0); });
+                                 long long first, long long n) {
+    for_each_number<T>(seed, stream, step[0], first, n,
+                       [=](long long i, T u) { out[i] = u < probability[i] ? T(1) : T(0); });
 }
 
 // out[i] = kept where u is at least rate, else 0
 template <typename T>
-__global__ void philox_mask(T* out, T rate, T kept, u64 seed, u64 stream, const long long* step, long long n) {
-    for_each_number<T>(seed, stream, step[0], n, [=](long long i, T u) { out[i] = u >= rate ? kept : T(0); });
+__global__ void philox_mask(T* out, T rate, T kept, u64 seed, u64 stream, const long long* step, long long first,
+                            long long n) {
+    for_each_number<T>(seed, stream, step[0], first, n, [=](long long i, T u) { out[i] = u >= rate ? kept : T(0); });
 }
 
 // out[i] = sqrt(-2 log(1 - u1[i])) cos(2 pi u2[i]) and out[half + i] the same with the sine; `uniform` is u1, then u2,

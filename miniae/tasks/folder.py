@@ -1,0 +1,158 @@
+"""The folder of a run, from its first moment on: what another process needs to go on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from miniae import __version__
+from miniae.data import Dataset, StorageError, write_json
+from miniae.data.pieces import pieces
+from miniae.tasks.config import RunConfig
+from miniae.tasks.run import Run
+from miniae.training import Callback, Checkpoint
+
+__all__ = ["RunFolder", "new_folder"]
+
+_FORMAT = 1
+_SECONDS = 60  # of a minute
+
+
+def new_folder(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
+    """Make `parent/name-1`, or with the next number that is free: an older run is never overwritten."""
+    stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).stem) or "run"
+    number = 1
+    while True:
+        folder = Path(parent) / f"{stem}-{number}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not Path(parent).is_dir():
+                raise StorageError(f"{parent} is not a folder: choose another place for the results") from None
+            number += 1
+        except OSError as why:
+            raise StorageError(f"can't make the folder {folder}: {why.strerror}. Choose a writable one") from None
+
+
+class RunFolder:
+    """Where a run keeps what it takes to go on after its process has ended, at whatever moment that was.
+
+        config.json                            the settings
+        run.json                               what the data were, the backend, whether the run is finished
+        checkpoints/STAGE.safetensors          how each stage stands: layer-1-of-3, ..., fine-tuning
+
+    A stage that was finished is restored as it ended, the one that was at work goes on in the middle, and all others
+    are to come: so a run goes on by doing all of it again.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self._config, self._state = self.path / "config.json", self.path / "run.json"
+
+    def begin(self, run: Run) -> None:
+        """Write down what the run is. The settings come first: they alone are a run that has done nothing yet."""
+        for leftover in self.path.glob(".*.????????.*"):  # of a process that was killed while it wrote a file
+            leftover.unlink()
+        write_json(self._config, run.config.portable())
+        self._note(run, finished=False)
+        self.checkpoints.mkdir(exist_ok=True)
+
+    def finish(self, run: Run) -> None:
+        """The results are written; the last checkpoint of each stage stays, to train further from."""
+        self._note(run, finished=True)
+        for path in self.checkpoints.glob("*.previous.safetensors"):
+            path.unlink()
+
+    def abandon(self) -> None:
+        """Take back what `begin` wrote, if nothing has come of it."""
+        written = {self._config, self._state, self.checkpoints}
+        if set(self.path.iterdir()) <= written and not any(self.checkpoints.glob("*")):
+            self._state.unlink(missing_ok=True)
+            self._config.unlink(missing_ok=True)
+            if self.checkpoints.exists():
+                self.checkpoints.rmdir()
+
+    def keeping(self, progress: Callable[[str], Sequence[Callback]],
+                minutes: float) -> Callable[[str], list[Callback]]:
+        """A stage's callbacks by its title: those of `progress`, and one that writes its checkpoints and goes on from
+        them."""
+        def callbacks(title: str) -> list[Callback]:
+            stage = title.partition(" (")[0].replace("/", " of ").replace(" ", "-")
+            path = self.checkpoints / f"{stage}.safetensors"
+            return [Checkpoint(path, every=None, resume=True, seconds=minutes * _SECONDS), *progress(title)]
+        return callbacks
+
+    def settings(self) -> tuple[dict[str, Any], bool]:
+        """The settings of the run in this folder, for `RunConfig`, and whether it is finished.
+
+        Raises `StorageError` when there is none, or none that can go on.
+        """
+        if not self._config.is_file():
+            raise StorageError(f"{self.path} holds no run: expected a folder that miniae train has begun, with a "
+                               "config.json in it")
+        settings = RunConfig.read(self._config)
+        if self._state.exists():
+            state = self._noted()
+            return {**settings, "backend": state["backend"]}, state["finished"]
+        if (self.path / "model.safetensors").exists():
+            raise StorageError(f"{self.path} was written by a version without checkpoints, there is nothing to go on "
+                               f"from: train anew with --config {self._config}")
+        return settings, False  # killed before it could write more
+
+    def check(self, run: Run) -> None:
+        """Raise `StorageError` unless the run's data are those that it began with; say what else is different."""
+        if not self._state.exists():
+            return
+        state, now = self._noted(), fingerprint(run.data)
+        if state["data"] != now:
+            name = run.config.data
+            raise StorageError(f"the data {name} are not those that the run in {self.path} began with: "
+                               f"{_described(state['data'], now)}. Bring those back, or begin another run")
+        if state["version"] != __version__:
+            run.say(f"begun by miniae {state['version']}, this is {__version__}: results may differ")
+        if state["device"] != run.backend.name:
+            run.say(f"begun on {state['device']}, goes on on {run.backend.name}: results differ in the last digits")
+
+    def _note(self, run: Run, finished: bool) -> None:
+        write_json(self._state, {"format": _FORMAT, "version": __version__, "backend": run.config.backend,
+                                 "device": run.backend.name, "data": fingerprint(run.data), "finished": finished})
+
+    def _noted(self) -> dict[str, Any]:
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            if state["format"] > _FORMAT:
+                raise StorageError(f"{self._state} has format {state['format']}, this version reads up to {_FORMAT}: "
+                                   "install a newer miniae")
+            return {name: state[name] for name in ("backend", "data", "device", "finished", "version")}
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as why:
+            raise StorageError(f"{self._state} is damaged ({type(why).__name__}: {why}): train anew with --config "
+                               f"{self._config}") from None
+
+
+def fingerprint(data: Dataset) -> dict[str, Any]:
+    """What tells data from others: shapes, and the CRC-32 of all samples and labels."""
+    total = 0
+    for array in (data.train, data.test):
+        for part in pieces(array):
+            total = zlib.crc32(np.ascontiguousarray(array[part]).reshape(-1).view(np.uint8), total)
+    for labels in (data.train_labels, data.test_labels):
+        if labels is not None:
+            total = zlib.crc32("\n".join(map(str, labels.tolist())).encode(), total)
+    return {"train": list(data.train.shape), "test": list(data.test.shape), "crc32": f"{total:08x}"}
+
+
+def _described(before: dict[str, Any], now: dict[str, Any]) -> str:
+    def size(data: dict[str, Any]) -> str:
+        return " and ".join("x".join(map(str, data[part])) for part in ("train", "test"))
+
+    if size(before) != size(now):
+        return f"these were {size(before)} numbers, and now are {size(now)}"
+    return "they are as many, but not the same numbers"

@@ -1,0 +1,262 @@
+"""miniae train --resume."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import miniae as library
+from miniae.training import Callback, Checkpoint, ProgressBar
+
+QUICK = ["--layers", "4-2", "--epochs", "3", "--pretrain-epochs", "4", "--batch-size", "10", "--backend", "numpy"]
+
+
+def kills():
+    """The script that kills training runs."""
+    path = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    spec = importlib.util.spec_from_file_location("kills", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def history(folder):
+    rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
+
+
+def check_the_same(folder, whole):
+    assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert history(folder) == history(whole)
+    measures, expected = (json.loads((f / "metrics.json").read_text()) for f in (folder, whole))
+    assert {k: v for k, v in measures.items() if "second" not in k} == \
+           {k: v for k, v in expected.items() if "second" not in k}
+
+
+class Cut(Callback):
+    """Raises an error after a number of batches of the stage with this title."""
+
+    def __init__(self, error, batches):
+        self.error, self.left = error, batches
+
+    def on_batch_end(self, trainer, batch):
+        self.left -= 1
+        if self.left < 0:
+            if self.error is SystemExit:  # the process is gone: nobody saves anything
+                trainer.callbacks[:] = []
+            raise self.error
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Have a stage end by an error after a number of batches, once."""
+    def set_up(stage, error, batches):
+        real, cuts = ProgressBar.on_train_begin, [Cut(error, batches)]
+
+        def begin(self, trainer):
+            if self.title.startswith(stage) and cuts:
+                trainer.callbacks.append(cuts.pop())
+            real(self, trainer)
+        monkeypatch.setattr(ProgressBar, "on_train_begin", begin)
+    return set_up
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """They take longer than all else."""
+    names = ("reconstructions", "loss_curves", "filters", "latent")
+    monkeypatch.setattr("miniae.tasks.run.pictures", SimpleNamespace(**{name: lambda *a, **k: None for name in names}))
+
+
+@pytest.fixture
+def train(miniae, table):
+    """Begin a run on the table."""
+    def run(folder, *options):
+        return miniae("train", "--data", table, "--label", "kind", *QUICK, "--out", folder, *options)
+    return run
+
+
+@pytest.mark.parametrize(("stage", "batches", "error"), [
+    ("layer 1/2", 2, SystemExit), ("layer 2/2", 3, SystemExit), ("fine-tuning", 8, SystemExit),
+    ("layer 1/2", 2, KeyboardInterrupt), ("fine-tuning", 8, KeyboardInterrupt), ("fine-tuning", 8, MemoryError)])
+def test_a_run_goes_on_to_the_same_results(stage, batches, error, train, miniae, cut, tmp_path):
+    assert train(tmp_path / "whole")[0] == 0
+    folder = tmp_path / "cut"
+    cut(stage, error, batches)
+    if error is SystemExit:
+        with pytest.raises(SystemExit):
+            train(folder, "--checkpoint-every", "0")
+    else:
+        code, _, err = train(folder, "--checkpoint-every", "0")
+        assert code and f"miniae train --resume {folder} goes on" in err
+    code, _, err = miniae("train", "--resume", folder)
+    assert code == 0, err
+    config, expected = (json.loads((f / "config.json").read_text()) for f in (folder, tmp_path / "whole"))
+    assert config == {**expected, "checkpoint_every": 0.0}
+    check_the_same(folder, tmp_path / "whole")
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == [
+        "fine-tuning.safetensors", "layer-1-of-2.safetensors", "layer-2-of-2.safetensors"]
+
+
+def test_a_run_is_killed(table, tmp_path):
+    """By SIGKILL, at random moments; the whole of it is benchmarks/kills.py."""
+    runs = {"table": ["--data", table, "--label", "kind", *QUICK, "--epochs", "20"]}
+    (found,) = kills().measure(3, 0, runs).values()
+    assert found["same"] == found["runs"] and found["kills"] == 3
+
+
+def test_more_epochs_are_the_same_as_if_they_had_been_asked_for_at_once(train, miniae, tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    assert train(folder)[0] == 0
+    code, out, _ = miniae("train", "--resume", folder)
+    assert code == 0 and out == f"{folder} is complete: 3 epochs; --epochs with a larger number trains further\n"
+    code, _, err = miniae("train", "--resume", folder, "--epochs", 5)
+    assert code == 0, err
+    assert train(whole, "--epochs", "5")[0] == 0
+    check_the_same(folder, whole)
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 5
+    code, _, err = miniae("train", "--resume", folder, "--epochs", 4)
+    assert code == 2 and "is one of 5 epochs, --epochs 4 is less" in err
+
+
+def test_data_that_have_changed_are_refused(train, miniae, table, cut, tmp_path):
+    folder, text = tmp_path / "run", table.read_text()
+    cut("fine-tuning", KeyboardInterrupt, 8)
+    train(folder)
+    table.write_text(text + "0.1,0.2,0.3,0.4,0.5,odd\n")
+    code, _, err = miniae("train", "--resume", folder)
+    assert code == 2 and "are not those that the run" in err and "48x5 and 12x5 numbers, and now are 49x5" in err
+    for old, new in ((text.split(",")[6], "0.123"), (",odd", ",even")):
+        table.write_text(text.replace(old, new, 1))
+        code, _, err = miniae("train", "--resume", folder)
+        assert code == 2 and "not the same numbers" in err
+    table.unlink()
+    code, _, err = miniae("train", "--resume", folder)
+    assert code == 2 and "does not exist" in err
+    table.write_text(text)
+    assert miniae("train", "--resume", folder)[0] == 0
+
+
+def test_folders_that_hold_nothing_to_go_on_from(trained, miniae, tmp_path):
+    code, _, err = miniae("train", "--resume", tmp_path / "nowhere")
+    assert code == 2 and "nowhere holds no run" in err
+    state = (trained / "run.json").read_text()
+    (trained / "run.json").write_text(state[:-20])
+    code, _, err = miniae("train", "--resume", trained)
+    assert code == 2 and "run.json is damaged" in err
+    (trained / "run.json").write_text(state.replace('"format": 1', '"format": 9'))
+    code, _, err = miniae("train", "--resume", trained)
+    assert code == 2 and "install a newer miniae" in err
+    (trained / "run.json").unlink()
+    code, _, err = miniae("train", "--resume", trained)
+    assert code == 2 and "by a version without checkpoints" in err and "--config" in err
+
+
+def test_a_run_that_was_killed_before_it_had_done_anything(trained, miniae, tmp_path):
+    """It has settings, and a file that was being written."""
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((trained / "config.json").read_bytes())
+    (folder / ".run.json.abcdefgh.json").touch()
+    code, _, err = miniae("train", "--resume", folder)
+    assert code == 0, err
+    check_the_same(folder, trained)
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(("option", "said"), [
+    (["--lr", "0.1"], "--lr can't be changed"), (["--batch-size", "7"], "--batch-size can't"),
+    (["--set", "dropout=0.1"], "--set can't"), (["--out", "elsewhere"], "--out can't"),
+    (["--config", "c.json"], "--config can't")])
+def test_settings_that_can_not_change(option, said, trained, miniae):
+    code, _, err = miniae("train", "--resume", trained, *option)
+    assert code == 2 and said in err
+
+
+def test_both_checkpoints_damaged(train, miniae, cut, tmp_path):
+    """The one before is taken, with a line that says so; then there is a clear error; without them, a new beginning."""
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    train(whole)
+    cut("fine-tuning", KeyboardInterrupt, 8)
+    train(folder, "--checkpoint-every", "0")
+    path = folder / "checkpoints" / "fine-tuning.safetensors"
+    before = folder / "checkpoints" / "fine-tuning.previous.safetensors"
+    kept = path.read_bytes(), before.read_bytes()
+    path.write_bytes(kept[0][:-1])
+    code, out, _ = miniae("train", "--resume", folder)
+    assert code == 0 and "is damaged" in out and "goes on from fine-tuning.previous.safetensors" in out
+    check_the_same(folder, whole)
+    path.write_bytes(kept[0][:100])
+    before.write_bytes(kept[1][:100])
+    code, _, err = miniae("train", "--resume", folder, "--epochs", "4")
+    assert code == 2 and "fine-tuning.safetensors is damaged" in err
+    path.unlink()
+    before.unlink()
+    assert miniae("train", "--resume", folder, "--epochs", "4")[0] == 0
+    assert library.load(folder / "model.safetensors").code == 2 and len(history(folder)) == 4 + 4 + 4
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(train, miniae, tmp_path, monkeypatch):
+    whole, folder, real = tmp_path / "whole", tmp_path / "run", Path.write_bytes
+    train(whole)
+
+    def full(self, data):
+        if "fine-tuning" in self.name and (folder / "checkpoints" / "fine-tuning.safetensors").exists():
+            raise OSError(28, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, _, err = train(folder, "--checkpoint-every", "0")
+    assert code == 2 and err.endswith("fine-tuning.safetensors: No space left on device\n")
+    monkeypatch.undo()
+    assert miniae("train", "--resume", folder)[0] == 0
+    check_the_same(folder, whole)
+
+
+def test_what_to_do_about_numbers_that_are_not_finite(train, miniae, tmp_path):
+    exploding = ["--pretrain", "none", "--optimizer", "sgd", "--lr", "1e3", "--loss", "mse", "--scaling", "standard"]
+    stopped = tmp_path / "stopped"
+    code, _, err = train(stopped, *exploding)
+    assert code == 2 and "lower the learning rate" in err
+    code, out, err = train(tmp_path / "rolled", *exploding, "--on-nan", "rollback", "--epochs", "9")
+    assert code in (0, 2), err
+    assert "with the learning rate 500" in out
+    code, out, err = train(tmp_path / "skipped", "--on-nan", "skip")
+    assert code == 0 and {row["skipped"] for row in history(tmp_path / "skipped")} == {"0"}
+    code, _, err = train(tmp_path / "x", "--on-nan", "explode")
+    assert code == 2 and "unknown on_nan 'explode': expected one of stop, skip, rollback" in err
+
+
+def test_a_run_that_diverged_goes_on_with_a_lower_rate(train, miniae, tmp_path, monkeypatch):
+    class Explode(Callback):
+        def on_batch_end(self, trainer, batch):
+            if trainer.epoch == 1 and trainer.optimizer.lr > 1e-3:
+                trainer.model.parameters()[0].assign(np.full(trainer.model.parameters()[0].shape, np.nan))
+
+    monkeypatch.setattr("miniae.cli.train._progress", lambda title: [Explode()] if title == "training" else [])
+    folder = tmp_path / "run"
+    code, _, err = train(folder, "--pretrain", "none")
+    assert code == 2 and f"miniae train --resume {folder} --on-nan rollback goes on" in err
+    code, out, err = miniae("train", "--resume", folder, "--on-nan", "rollback")
+    assert code == 0 and "back to epoch 1, with the learning rate 0.001" in out
+    assert [float(row["lr"]) for row in history(folder)] == [0.002, 0.001, 0.001]
+
+
+def test_how_often_a_checkpoint_is_written(train, tmp_path, monkeypatch):
+    written, real = [], Checkpoint._save
+
+    def save(self, snapshot):
+        written.append(self.path.stem)
+        real(self, snapshot)
+
+    monkeypatch.setattr(Checkpoint, "_save", save)
+    assert train(tmp_path / "seldom")[0] == 0
+    assert written == ["layer-1-of-2", "layer-2-of-2", "fine-tuning"]
+    code, _, err = train(tmp_path / "x", "--checkpoint-every", "-1")
+    assert code == 2 and "checkpoint_every must be a finite number of at least 0, got -1" in err

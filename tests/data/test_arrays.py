@@ -1,0 +1,249 @@
+"""Data in whatever holds numbers: frames, sparse matrices, other libraries' arrays, and batches of what never fits."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from miniae import RBM, AnomalyDetector, Autoencoder, Classifier
+from miniae.data import Sparse, Stream, as_array, make_scaler, pieces
+from miniae.models import ConditionalVariationalAutoencoder, VariationalAutoencoder
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((90, 5)).astype("float32")
+SETTINGS = {"hidden": [6], "code": 2, "epochs": 2, "batch_size": 20}
+
+
+class Interface:
+    """An array that says where its memory is, and no more."""
+
+    def __init__(self, array):
+        self.array, self.__array_interface__ = array, array.__array_interface__
+
+
+class Dlpack:
+    """An array that can be lent by DLPack, and no more."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **settings):
+        return self.array.__dlpack__(**settings)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+class OnGPU:
+    __cuda_array_interface__ = {"shape": (2, 2), "typestr": "<f4", "data": (1 << 40, False), "version": 3}
+
+
+@pytest.mark.parametrize("wrap", [Interface, Dlpack, memoryview])
+def test_memory_is_shared_where_it_can_be(wrap):
+    lent = as_array(wrap(X))
+    assert np.shares_memory(lent, X)
+    np.testing.assert_array_equal(lent, X)
+
+
+def test_a_tensor_of_pytorch_is_not_copied():
+    torch = pytest.importorskip("torch", reason="a tensor of PyTorch is read")
+    tensor = torch.tensor(X)
+    lent = as_array(tensor)
+    lent[0, 0] = 7
+    assert tensor[0, 0] == 7 and np.shares_memory(as_array(Dlpack(tensor)), lent)
+    tensor = torch.tensor(X)
+    np.testing.assert_array_equal(Autoencoder(**SETTINGS).fit(tensor).transform(tensor),
+                                  Autoencoder(**SETTINGS).fit(X).transform(X))
+    with pytest.raises(TypeError, match="X is a Tensor that can't be read as an array: .*requires grad"):
+        as_array(tensor.requires_grad_())
+
+
+@pytest.mark.parametrize("bad, message", [
+    (OnGPU(), "X lies on a device .*OnGPU"), (np.array([[1, "a"]], object), "type object, expected numbers"),
+    ([[{}]], "argument must be a string or a .*number"),
+])
+def test_what_is_no_array_of_the_host_is_refused(bad, message):
+    with pytest.raises(TypeError, match=message):
+        as_array(bad)
+
+
+def test_objects_that_are_numbers_are_numbers():
+    np.testing.assert_array_equal(as_array(X.astype(object)), X)
+
+
+# -------------------------------------------------------------------- frames
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_in_and_out(library):
+    lib = pytest.importorskip(library, reason="frames of it are read and made")
+    frame = lib.DataFrame({name: X[:, i] for i, name in enumerate("abcde")})
+    model = Autoencoder(**SETTINGS).fit(frame)
+    assert model.feature_names_in_.tolist() == list("abcde")
+    codes = Autoencoder(**SETTINGS).fit(X).transform(X)
+    np.testing.assert_array_equal(model.transform(frame), codes)
+    out = model.set_output(transform=library).transform(frame)
+    assert isinstance(out, lib.DataFrame) and list(out.columns) == ["autoencoder0", "autoencoder1"]
+    np.testing.assert_array_equal(out.to_numpy(), codes)
+    with pytest.raises(ValueError, match="names should match.*\n(.*\n)*Feature names must be in the same order"):
+        model.transform(frame[list("edcba")])
+    with pytest.raises(ValueError, match="unseen at fit time:\n- other\n.*\n- a\n"):
+        model.transform(lib.DataFrame({"other": X[:, 0], **{name: X[:, 1] for name in "bcde"}}))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        model.transform(X)
+    with pytest.warns(UserWarning, match="X has feature names, but Autoencoder was fitted without"):
+        Autoencoder(**SETTINGS).fit(X).transform(frame)
+    mixed = lib.DataFrame({"a": [True, False], "b": [1, 2], "c": [0.5, 0.25]})
+    np.testing.assert_array_equal(as_array(mixed), [[1, 1, 0.5], [0, 2, 0.25]])
+    assert as_array(lib.DataFrame({"a": [1, 2], "b": [3, 4]})).dtype.kind == "i"
+    with pytest.raises(TypeError, match="X holds values of type .* in its column 'town', expected numbers"):
+        as_array(lib.DataFrame({"size": [1.0, 2.0], "town": ["Bonn", "Ulm"]}))
+    with pytest.raises(ValueError, match=r"X holds nan at index \(1, 0\)"):
+        model.fit(lib.DataFrame({"a": [1.0, None], "b": [1, 2]}))
+
+
+def test_rows_of_a_pandas_frame_keep_their_index():
+    pandas = pytest.importorskip("pandas", reason="frames of it are made")
+    frame = pandas.DataFrame(X, columns=list("abcde"), index=[f"row {i}" for i in range(len(X))])
+    for model in (Autoencoder(**SETTINGS), RBM(3, visible_units="gaussian", epochs=1)):
+        out = model.set_output(transform="pandas").fit_transform(frame)
+        assert out.index.equals(frame.index) and out.columns.tolist() == model.get_feature_names_out().tolist()
+    missing = pandas.DataFrame({"a": pandas.array([1, None], "Int64")})
+    np.testing.assert_array_equal(as_array(missing), [[1], [np.nan]])
+    images = VariationalAutoencoder([4], 2, loss="gaussian", epochs=0).set_output(transform="pandas")
+    with pytest.raises(ValueError, match="default, pandas or polars"):
+        images.set_output(transform="excel")
+
+
+# -------------------------------------------------------------------- sparse matrices
+
+@pytest.mark.parametrize("scaling", [None, "minmax", "standard"])
+def test_a_sparse_matrix_is_as_good_as_a_whole_one(scaling, backend):
+    sparse = pytest.importorskip("scipy.sparse", reason="matrices of SciPy are read")
+    whole = np.where(RNG.random((90, 12)) < 0.2, RNG.random((90, 12)), 0).astype("float32")
+    for kind in (sparse.csr_array, sparse.csc_matrix, sparse.coo_array):
+        matrix = kind(whole)
+        there, here = (Autoencoder(scaling=scaling, **SETTINGS).fit(x, validation=x) for x in (matrix, whole))
+        for use in ("transform", "reconstruct", "score_samples"):
+            np.testing.assert_array_equal(getattr(there, use)(matrix), getattr(here, use)(whole))
+        assert [row["val_loss"] for row in there.history_] == [row["val_loss"] for row in here.history_]
+    repeated = sparse.coo_array(([1.0, 2.0, 5.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 3))
+    np.testing.assert_array_equal(as_array(repeated)[:], [[0, 3, 0], [5, 0, 0]])
+
+
+def test_sparse_rows_for_the_others(backend):
+    sparse = pytest.importorskip("scipy.sparse", reason="matrices of SciPy are read")
+    whole = (RNG.random((90, 12)) < 0.2).astype("float32")
+    labels = np.arange(90) % 2
+    for make, use in ((lambda x: RBM(4, epochs=2).fit(x), "transform"),
+                      (lambda x: Classifier([4], epochs=2, head_epochs=1).fit(x, labels), "predict_proba"),
+                      (lambda x: AnomalyDetector(hidden=4, updates=4).fit(x), "score_samples")):
+        there, here = make(sparse.csr_array(whole)), make(whole)
+        np.testing.assert_array_equal(getattr(there, use)(sparse.csr_array(whole)), getattr(here, use)(whole))
+
+
+# -------------------------------------------------------------------- batches
+
+def batches(x, size=17):
+    """A function that gives x in batches, again and again."""
+    return lambda: (x[i:i + size] for i in range(0, len(x), size))
+
+
+def test_a_stream_is_the_array_that_it_gives():
+    x = RNG.standard_normal((90, 4)) * [1, 1e-3, 1e3, 0] + [0, 1e3, 0, 5]
+    stream = Stream(batches(x))
+    assert stream.shape == x.shape and stream.dtype == x.dtype and len(stream) == 90
+    for part in (slice(0, 3), slice(10, 60), slice(59, 61), slice(5, 6), slice(None), slice(88, 200), slice(7, 3),
+                 slice(2, 40, 7)):
+        np.testing.assert_array_equal(stream[part], x[part])
+    for name in ("minmax", "standard"):
+        ours, theirs = make_scaler(name).fit(stream), make_scaler(name).fit(x)
+        np.testing.assert_allclose(ours.offset, theirs.offset, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(ours.scale, theirs.scale, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scaling", [None, "standard"])
+@pytest.mark.parametrize("shuffle", [1, 25, 1000])
+def test_training_on_a_stream(scaling, shuffle, backend):
+    """As on the array, in the order that the stream gives: one pass an epoch, whatever the batches it comes in."""
+    stream, again = Stream(batches(X), shuffle), Stream(batches(X, 30), shuffle)
+    model = Autoencoder(scaling=scaling, **SETTINGS).fit(stream, validation=stream)
+    other = Autoencoder(scaling=scaling, **SETTINGS).fit(again, validation=X)
+    for a, b in zip(model.network_.parameters(), other.network_.parameters(), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
+    assert [row["val_loss"] for row in model.history_] == pytest.approx([row["val_loss"] for row in other.history_])
+    np.testing.assert_array_equal(model.transform(stream), model.transform(X))
+    assert model.score(stream) == model.score(X)
+    numbers = stream.order(np.random.default_rng(0))
+    assert sorted(numbers) == list(range(90)) and (numbers // shuffle == np.sort(numbers // shuffle)).all()
+    assert (numbers == np.arange(90)).all() == (shuffle == 1)
+
+
+def test_without_shuffling_a_stream_trains_as_a_loop_would(backend):
+    stream = Autoencoder(**{**SETTINGS, "epochs": 1}).fit(batches(X))
+    loop = Autoencoder(**{**SETTINGS, "epochs": 0}).fit(X)
+    for i in range(0, len(X), 20):
+        loop.partial_fit(X[i:i + 20])
+    for a, b in zip(stream.network_.parameters(), loop.network_.parameters(), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=1e-7)
+
+
+def test_labels_go_with_their_samples(backend):
+    labels = (X[:, 0] > 0).astype(int)
+    model = Classifier([16], epochs=60, lr=1e-2, head_epochs=0).fit(Stream(batches(X), shuffle=40), labels)
+    assert model.score(X, labels) > 0.95
+    ConditionalVariationalAutoencoder([4], 2, loss="gaussian", epochs=0).fit(batches(X), labels)
+
+
+def test_other_estimators_take_batches():
+    bits = (X > 0).astype("float32")
+    np.testing.assert_array_equal(RBM(3, epochs=2).fit(batches(bits)).transform(batches(bits)).shape, (90, 3))
+    ours, theirs = (AnomalyDetector(hidden=4, updates=4).fit(x) for x in (batches(X), X))
+    np.testing.assert_array_equal(ours.score_samples(batches(X)), theirs.score_samples(X))
+
+
+@pytest.mark.parametrize("make, kind, message", [
+    (lambda: (x for x in [X]), TypeError, "a generator gives its batches once"),
+    (lambda: {1: X}, TypeError, "expected numbers"),
+    (lambda: lambda: iter([]), ValueError, "no samples in the batches"),
+    (lambda: lambda: [X, X[:, :2]], ValueError, r"batch 1 has samples of shape \(2,\), those before have \(5,\)"),
+    (lambda: lambda: [X, X * np.nan], ValueError, "batch 1 holds NaN or infinite"),
+    (lambda: lambda: [X[0]], ValueError, r"batch 0 is of float32 and shape \(5,\)"),
+    (lambda: lambda: [(X, X[:, 0])], TypeError, "batch 0 is a tuple of 2 arrays, expected an array"),
+    (lambda: Stream(batches(X), shuffle=0), ValueError, "shuffle is the number of samples"),
+])
+def test_bad_batches(make, kind, message):
+    with pytest.raises(kind, match=message):
+        Autoencoder(**SETTINGS).fit(make())
+
+
+def test_batches_that_run_out():
+    sizes = iter([90, 50, 50])
+    with pytest.raises(ValueError, match="gave 90 samples at first, and now 50: they must be the same each time"):
+        Autoencoder(**SETTINGS).fit(lambda: [X[:next(sizes)]])
+
+
+def test_memory_does_not_grow_with_the_length(monkeypatch):
+    """From 20 times as many samples, the peak grows by a tenth of what they hold at most."""
+    monkeypatch.setattr(pieces, "_PIECE", 1 << 14)
+
+    def peak(count):
+        def made():
+            rng = np.random.default_rng(0)
+            return (rng.random((100, 50), dtype=np.float32) for _ in range(count))
+
+        model = Autoencoder([4], 2, epochs=1, scaling="standard", batch_size=100)
+        tracemalloc.start()
+        model.fit(Stream(made, shuffle=200))
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    few, many = peak(20), peak(400)
+    assert many - few < 0.1 * 380 * 100 * 50 * 4
+
+
+def test_a_sparse_matrix_of_ours_passes():
+    matrix = Sparse.of_entries(np.array([0, 1]), np.array([1, 0]), np.array([2.0, 3.0]), (2, 2))
+    assert as_array(matrix) is matrix

@@ -1,0 +1,361 @@
+"""Runs that go on in the middle of an epoch, and files that are not what they should be."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import miniae.data.storage as storage
+from miniae import RBM, Autoencoder, nn
+from miniae.data import StorageError, load_tensors, save_tensors
+from miniae.models import (
+    AdversarialAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+    VectorQuantisedAutoencoder,
+)
+from miniae.training import (
+    Callback,
+    Checkpoint,
+    DamagedCheckpoint,
+    LearningRate,
+    MaxNorm,
+    ReduceOnPlateau,
+    Trainer,
+    restore,
+)
+from miniae.training.checkpoint import previous
+
+X = np.random.default_rng(0).random((105, 6), dtype=np.float32)
+
+
+class KilledAfter(Callback):
+    """Ends training at the end of one more than so many batches, and nobody may save anything then, as if the process
+    were gone."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    def on_batch_end(self, trainer, batch):
+        self.left -= 1
+        if self.left < 0:
+            trainer.callbacks[:] = []
+            raise SystemExit
+
+
+def outcome(model):
+    """All that training leaves behind: weights, running means, random streams, history but for its times."""
+    network = model.machine_ if isinstance(model, RBM) else model.network_
+    history = [{k: v for k, v in row.items() if "second" not in k} for row in model.history_]
+    return network.state_dict(), {name: g.step for name, g in network.generators().items()}, history
+
+
+def check_the_same(resumed, whole):
+    (weights, streams, history), (expected, *others) = outcome(resumed), outcome(whole)
+    assert [streams, history] == others
+    for name, a in weights.items():
+        np.testing.assert_array_equal(a, expected[name], err_msg=name)
+
+
+PLAIN = {"epochs": 4, "batch_size": 10, "seed": 3}  # 11 batches an epoch, the last of 5
+LARGE = {"epochs": 2, "batch_size": 25, "seed": 3}
+KINDS = {
+    "plain": lambda: Autoencoder([5], 2, l2=1e-3, **PLAIN),
+    "denoising": lambda: DenoisingAutoencoder([5], 2, **PLAIN),
+    "batch_norm, dropout, max_norm": lambda: Autoencoder([5], 2, batch_norm=True, dropout=0.2, max_norm=1.0, **PLAIN),
+    "variational": lambda: VariationalAutoencoder([5], 2, warmup=3, **PLAIN),
+    "sparse": lambda: SparseAutoencoder((), 5, **PLAIN),
+    "adversarial": lambda: AdversarialAutoencoder([5], 2, **PLAIN),
+    "lbfgs": lambda: Autoencoder([5], 2, optimizer="lbfgs", lr=0.1, **LARGE),
+    "cg": lambda: Autoencoder([5], 2, optimizer="cg", lr=0.1, **LARGE),
+    **{name: lambda name=name: Autoencoder([5], 2, optimizer=name, lr=1e-2, **PLAIN)
+       for name in ("sgd", "momentum", "nadam", "rmsprop")},
+    "rbm": lambda: RBM(4, momentum_switch=2, **PLAIN),
+    "persistent rbm": lambda: RBM(4, persistent=True, fast_lr=0.1, max_norm=1.0, **PLAIN),
+    "patience": lambda: Autoencoder([5], 2, patience=2, lr=0.05, clip=1.0, **{**PLAIN, "epochs": 12}),
+}
+
+
+def others():
+    return [LearningRate(lambda epoch: 0.9**epoch), ReduceOnPlateau(0.5, 1, monitor="loss")]
+
+
+@pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_goes_on_in_the_middle_of_an_epoch(kind, backend, tmp_path):
+    """It is killed three times, and saved after every batch; some steps are replays."""
+    make, path = KINDS[kind], tmp_path / "run.safetensors"
+    whole = make().fit(X, validation=X[:7], callbacks=others())
+    batches = -(-len(X) // whole.batch_size)
+    for lives in (1, batches - 2, 4):
+        with pytest.raises(SystemExit):
+            make().fit(X, validation=X[:7], callbacks=[
+                Checkpoint(path, None, True, 0.0), *others(), KilledAfter(lives)])
+        assert load_tensors(path)[1]["position"]
+    resumed = make().fit(X, validation=X[:7], callbacks=[Checkpoint(path, resume=True), *others()])
+    check_the_same(resumed, whole)
+
+
+def test_an_image_model_with_a_codebook_goes_on_too(backend, tmp_path):
+    images = X[:60].repeat(6, axis=1).reshape(60, 6, 6)
+
+    def fit(*callbacks):
+        return VectorQuantisedAutoencoder([4], image_shape=(6, 6), codebook=8, epochs=2, batch_size=10).fit(
+            images.reshape(60, 36), callbacks=[*callbacks])
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(SystemExit):
+        fit(Checkpoint(path, None, True, 0.0), KilledAfter(8))
+    check_the_same(fit(Checkpoint(path, resume=True)), fit())
+
+
+def test_what_other_callbacks_do_after_a_batch_is_saved_too(tmp_path):
+    """Named before a bound on the weights, the checkpoint still holds bounded ones."""
+    path = tmp_path / "run.safetensors"
+
+    def fit(*callbacks):
+        return Autoencoder([5], 2, lr=0.1, **PLAIN).fit(X, callbacks=[*callbacks, MaxNorm(0.5)])
+
+    with pytest.raises(SystemExit):
+        fit(Checkpoint(path, None, True, 0.0), KilledAfter(5))
+    weights, header = load_tensors(path)
+    assert header["position"]["done"] == 50
+    assert np.linalg.norm(weights["model.encoder.0.weight"], axis=0).max() <= 0.5 * (1 + 1e-6)
+    check_the_same(fit(Checkpoint(path, resume=True)), fit())
+
+
+def test_the_seconds_of_an_epoch_go_on(tmp_path):
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(SystemExit):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
+    tensors, header = load_tensors(path)
+    header["position"]["seconds"] += 1000.0
+    save_tensors(path, tensors, header)
+    first, second, *_ = KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, resume=True)]).history_
+    assert 1000 < first["seconds"] < 1100 and second["seconds"] < 100
+
+
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"batch_size": 11}, "batch_size 10, got 11"), ({"seed": 4}, "seed 3, got 4"), ({}, "samples 105, got 104")])
+def test_the_rest_of_an_epoch_must_be_the_same(changed, said, tmp_path):
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(SystemExit):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
+    model = KINDS["plain"]().set_params(**changed)
+    with pytest.raises(ValueError, match=f"from the middle of an epoch with {said}"):
+        model.fit(X if changed else X[1:], callbacks=[Checkpoint(path, resume=True)])
+
+
+def test_a_restored_trainer_needs_data_of_the_same_size(tmp_path):
+    path, model = tmp_path / "run.safetensors", KINDS["plain"]()
+    with pytest.raises(SystemExit):
+        model.fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
+    trainer = Trainer(model.network_, type(model._trainer.optimizer)(model.network_.parameters()), batch_size=10,
+                      seed=3)
+    restore(trainer, path)
+    with pytest.raises(ValueError, match="in the middle of an epoch of 105 samples, got 104"):
+        trainer.fit(X[1:], 2)
+    assert len(trainer.fit(X, 2)) == 2
+
+
+def test_a_run_that_is_not_finite_is_not_saved(tmp_path):
+    class Spoil(Callback):
+        def on_batch_end(self, trainer, batch):
+            if batch == 3:
+                trainer.model.parameters()[0].assign(np.full(trainer.model.parameters()[0].shape, np.nan))
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(ArithmeticError):
+        KINDS["plain"]().fit(X, callbacks=[Spoil(), Checkpoint(path, None, True, 0.0)])
+    tensors, header = load_tensors(path)
+    assert header["position"]["done"] == 30 and all(np.isfinite(a).all() for a in tensors.values())
+
+
+# ---------------------------------------------------------------- files
+
+def two_checkpoints(folder):
+    """A file, what it holds, and what the one before it holds."""
+    path = folder / "run.safetensors"
+    Autoencoder([2], 1, epochs=2, batch_size=50).fit(X, callbacks=[Checkpoint(path)])
+    assert sorted(p.name for p in folder.iterdir()) == ["run.previous.safetensors", "run.safetensors"]
+    return path, path.read_bytes(), previous(path).read_bytes()
+
+
+def restored(path):
+    trainer = Autoencoder([2], 1, epochs=0).fit(X)._trainer
+    restore(trainer, path)
+    return trainer.epoch, {name: a.copy() for name, a in trainer.model.state_dict().items()}
+
+
+def test_a_checkpoint_that_is_cut_off_anywhere(tmp_path):
+    """With the one before it, that is taken; without, at every byte, it is an error. It never is a wrong model."""
+    path, whole, _ = two_checkpoints(tmp_path)
+    trainer = Autoencoder([2], 1, epochs=0).fit(X)._trainer
+    before, (epoch, expected) = trainer.model.state_dict(), restored(previous(path))
+    assert epoch == 1
+    for n in reversed(range(0, len(whole), 9)):
+        os.truncate(path, n)
+        with pytest.warns(DamagedCheckpoint, match="goes on from run.previous.safetensors"):
+            assert restore(trainer, path) == previous(path)
+        assert trainer.epoch == 1
+        np.testing.assert_array_equal(trainer.model.state_dict()["encoder.0.weight"], expected["encoder.0.weight"])
+    trainer = Autoencoder([2], 1, epochs=0).fit(X)._trainer
+    previous(path).unlink()
+    path.write_bytes(whole)
+    for n in reversed(range(len(whole))):
+        os.truncate(path, n)
+        with pytest.raises(StorageError, match="run.safetensors"):
+            restore(trainer, path)
+        assert trainer.epoch == 0
+    for name, a in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(a, before[name])
+
+
+def test_a_checkpoint_with_any_byte_changed(tmp_path):
+    path, whole, _ = two_checkpoints(tmp_path)
+    trainer, (_, expected) = Autoencoder([2], 1, epochs=0).fit(X)._trainer, restored(previous(path))
+    for n in range(0, len(whole), 9):
+        path.write_bytes(whole[:n] + bytes([whole[n] ^ 0xFF]) + whole[n + 1:])
+        with pytest.warns(DamagedCheckpoint):
+            restore(trainer, path)
+        np.testing.assert_array_equal(trainer.model.state_dict()["encoder.0.weight"], expected["encoder.0.weight"])
+
+
+def test_damage_is_gone_when_a_run_goes_on(tmp_path):
+    """The good one takes the damaged one's place at once: the next one written must not push it out."""
+    path, whole, before = two_checkpoints(tmp_path)
+    path.write_bytes(whole[:100])
+
+    class Look(Callback):
+        def on_epoch_begin(self, trainer):
+            assert trainer.epoch == 1 and path.read_bytes() == before and not previous(path).exists()
+
+    with pytest.warns(DamagedCheckpoint):
+        resumed = Autoencoder([2], 1, epochs=2, batch_size=50).fit(X, callbacks=[Checkpoint(path, resume=True), Look()])
+    check_the_same(resumed, Autoencoder([2], 1, epochs=2, batch_size=50).fit(X))
+
+
+def test_a_kill_between_two_renamings_and_its_leftovers(tmp_path):
+    path, _, before = two_checkpoints(tmp_path)
+    path.unlink()
+    leftover, stranger = tmp_path / ".run.safetensors.abc.safetensors", tmp_path / ".running"
+    leftover.write_bytes(before[:50])
+    stranger.touch()
+    resumed = Autoencoder([2], 1, epochs=2, batch_size=50).fit(X, callbacks=[Checkpoint(path, resume=True)])
+    assert path.exists() and not leftover.exists() and stranger.exists()
+    check_the_same(resumed, Autoencoder([2], 1, epochs=2, batch_size=50).fit(X))
+
+
+def test_contents_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    """The order of system calls that a power cut leaves a whole file after."""
+    calls, real = [], {name: getattr(storage.os, name) for name in ("fsync", "replace")}
+    path, _, _ = two_checkpoints(tmp_path)
+
+    def fsync(handle):
+        calls.append(f"fsync {Path(f'/proc/self/fd/{handle}').resolve().name[:5]}")
+        real["fsync"](handle)
+
+    def replace(old, new):
+        calls.append(f"{Path(old).name[:5]} to {Path(new).name}")
+        real["replace"](old, new)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to know which file is meant")
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+    monkeypatch.setattr(storage.os, "replace", replace)
+    save_tensors(path, {}, {}, previous(path))
+    assert calls == ["fsync .run.", "run.s to run.previous.safetensors", ".run. to run.safetensors",
+                     f"fsync {tmp_path.name[:5]}"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_a_disk_that_is_full_leaves_the_checkpoint_before(code, tmp_path, monkeypatch):
+    path, real = tmp_path / "run.safetensors", Path.write_bytes
+
+    def full(self, data):
+        if restorable():  # the first one still fits
+            real(self, data[:len(data) // 2])
+            raise OSError(code, "No space left on device")
+        return real(self, data)
+
+    def restorable():
+        return path.exists()
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="can't write .*run.safetensors: No space left on device"):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, resume=True)])
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
+    monkeypatch.undo()
+    resumed = KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, resume=True)])
+    check_the_same(resumed, KINDS["plain"]().fit(X))
+
+
+def test_a_small_disk_fills_up(tmp_path):
+    """A real one, where this process may mount one."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], capture_output=True).returncode:
+        pytest.skip("may not mount a small file system here")
+    try:
+        path, ballast = tmp_path / "run.safetensors", tmp_path / "ballast"
+
+        class Fill(Callback):
+            def on_epoch_begin(self, trainer):
+                if trainer.epoch == 2:
+                    ballast.write_bytes(bytes(64 * 1024 - 2 * 4096 * math.ceil(path.stat().st_size / 4096)))
+
+        with pytest.raises(StorageError, match="No space left on device"):
+            KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, resume=True), Fill()])
+        ballast.unlink()
+        resumed = KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, resume=True)])
+        check_the_same(resumed, KINDS["plain"]().fit(X))
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_folder_that_can_not_be_written(tmp_path, monkeypatch):
+    path, _, _ = two_checkpoints(tmp_path)
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(storage.tempfile, "mkstemp", refuse)
+    with pytest.raises(StorageError, match="can't write .*run.safetensors: Read-only file system"):
+        Autoencoder([2], 1, epochs=3, batch_size=50).fit(X, callbacks=[Checkpoint(path, resume=True)])
+    assert restored(path)[0] == 2
+
+
+def test_a_checkpoint_of_the_older_format(tmp_path):
+    path, _, _ = two_checkpoints(tmp_path)
+    tensors, header = load_tensors(path)
+    del header["position"]
+    save_tensors(path, tensors, {**header, "format": 1})
+    assert restored(path)[0] == 2
+    save_tensors(path, tensors, {**header, "format": 3})
+    previous(path).unlink()
+    with pytest.raises(StorageError, match="not a checkpoint of format 2"):
+        restored(path)
+
+
+@pytest.mark.parametrize("settings", [{"every": 0}, {"seconds": -1.0}, {"seconds": math.nan}])
+def test_settings_of_checkpoints_that_make_no_sense(settings):
+    with pytest.raises(ValueError, match="a checkpoint is written every"):
+        Checkpoint("run.safetensors", **settings)
+
+
+def test_a_layer_of_noise_draws_on(tmp_path):
+    """(Nothing but what follows from its generator's position.)"""
+    path = tmp_path / "run.safetensors"
+
+    def fit(*callbacks):
+        return Autoencoder([5], 2, corruption=[nn.GaussianNoise(0.3)], **PLAIN).fit(X, callbacks=[*callbacks])
+
+    with pytest.raises(SystemExit):
+        fit(Checkpoint(path, None, True, 0.0), KilledAfter(17))
+    assert load_tensors(path)[1]["generators"] == {"corruption.0.noise": 17}
+    check_the_same(fit(Checkpoint(path, resume=True)), fit())
