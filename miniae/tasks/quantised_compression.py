@@ -172,7 +172,8 @@ def _image_shape(model: VectorQuantisedAutoencoder, given: Sequence[int] | None)
             shape[0] not in (1, 3) or math.prod(shape) != math.prod(sample):
         raise ValueError(f"the model's samples have shape {sample}, which is none of images {shape}: name their "
                          "image_shape, (height, width) or (1 or 3, height, width)")
-    return tuple(map(int, shape))
+    channels, height, width = map(int, shape)
+    return channels, height, width
 
 
 def _copy(model: VectorQuantisedAutoencoder) -> VectorQuantisedAutoencoder:
