@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.quality and not settings:
         raise DataError(f"{args.model} has no qualities, what is lost is decided by the model: leave --quality out")
     pixels, total = 0, 0
-    with pairs(args.input, args.out, image_files, SUFFIX) as files:
+    with pairs(args, image_files, SUFFIX) as files:
         for path, target in files:
             image = as_bytes(read_picture(path))
             data = compressor.compress(image, *settings)
@@ -75,10 +75,11 @@ def open_compressor(args: argparse.Namespace) -> FileCompressor:
 
 
 @contextlib.contextmanager
-def pairs(source: str, out: str, inside: Callable[[Path], Iterable[Path]],
+def pairs(args: argparse.Namespace, inside: Callable[[Path], Iterable[Path]],
           suffix: str) -> Iterator[list[tuple[Path, Path]]]:
-    """What to read and where to write it: `source` and `out`, or each of the files inside a folder, and its own below
-    the new folder `out`, its ending changed. What is written is there when the block ends well, and else none of it."""
+    """What to read and where to write it: IN and OUT, or each of the files inside a folder, and its own below the new
+    folder OUT, its ending changed. What is written is there when the block ends well, and else none of it."""
+    source, out = args.input, args.out
     if not os.path.exists(source):
         raise DataError(f"{source[:200]!r} does not exist: name a file, or a folder of files")
     folder = Path(source)
@@ -88,7 +89,7 @@ def pairs(source: str, out: str, inside: Callable[[Path], Iterable[Path]],
             yield [(path, targets[name]) for name, path in files.items()]
         return
     model_and_data.check_folder_of(out)
-    model_and_data.check_not_read(out, source)
+    model_and_data.check_not_read(out, source, args.model)
     if Path(out).is_dir():
         raise DataError(f"can't write {out!r}: it is a folder, and {source} is a file; name a file")
     with writing(out) as temporary:

@@ -47,10 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    model_and_data.check_folder_of(args.out)
-    if Path(args.out).suffix != ".safetensors":
-        raise DataError(f"can't write {args.out}: expected a name that ends in .safetensors")
-    model_and_data.check_not_read(args.out, args.images, args.model)
+    model_and_data.check_new_model(args.out, "compressor", instead="")
     name = Path(args.out).stem[:60]
     if args.model is None:
         return _train(args, name)
@@ -62,7 +59,7 @@ def _train(args: argparse.Namespace, name: str) -> int:
     compressor = ImageCompressor(**settings, augment=not args.alike, name=name, backend=args.backend)
     images = _images(args.images)
     compressor.fit(images, callbacks=[ProgressBar()]).save(args.out)
-    print(f"written to {args.out}: trained on {len(images)} images, checksum {compressor.checksum_:08x}")
+    print(f"written to {args.out}: trained on {_some(images)}, checksum {compressor.checksum_:08x}")
     return 0
 
 
@@ -74,8 +71,12 @@ def _count(args: argparse.Namespace, name: str) -> int:
     images = _images(args.images)
     compressor.fit(images).save(args.out)
     print(_measured(compressor, images[:_SHOWN]))
-    print(f"written to {args.out}: with the frequencies of {len(images)} images, checksum {compressor.checksum_:08x}")
+    print(f"written to {args.out}: with the frequencies of {_some(images)}, checksum {compressor.checksum_:08x}")
     return 0
+
+
+def _some(images: list[np.ndarray]) -> str:
+    return f"{len(images):,} image{'s' * (len(images) != 1)}"
 
 
 def _given(args: argparse.Namespace) -> dict[str, int]:
@@ -84,13 +85,14 @@ def _given(args: argparse.Namespace) -> dict[str, int]:
 
 
 def _measured(compressor: VectorQuantisedCompressor, images: list[np.ndarray]) -> str:
-    """What images take and lose: no setting decides that, but the model."""
+    """What images that were counted take and lose: no setting decides that, but the model."""
     files = [compressor.compress(image) for image in images]
     bits = 8 * sum(map(len, files)) / sum(image.shape[0] * image.shape[1] for image in images)
     there, back = (np.concatenate([image.reshape(1, -1).astype(float) for image in some], axis=1)
                    for some in (images, map(compressor.decompress, files)))
-    return (f"{len(images)} of them take {bits:.3f} bits a pixel, and come back at "
-            f"{metrics.psnr(there, back, 255):.1f} dB")
+    one = len(images) == 1
+    return (f"{_some(images)} of those counted take{'s' * one} {bits:.3f} bits a pixel, and come{'s' * one} back at "
+            f"{metrics.psnr(there, back, 255):.1f} dB: new ones may take and lose more")
 
 
 def _images(source: str) -> list[np.ndarray]:

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if not os.path.isdir(args.input) and Path(args.out).suffix.lower() not in Image.registered_extensions():
         raise DataError(f"can't write {args.out}: expected the name of an image file, ending in .png for instance")
     compressor = open_compressor(args)
-    with pairs(args.input, args.out, _compressed, ".png") as files:
+    with pairs(args, _compressed, ".png") as files:
         for path, target in files:
             _save(_image(compressor, path), target)
     print(f"written to {args.out}: {len(files)} image{'s' * (len(files) != 1)}")

@@ -178,12 +178,13 @@ def check_table(path: str | None, *sources: str | None) -> None:
         check_not_read(path, *sources)
 
 
-def check_new_model(path: str, what: str) -> None:
-    """Raise `DataError` where what is to be fitted, a detector say, can't be written there."""
-    if Path(path).exists():
-        raise DataError(f"{path} exists: choose a new name for the {what}, or leave --fit out to use that one")
+def check_new_model(path: str, what: str, instead: str = ", or leave --fit out to use that one") -> None:
+    """Raise `DataError` where what is to be fitted, a detector say, can't be written there. `instead` is what else can
+    be done where something is there."""
     if Path(path).suffix != ".safetensors":
         raise DataError(f"can't write {path}: expected a name that ends in .safetensors")
+    if Path(path).exists():
+        raise DataError(f"{path} exists: choose a new name for the {what}{instead}")
     check_folder_of(path)
 
 

@@ -44,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
             raise DataError("clean images do not say what noise is to be expected: add --level 0.1, say, or --noisy "
                             "where the images are noisy")
         model_and_data.check_new_model(args.model, "denoiser")
-        images = read_all(args.images)
         denoiser = PatchDenoiser(backend=args.backend, **given)
+        denoiser.check_parameters()
+        images = read_all(args.images)
         denoiser = (denoiser.fit_noisy if args.noisy else denoiser.fit)(list(images.values()))
         denoiser.save(args.model)
         print(f"written to {args.model}: fitted to {len(images):,} {'noisy' if args.noisy else 'clean'} "

@@ -1,4 +1,6 @@
-"""Find what is like a sample, in an index that miniae index made.
+"""Find what is like a sample, in an index that miniae index made, or like a text, in one that miniae texts made.
+
+In an index of texts QUERY is the text itself ("rising prices of oil"), or texts as miniae texts reads them.
 
 --out takes a .csv file with a row for each neighbour: the number of the query, the rank, the id (the number of the
 sample in what was indexed, from 0) and the distance, and names where the samples have them. --picture draws the first
@@ -8,13 +10,17 @@ queries beside what was found for them; the images are read again from where the
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+import numpy as np
+
 from miniae.cli import model_and_data
+from miniae.cli.texts import shortened
 from miniae.data import DataError, Samples, write_table
 from miniae.models import Autoencoder
 from miniae.report import neighbours
-from miniae.tasks import Neighbours, SemanticIndex
+from miniae.tasks import BagOfWords, Documents, Neighbours, SemanticIndex, read_documents
 
 _SHOWN = 10
 
@@ -22,8 +28,8 @@ _SHOWN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="INDEX", help="an index.safetensors that miniae index wrote")
     parser.add_argument("query", metavar="QUERY",
-                        help="what to look for: a name (digits, mnist, fashion-mnist: the test part), or the path of a "
-                             "file or folder")
+                        help="what to look for: a name (digits, mnist, fashion-mnist: the test part), the path of a "
+                             "file or folder, or in an index of texts some words")
     parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
     parser.add_argument("-k", type=int, default=10, metavar="N", help="how many neighbours (default: 10)")
     parser.add_argument("-o", "--out", metavar="FILE", help="where to write them (.csv)")
@@ -43,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     if not isinstance(index.model, Autoencoder):
         raise DataError(f"{args.index} is an index of codes without a model, which data can't be turned into: in "
                         "Python, SemanticIndex.load(...).search(codes) looks in it")
-    queries = model_and_data.data_for(index.model, args.index, args.query, args.label)
+    of_texts = "bag" in index.extra
+    queries = _texts(args, index) if of_texts else \
+        model_and_data.data_for(index.model, args.index, args.query, args.label)
     found = index.search(queries.X, args.k, queries.labels if index.model.needs_labels else None)
     names = index.extra.get("names")
     if args.out:
@@ -57,9 +65,30 @@ def run(args: argparse.Namespace) -> int:
             if i == _SHOWN:
                 print(f"... and {len(queries.X) - _SHOWN:,} more: write them with --out")
                 break
-            near = ", ".join(f"{names[n] if names else n} ({d:.4g})" for n, d in zip(ids, distances, strict=True))
-            print(f"{queries.names[i] if queries.names else i}: {near}")
+            near = [f"{names[n] if names else n} ({d:.4g})" for n, d in zip(ids, distances, strict=True)]
+            print(f"{queries.names[i] if queries.names else i}:", ("\n    " if of_texts else ", ").join(near))
     return 0
+
+
+def _texts(args: argparse.Namespace, index: SemanticIndex) -> Samples:
+    """The texts that are looked for, as the rows that the index's model takes."""
+    if args.label:
+        raise DataError(f"{args.index} is an index of texts, which are looked for without labels: leave --label out")
+    documents = Documents([args.query])
+    if os.path.exists(args.query):
+        documents = read_documents(args.query, str(index.extra.get("column")))
+    try:
+        bag = BagOfWords.of(index.extra["bag"])
+    except ImportError as why:
+        raise DataError(str(why)) from None
+    except ValueError as why:
+        raise DataError(f"{args.index} is damaged: {why}") from None
+    X = bag.transform(documents.texts)
+    empty = np.flatnonzero(~X.any(axis=1))
+    if len(empty):
+        raise DataError(f"{shortened(documents.texts[empty[0]])!r} has none of the {len(bag.words_):,} words that "
+                        f"{args.index} knows: say it in others")
+    return Samples(X, None, None, None, documents.names or [shortened(text) for text in documents.texts])
 
 
 def _write(path: str, found: Neighbours, query_names: list[str] | None, names: list[str] | None) -> None:

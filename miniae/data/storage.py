@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "has_checksum", "check_kind", "described", "labels_of", "reading",
-           "remove_leftovers", "under"]
+           "save_tensors", "load_tensors", "load_header", "has_checksum", "extra_of", "check_kind", "described",
+           "labels_of", "reading", "remove_leftovers", "under"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -164,6 +164,29 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], h
 
 def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the header that `save_tensors` wrote. Raises `StorageError` for anything else."""
+    with _opened(path) as (file, header):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    if _CHECKSUM in header and header.pop(_CHECKSUM) != _checksum(tensors, header):  # older files have none
+        raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use a "
+                           "copy")
+    return tensors, header
+
+
+def load_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The header alone of what `save_tensors` wrote; the checksum, which is of the arrays too, is not compared."""
+    with _opened(path) as (_, header):
+        return {name: value for name, value in header.items() if name != _CHECKSUM}
+
+
+def has_checksum(path: str | os.PathLike[str]) -> bool:
+    """Whether a file that `save_tensors` wrote has a checksum, which `load_tensors` compares; the oldest have none."""
+    with _opened(path) as (_, header):
+        return _CHECKSUM in header
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What reads the arrays of a file one by one, and its header. Raises `StorageError` for files of others."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -175,8 +198,10 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
             if _HEADER_KEY not in metadata:
                 raise StorageError(f"{path} is a safetensors file of some other program: it has no {_HEADER_KEY!r} "
                                    "header. Expected a file that miniae wrote")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        header = json.loads(metadata[_HEADER_KEY])
+            header = json.loads(metadata[_HEADER_KEY])
+            if not isinstance(header, dict):
+                raise StorageError(f"{path} is damaged: its header is not a JSON object")
+            yield file, header
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: name a .safetensors file that miniae wrote") from None
     except StorageError:
@@ -184,20 +209,18 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
     except (SafetensorError, ValueError, OSError, TypeError, KeyError, RecursionError) as why:
         raise StorageError(f"{path} is damaged or not a safetensors file ({_reason(why)}): write it again, or use a "
                            "copy") from None
-    if not isinstance(header, dict):
-        raise StorageError(f"{path} is damaged: its header is not a JSON object")
-    if _CHECKSUM in header and header.pop(_CHECKSUM) != _checksum(tensors, header):  # older files have none
-        raise StorageError(f"{path} is damaged: its checksum is not that of its contents. Write it again, or use a "
-                           "copy")
-    return tensors, header
 
 
-def has_checksum(path: str | os.PathLike[str]) -> bool:
-    """Whether a file that `save_tensors` wrote has a checksum, which `load_tensors` compares; the oldest have none."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        return _CHECKSUM in json.loads(file.metadata()[_HEADER_KEY])
+def extra_of(header: dict[str, Any]) -> dict[str, Any]:
+    """What the caller of `save` added to a file, by its header. Raises `ValueError` where that is no object, or its
+    `feature_names` are no names."""
+    extra = header.get("extra", {})
+    if not isinstance(extra, dict):
+        raise ValueError(f"'extra' in its header is a {type(extra).__name__}, expected an object")
+    names = extra.get("feature_names")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ValueError("'feature_names' in its header are no list of names")
+    return extra
 
 
 def check_kind(path: str | os.PathLike[str], header: dict[str, Any], kind: str, newest: int, expected: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from miniae.backend import Backend, get
 from miniae.data.scaling import Scaler, scaler_from, scaling_name
-from miniae.data.storage import StorageError, check_kind, described, load_tensors, save_tensors, under
+from miniae.data.storage import StorageError, check_kind, described, extra_of, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, Layer, layer_config, layer_from_config
 from miniae.nn.layer import Room
@@ -97,9 +97,7 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
             model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
-        model.extra_ = header.get("extra", {})
-        if not isinstance(model.extra_, dict):
-            raise ValueError("its extra entries have no names")
+        model.extra_ = extra_of(header)
     return model
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniae.data.storage import has_checksum, load_tensors
+from miniae.data.storage import described, has_checksum, load_header
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.inspection import TextureInspector
@@ -25,12 +25,12 @@ def describe(path: str | os.PathLike[str]) -> list[str] | None:
     """Lines that say what kind of file this is, when it was written, what was fitted to what, its shapes, settings and
     threshold. None for files of other kinds, as models are, which have layers to be listed.
 
-    The whole file is read and made use of, so that a damaged one is not described. Raises `StorageError` for files that
-    miniae did not write, or can't use.
+    The whole file is read, once, and made use of, so that a damaged one is not described. Raises `StorageError` for
+    files that miniae did not write, or can't use.
     """
-    _, header = load_tensors(path)
+    header = load_header(path)
     kind = header.get("kind")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         return None
     load, facts = _KINDS[kind]
     fitted = load(path, "numpy")
@@ -38,14 +38,18 @@ def describe(path: str | os.PathLike[str]) -> list[str] | None:
     source = f", fitted to {about['data']}" if about.get("data") else ""
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(Path(path).stat().st_mtime))
     checked = "checksum verified" if has_checksum(path) else "without a checksum, as older files are"
-    return [f"{path}: {kind} ({type(fitted).__name__}){source}, written {written}, {checked}",
-            *facts(fitted, about.get("feature_names")), f"settings: {_settings(fitted, header) or 'the defaults'}"]
+    with described(path):  # a threshold may be no number, say
+        said = facts(fitted, about.get("feature_names"))
+    return [f"{path}: {kind} ({type(fitted).__name__}){source}, written {written}, {checked}", *said,
+            f"settings: {_settings(fitted, header) or 'the defaults'}"]
 
 
 def _settings(fitted: Any, header: dict[str, Any]) -> str:
     """Those that are not the defaults; of what is no `Estimator`, those that its file names."""
     if isinstance(fitted, Estimator):
         given = fitted.changed_params()
+    elif isinstance(fitted, VectorQuantisedCompressor):
+        given = {"name": fitted.name, **fitted.model_.changed_params()}
     else:
         given = header.get("settings") or {name: header.get(name) for name in ("metric", "threshold")}
         given = {name: value for name, value in given.items() if value is not None}
@@ -91,8 +95,8 @@ def _pictures(compressor: ImageCompressor, names: None) -> list[str]:
 def _tiles(compressor: VectorQuantisedCompressor, names: None) -> list[str]:
     channels, height, width = compressor.image_shape
     return [f"images of any size, in tiles of {height} x {width} pixels of {_count(channels, 'channel')}, by a "
-            f"codebook of {compressor.model.network_.quantiser.size}; identity {compressor.checksum_:08x}",
-            _networks([compressor.model])]
+            f"codebook of {compressor.model_.network_.quantiser.size}; identity {compressor.checksum_:08x}",
+            _networks([compressor.model_])]
 
 
 def _networks(models: Sequence[Any]) -> str:

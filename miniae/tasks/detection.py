@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data.pieces import pieces
-from miniae.data.storage import reading, save_tensors, under
+from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, check_rows, epochs_for
@@ -301,7 +301,7 @@ class AnomalyDetector(Estimator):
         with reading(path, "detector", _FORMAT,
                      "a detector: fit one by miniae detect --fit, or AnomalyDetector.save") as (tensors, header):
             detector = cls.of_contents(tensors, header, path, backend)
-            detector.extra_ = header["extra"]
+            detector.extra_ = extra_of(header)
         return detector
 
     @classmethod

@@ -24,8 +24,9 @@ __all__ = ["FileCompressor", "check_image", "check_name", "checksum", "padded"]
 
 _FORMAT = 1
 
-# What images in one file may be padded to: many small ones would else take much more memory than their pixels.
-_LARGEST_PADDED = 2 * LARGEST_IMAGE
+# Images in one file may be padded to twice their pixels and these: many small ones, of few bytes, would else take much
+# more memory than their pixels.
+_FREE_PADDED = 1 << 20
 
 
 class FileCompressor(ABC):
@@ -94,10 +95,10 @@ class FileCompressor(ABC):
         """To what size n images are padded. Raises `ValueError` where that takes too much memory."""
         if n * height * width > LARGEST_IMAGE:
             raise ValueError(f"{n} images of {width}x{height} are more than {LARGEST_IMAGE:,} pixels: cut them up")
-        extent = self._extent(height, width)
-        if n * math.prod(extent) > _LARGEST_PADDED:
-            raise ValueError(f"{n} images of {width}x{height} are more than {_LARGEST_PADDED:,} pixels when they are "
-                             f"padded to {extent[1]}x{extent[0]} for this model: make several files of them")
+        extent, most = self._extent(height, width), 2 * n * height * width + _FREE_PADDED
+        if n * math.prod(extent) > most:
+            raise ValueError(f"{n} images of {width}x{height} are more than {most:,} pixels when they are padded to "
+                             f"{extent[1]}x{extent[0]} for this model: make several files of them")
         return extent
 
     def _planes(self, images: np.ndarray) -> np.ndarray:

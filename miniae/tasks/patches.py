@@ -67,6 +67,17 @@ class PatchDenoiser(Estimator):
         self.level, self.size, self.step, self.hidden, self.updates = level, size, step, hidden, updates
         self.max_patches, self.seed, self.dtype, self.backend = max_patches, seed, dtype, backend
 
+    def check_parameters(self) -> None:
+        """Raise `ValueError` or `TypeError` for parameters that can't be, as fitting does: before images are read."""
+        for name in ("size", "step", "hidden", "updates", "max_patches"):
+            check_count(name, getattr(self, name))
+        check_count("seed", self.seed, least=0)
+        if self.step > self.size:
+            raise ValueError(f"step is {self.step}, expected at most the size of a patch, {self.size}")
+        if self.level is not None and _check_level(self.level) > 1:
+            raise ValueError("level is the noise's deviation where black is 0 and white 1, expected at most 1, got "
+                             f"{self.level:g}")
+
     def fit(self, images: Any) -> PatchDenoiser:
         """Learn from clean images: one or a list of them, (height, width) or (3, height, width), in [0, 1]."""
         if self.level is None:
@@ -86,16 +97,8 @@ class PatchDenoiser(Estimator):
     def _fit(self, images: list[np.ndarray], deviation: float, kind: type[DenoisingAutoencoder],
              **noise: Any) -> PatchDenoiser:
         with self._unless_refused():
-            for name in ("size", "step", "hidden", "updates", "max_patches"):
-                check_count(name, getattr(self, name))
-            if self.step > self.size:
-                raise ValueError(f"step is {self.step}, expected at most the size of a patch, {self.size}")
-            if not check_number("level", deviation):
-                raise ValueError("the noise's level is 0: there is nothing to take out")
-            if self.level is not None and deviation > 1:
-                raise ValueError("level is the noise's deviation where black is 0 and white 1, expected at most 1, got "
-                                 f"{deviation:g}")
-            self.level_, self.channels_ = float(deviation), len(images[0])
+            self.check_parameters()
+            self.level_, self.channels_ = float(_check_level(deviation)), len(images[0])
             rows = self._centred(patches_of(images, self.size, self.max_patches, self.seed))[0]
             batch = 256
             self.model_ = kind([self.hidden], self.hidden, activation="relu", code_activation="relu", init="he_normal",
@@ -141,6 +144,12 @@ class PatchDenoiser(Estimator):
             denoiser.level_, denoiser.channels_ = header["level"], header["channels"]
             denoiser.model_ = model_of(tensors, header["model"], path, backend)
         return denoiser
+
+
+def _check_level(deviation: float) -> float:
+    if not check_number("level", deviation):
+        raise ValueError("the noise's level is 0: there is nothing to take out")
+    return deviation
 
 
 def noise_level(image: Any) -> float:

@@ -52,6 +52,7 @@ class VectorQuantisedCompressor(FileCompressor):
 
     Attributes
     ----------
+    model_ : a copy of the model as it was in `fit`: training it further changes nothing here.
     coder_ : the `IndexCoder`, with the frequencies.
     checksum_ : the CRC-32 of all that files depend on; files are decompressed by the model with theirs only.
     """
@@ -73,6 +74,7 @@ class VectorQuantisedCompressor(FileCompressor):
 
         Raises `ValueError` for what are no such images.
         """
+        self.model_ = _copy(self.model)
         images = sorted((check_image(image) for image in images), key=np.shape)
         if not images:
             raise ValueError("there are no images to count the integers of: give one at least")
@@ -80,7 +82,7 @@ class VectorQuantisedCompressor(FileCompressor):
         for shape, alike in itertools.groupby(images, key=np.shape):
             extent = self._extent(*shape[:2])
             counted.append(self._indices(self._planes(padded(np.stack(list(alike)), *extent))))
-        self.coder_ = IndexCoder(self.model.network_.quantiser.size).fit(np.concatenate(counted))
+        self.coder_ = IndexCoder(self.model_.network_.quantiser.size).fit(np.concatenate(counted))
         self._seal()
         return self
 
@@ -110,16 +112,16 @@ class VectorQuantisedCompressor(FileCompressor):
 
         def blocks() -> Iterator[np.ndarray]:
             for i in range(0, len(indices), some):
-                yield self.model.decode_indices(indices[i:i + some]).reshape(-1, n, *self.image_shape)
+                yield self.model_.decode_indices(indices[i:i + some]).reshape(-1, n, *self.image_shape)
 
         return windows.overlay(blocks())
 
     def _indices(self, planes: np.ndarray) -> np.ndarray:
         """Planes, uint8 (N, channels, height, width), as their tiles' integers: (tiles * N, ...), tile by tile."""
-        sample = self.model.network_.input_shape
+        sample = self.model_.network_.input_shape
         blocks = self._windows(planes.shape).blocks(planes)
-        return np.concatenate([self.model.encode_indices(block.reshape(-1, *sample).astype(np.float32)
-                                                         / np.float32(255)) for block in blocks])
+        return np.concatenate([self.model_.encode_indices(block.reshape(-1, *sample).astype(np.float32)
+                                                          / np.float32(255)) for block in blocks])
 
     def _windows(self, shape: tuple[int, ...]) -> Windows:
         """The tiles of planes of this shape."""
@@ -132,7 +134,7 @@ class VectorQuantisedCompressor(FileCompressor):
         self.checksum_ = checksum(str(self.image_shape), self._contents()[0])
 
     def _contents(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        arrays, header = contents(self.model)
+        arrays, header = contents(self.model_)
         arrays = {f"model.{name}": a for name, a in arrays.items()}
         return (arrays | {"frequencies": self.coder_.frequencies_.astype(np.uint16)},
                 {"name": self.name, "image_shape": list(self.image_shape), "model": header})
@@ -142,6 +144,7 @@ class VectorQuantisedCompressor(FileCompressor):
             backend: str | Backend | None) -> Self:
         model = model_of(under("model.", arrays), header["model"], path, backend)
         compressor, quantiser = cls(model, header["image_shape"], name=header["name"]), model.network_.quantiser
+        compressor.model_ = _copy(model)
         compressor.coder_ = IndexCoder.of(arrays["frequencies"], quantiser.index_shape)
         if compressor.coder_.size != quantiser.size:
             raise ValueError(f"it has frequencies of {compressor.coder_.size} integers for {quantiser.size} vectors")
@@ -165,7 +168,14 @@ def _image_shape(model: VectorQuantisedAutoencoder, given: Sequence[int] | None)
     known = [given, model.image_shape, getattr(model, "extra_", {}).get("image_shape"), sample]
     shape = next(tuple(shape) for shape in known if shape is not None)
     shape = (1, *shape) if len(shape) == 2 else shape
-    if len(shape) != 3 or shape[0] not in (1, 3) or math.prod(shape) != math.prod(sample):
+    if len(shape) != 3 or not all(isinstance(n, int | np.integer) and n > 0 for n in shape) or \
+            shape[0] not in (1, 3) or math.prod(shape) != math.prod(sample):
         raise ValueError(f"the model's samples have shape {sample}, which is none of images {shape}: name their "
                          "image_shape, (height, width) or (1 or 3, height, width)")
-    return shape
+    channels, height, width = map(int, shape)
+    return channels, height, width
+
+
+def _copy(model: VectorQuantisedAutoencoder) -> VectorQuantisedAutoencoder:
+    """What saving and loading a trained model gives."""
+    return model_of(*contents(model), "the model", model.network_.place.backend)

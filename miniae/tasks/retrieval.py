@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniae.backend import Backend, get
-from miniae.data.storage import reading, save_tensors, under
+from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models.estimator import NetworkEstimator
 from miniae.models.files import contents, model_of
 from miniae.tasks.distances import METRICS
@@ -300,7 +300,7 @@ class SemanticIndex:
                 model = model_of(under("model.", tensors), header["model"], path, backend)
             index = cls(model, header["metric"], header["threshold"])
             index._rows, index._ids = tensors["codes"], tensors["ids"]
-            index._size, index._next, index.extra = header["size"], header["next"], header["extra"]
+            index._size, index._next, index.extra = header["size"], header["next"], extra_of(header)
             index.thresholds_ = tensors.get("thresholds")
         return index
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import Windows
-from miniae.data.storage import reading, save_tensors, under
+from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models import Autoencoder
 from miniae.tasks.detection import AnomalyDetector, check_share, middle_and_scale
 from miniae.training import Estimator, NotFittedError, check_count
@@ -250,7 +250,7 @@ class SeriesDetector(Estimator):
             detector.middle_, detector.scale_ = tensors["middle"], tensors["scale"]
             detector.channels_, detector.window_ = len(detector.middle_), header["window"]
             detector.usual_, detector.threshold_ = header["usual"], header["threshold"]
-            detector.extra_ = header["extra"]
+            detector.extra_ = extra_of(header)
         return detector
 
 

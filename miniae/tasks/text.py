@@ -102,13 +102,9 @@ class BagOfWords:
 
     def fit(self, texts: Sequence[str]) -> BagOfWords:
         """Choose the words, and weigh them. Raises `ImportError` without scikit-learn, `ValueError` for no words."""
-        try:
-            from sklearn.feature_extraction.text import CountVectorizer
-        except ImportError as why:
-            raise ImportError(f"counting words needs scikit-learn ({why}): pip install miniae[text]") from None
         stop_words = self.stop_words if self.stop_words is None or isinstance(self.stop_words, str) else \
             list(self.stop_words)
-        vectoriser = CountVectorizer(max_features=self.words, stop_words=stop_words)
+        vectoriser = _vectoriser(max_features=self.words, stop_words=stop_words)
         counts = vectoriser.fit_transform(_texts(texts))
         self._vectoriser = vectoriser
         self.words_ = vectoriser.get_feature_names_out().tolist()
@@ -117,6 +113,27 @@ class BagOfWords:
             1 + np.log((1 + counts.shape[0]) / (1 + having))
         return self
 
+    def state(self) -> dict[str, Any]:
+        """What `transform` goes by, as JSON: words, their weights, and the weighting."""
+        return {"words": self.words_, "weights": self.weights_.tolist(), "weighting": self.weighting}
+
+    @classmethod
+    def of(cls, state: Any) -> BagOfWords:
+        """What gave that `state`: its `transform` gives the same rows. Raises `ValueError` for what is no such state,
+        and `ImportError` without scikit-learn."""
+        words, weights, weighting = (state.get(name) if isinstance(state, dict) else None
+                                     for name in ("words", "weights", "weighting"))
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or \
+                len(set(words)) < len(words):
+            raise ValueError("a bag of words has a list of words, each of them once")
+        weights = np.asarray(weights)
+        if weights.dtype.kind not in "fi" or weights.shape != (len(words),) or not (weights > 0).all() or \
+                not np.isfinite(weights).all():
+            raise ValueError(f"a bag of {len(words)} words has as many weights, which are positive")
+        bag = cls(len(words), str(weighting))
+        bag.words_, bag.weights_, bag._vectoriser = words, weights.astype(np.float64), _vectoriser(vocabulary=words)
+        return bag
+
     def transform(self, texts: Sequence[str]) -> np.ndarray:
         """(N, words) float32."""
         if not hasattr(self, "words_"):
@@ -124,6 +141,14 @@ class BagOfWords:
         x = self._vectoriser.transform(_texts(texts)).toarray() * self.weights_
         length = x.sum(axis=1) if self.weighting == "counts" else np.linalg.norm(x, axis=1)
         return (x / np.where(length > 0, length, 1.0)[:, None]).astype(np.float32)
+
+
+def _vectoriser(**settings: Any) -> Any:
+    try:
+        from sklearn.feature_extraction.text import CountVectorizer
+    except ImportError as why:
+        raise ImportError(f"counting words needs scikit-learn ({why}): pip install miniae[text]") from None
+    return CountVectorizer(**settings)
 
 
 def _texts(texts: Any) -> list[str]:

@@ -67,6 +67,13 @@ def test_a_classifiers_file(trained, table, miniae, tmp_path):
         assert code != 0 and "holds a model of class Classifier, this command needs an Autoencoder" in err
 
 
+def test_info_of_a_forged_file(miniae, tmp_path):
+    for kind in (["index"], {}, 3, "thing"):
+        library.data.save_tensors(tmp_path / "a.safetensors", {}, {"kind": kind, "format": 1})
+        code, _, err = miniae("info", tmp_path / "a.safetensors")
+        assert code == 2 and err.count("\n") == 1 and "expected a model" in err
+
+
 def test_backends(miniae):
     code, out, _ = miniae("backends")
     assert code == 0

@@ -125,6 +125,19 @@ def test_what_is_read_is_not_overwritten(miniae, folder, tmp_path):
     assert image.read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+def test_the_model_is_not_overwritten(miniae, folder, tmp_path, command):
+    model, file, link = tmp_path / "own.safetensors", tmp_path / "a.mae", tmp_path / "link.png"
+    ImageCompressor.pretrained("numpy").save(model)
+    before = model.read_bytes()
+    assert miniae("compress", folder / "a.png", file, "--model", model)[0] == 0
+    link.symlink_to(model)
+    out = model if command == "compress" else link
+    expect(miniae(command, folder / "a.png" if command == "compress" else file, out, "--model", model),
+           "it is what is read")
+    assert model.read_bytes() == before
+
+
 @pytest.mark.parametrize("damage", ["truncated", "interrupted"])
 def test_a_folder_is_written_whole_or_not_at_all(miniae, folder, tmp_path, monkeypatch, damage):
     assert miniae("compress", folder, tmp_path / "small")[0] == 0
@@ -151,6 +164,13 @@ def test_compressors_that_can_not_be_trained(miniae, folder, tmp_path):
     expect(miniae("compressor", tmp_path / "none"), "does not exist")
     expect(miniae("compressor", folder, "-o", tmp_path / "no" / "c.safetensors"), "there is no folder")
     expect(miniae("compressor", folder, "-o", tmp_path / "c.safetensors", "--patches", 0), "patches")
+    other, below = tmp_path / "other.safetensors", tmp_path / "below.safetensors"
+    ImageCompressor.pretrained("numpy").save(other)
+    below.mkdir()
+    before = other.read_bytes()
+    for path in (other, below):
+        expect(miniae("compressor", folder, "-o", path), "exists: choose a new name for the compressor$")
+    assert other.read_bytes() == before and list(below.iterdir()) == []
 
 
 # ---------------------------------------------------------------- vector-quantised models
@@ -194,9 +214,13 @@ def test_the_images_of_a_compressor_may_be_in_a_file(miniae, quantised, tmp_path
     code, said, err = miniae("compressor", tmp_path / "images.npy", "--model", model, "-o", out)
     again = load_compressor(out, "numpy")
     assert code == 0, err
-    assert re.match(r"20 of them take \d+\.\d{3} bits a pixel, and come back at \d+\.\d dB\n", said)
+    assert re.match(r"20 images of those counted take \d+\.\d{3} bits a pixel, and come back at \d+\.\d dB: new", said)
     assert said.endswith(f"written to {out}: with the frequencies of 30 images, checksum {again.checksum_:08x}\n")
     assert again.checksum_ == load_compressor(quantised / "vq.safetensors", "numpy").checksum_
+    one = tmp_path / "one.safetensors"
+    said = miniae("compressor", quantised / "small" / "0.png", "--model", model, "-o", one)[1]
+    assert said.startswith("1 image of those counted takes ") and " and comes back at " in said
+    assert f"written to {one}: with the frequencies of 1 image, checksum " in said
     np.save(tmp_path / "numbers.npy", images.astype(np.float32))
     np.save(tmp_path / "rows.npy", images.reshape(30, -1) / 255)
     for name in ("numbers", "rows"):
@@ -222,5 +246,6 @@ def test_the_wrong_model_is_told(miniae, folder, quantised, tmp_path, trained):
     expect(miniae("compressor", folder, "--model", own, "-o", new), "holds a vector-quantised compressor, expected")
     expect(miniae("compressor", folder, "--model", run, "--epochs", 3, "-o", new), "--epochs is for training")
     expect(miniae("compressor", folder, "--model", run, "--alike", "-o", new), "--alike is for training")
-    expect(miniae("compressor", folder, "--model", run, "-o", run), "it is what is read")
+    for path in (run, own):
+        expect(miniae("compressor", folder, "--model", run, "-o", path), "exists: choose a new name for the compr")
     assert not out.exists() and not new.exists()

@@ -138,7 +138,8 @@ def test_bad_input(miniae, pictures, inspector, tmp_path):
     assert "does not exist" in refused("restore", tmp_path / "none.safetensors", new, "-o", tmp_path / "o")
     assert "add --level" in refused("restore", path, clean, "--fit")
     assert "level is 0" in refused("restore", path, clean, "--fit", "--level", "0")
-    assert "white 1, expected at most 1, got 25" in refused("restore", path, clean, "--fit", "--noisy", "--level", "25")
+    bad, mixed = ("--fit", "--noisy", "--level", "25"), pictures / "mixed"  # told before the images are read
+    assert "white 1, expected at most 1, got 25" in refused("restore", path, mixed, *bad)
     assert "leave --out out" in refused("restore", path, clean, "--fit", "--noisy", "-o", tmp_path / "o")
     assert "for fitting" in refused("restore", inspector, new, "--noisy", "-o", tmp_path / "o")
     assert "nothing to do" in refused("restore", inspector, new)

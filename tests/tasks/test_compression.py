@@ -293,6 +293,27 @@ def test_few_bytes_that_claim_many_pixels_are_refused_before_memory_is_taken(com
     assert np.abs(compressor.decompress(data).astype(int) - 77).max() < 20
 
 
+def test_nothing_in_few_bytes_is_not_many_images(compressor):
+    import tracemalloc
+
+    nothing = compressor.codes_.encode(np.zeros((1, 20, 2, 2), np.int64))  # no channel has a number: any size would fit
+    content = unpack(compressor.compress(scene(16, 16), 50))._replace(codes=nothing)
+    assert compressor.decompress(pack(content._replace(count=300, height=1, width=1))).shape == (300, 1, 1, 3)
+    for size in ({"height": 1 << 30}, {"count": 1 << 20, "height": 1 << 20}, {"count": 1 << 20},
+                 {"count": 1 << 20, "height": 1, "width": 1}, {"count": 1 << 15, "height": 1, "width": 1},
+                 {"count": 1 << 20, "height": 1, "width": 100}, {"height": 1, "width": 200_000}):
+        data = pack(content._replace(**size))
+        tracemalloc.start()
+        try:
+            with pytest.raises(StorageError, match="are more than|no more than .* pixels"):
+                compressor.decompress(data)
+            assert tracemalloc.get_traced_memory()[1] < 4e6
+        finally:
+            tracemalloc.stop()
+    with pytest.raises(ValueError, match="20000 images of 1x1 are more than 1,088,576 pixels when .* padded to 8x8"):
+        compressor.compress_many(np.zeros((20_000, 1, 1), np.uint8))
+
+
 def test_another_model_is_named(compressor):
     content = unpack(compressor.compress(scene(16, 16), 50))
     with pytest.raises(StorageError, match="needs the model 'zoo' with checksum 00000001"):

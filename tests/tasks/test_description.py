@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from miniae.data import StorageError, load_tensors, save_tensors
-from miniae.models import Autoencoder, VectorQuantisedAutoencoder
+from miniae.models import Autoencoder, VectorQuantisedAutoencoder, load
 from miniae.tasks import (
     AnomalyDetector,
     ImageCompressor,
@@ -51,7 +51,8 @@ MADE = {
         [(255 * IMAGE).astype(np.uint8)]), {}, ["in blocks of 8 x 8 pixels, 8 numbers", "settings: filters=8, "]),
     "vector-quantised compressor": (lambda: VectorQuantisedCompressor(VectorQuantisedAutoencoder(
         [2], codebook=8, dim=4, epochs=1, backend="numpy").fit(IMAGE.reshape(-1, 4, 4))).fit([np.uint8(255 * IMAGE)]),
-        {}, ["in tiles of 4 x 4 pixels of 1 channel, by a codebook of 8", "1 network, ", "settings: the defaults"]),
+        {}, ["in tiles of 4 x 4 pixels of 1 channel, by a codebook of 8", "1 network, ",
+             "settings: name='own', epochs=1, filters=[2], codebook=8, dim=4"]),
 }
 
 
@@ -87,11 +88,69 @@ def test_an_index_without_a_model_and_a_file_without_a_checksum(tmp_path, monkey
     assert "without a checksum" in describe(path)[0]
 
 
+def forged(path, **entries):
+    tensors, header = load_tensors(path)
+    save_tensors(path, tensors, {**header, **entries})
+
+
+@pytest.mark.parametrize("entries, message", [
+    ({"extra": ["a.csv"]}, "'extra' in its header is a list, expected an object"), ({"extra": None}, "a NoneType"),
+    ({"extra": {"feature_names": 4}}, "'feature_names' in its header are no list of names"),
+    ({"extra": {"feature_names": "abcd"}}, "no list of names"),
+    ({"extra": {"feature_names": [1, 2, 3, 4]}}, "no list of names"), ({"threshold": "high"}, "format code")])
+def test_what_was_forged_is_told_in_a_line(tmp_path, entries, message):
+    path = tmp_path / "a.safetensors"
+    AnomalyDetector(contamination=0, **FEW).fit(X).save(path)
+    forged(path, **entries)
+    with pytest.raises(StorageError, match=message) as why:
+        describe(path)
+    assert "is damaged: " in str(why.value) and "\n" not in str(why.value)
+
+
+def test_a_model_whose_extra_was_forged(tmp_path):
+    path = tmp_path / "a.safetensors"
+    Autoencoder([5], 3, epochs=1, backend="numpy").fit(X).save(path)
+    for extra in (["a"], {"feature_names": {"a": 1}}):
+        forged(path, extra=extra)
+        with pytest.raises(StorageError, match="is damaged: '(extra|feature_names)' in its header"):
+            load(path)
+
+
+def test_the_arrays_are_read_once(tmp_path, monkeypatch):
+    import safetensors
+
+    path, read, opened = tmp_path / "a.safetensors", [], safetensors.safe_open
+
+    class Counted:
+        def __init__(self, *args, **kwargs):
+            self.file = opened(*args, **kwargs)
+
+        def __enter__(self):
+            self.file = self.file.__enter__()
+            return self
+
+        def __exit__(self, *why):
+            return self.file.__exit__(*why)
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def get_tensor(self, name):
+            read.append(name)
+            return self.file.get_tensor(name)
+
+    index_of(None).save(path)
+    monkeypatch.setattr(safetensors, "safe_open", Counted)
+    describe(path)
+    assert sorted(read) == ["codes", "ids"]
+
+
 def test_models_and_others_are_left_to_others(tmp_path):
     path = tmp_path / "a.safetensors"
     Autoencoder([5], 3, epochs=1, backend="numpy").fit(X).save(path)
     assert describe(path) is None
-    save_tensors(path, {}, {"kind": "thing", "format": 1})
-    assert describe(path) is None
+    for kind in ("thing", ["index"], {}, None):
+        save_tensors(path, {}, {"kind": kind, "format": 1})
+        assert describe(path) is None
     with pytest.raises(StorageError, match="does not exist"):
         describe(tmp_path / "none.safetensors")

@@ -143,6 +143,25 @@ def test_saved_and_loaded(compressor, of_colours, tmp_path, backend):
         assert path.read_bytes() == before
 
 
+def test_training_the_model_further_changes_nothing(tmp_path):
+    X, images = digits().train[:60], eight_bits(digits().train[:60].reshape(-1, 28, 28))
+    model = VectorQuantisedAutoencoder((4,), image_shape=(28, 28), codebook=16, dim=4, epochs=1, backend="numpy").fit(X)
+    compressor, image = VectorQuantisedCompressor(model, np.array((28, 28))).fit(images), scene(30, 40)
+    data, known = compressor.compress(image), compressor.checksum_
+    back, indices = compressor.decompress(data), model.encode_indices(X)
+    compressor.save(tmp_path / "a.safetensors")
+    loaded = load_compressor(tmp_path / "a.safetensors", "numpy")
+    for one in (compressor, loaded):
+        for _ in range(3):
+            one.model.partial_fit(X)
+        assert (one.model.encode_indices(X) != indices).any()
+        assert one.checksum_ == known and one.compress(image) == data
+        np.testing.assert_array_equal(one.decompress(data), back)
+        one.save(tmp_path / "b.safetensors")
+        assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "a.safetensors").read_bytes()
+    assert compressor.fit(images).checksum_ != known  # made of the model as it is now
+
+
 def test_models_that_are_not_what_they_should_be(model, compressor, tmp_path):
     path = tmp_path / "vq.safetensors"
     compressor.save(path)
@@ -165,6 +184,10 @@ def test_models_that_are_not_what_they_should_be(model, compressor, tmp_path):
     save_tensors(path, arrays, {k: v for k, v in header.items() if k != "image_shape"})
     with pytest.raises(StorageError, match="damaged: 'image_shape'"):
         load_compressor(path)
+    for shape in ([1, -28, -28], [1, 28.0, 28], [1, 28, "28"], [28.0, 28.0], [-1, -28, 28], 784, "abc", [[28, 28]]):
+        save_tensors(path, arrays, {**header, "image_shape": shape})
+        with pytest.raises(StorageError, match="damaged: "):
+            load_compressor(path)
     model.save(path)
     with pytest.raises(StorageError, match="does not know how often .* by miniae compressor IMAGES --model"):
         load_compressor(path)
@@ -213,7 +236,8 @@ def test_what_was_forged_is_refused_or_of_the_size_that_it_says(compressor):
 
 @pytest.mark.parametrize("size", [{"height": 1 << 30}, {"count": 1 << 20, "height": 1 << 20}, {"count": 1 << 20},
                                   {"count": 1 << 20, "height": 1, "width": 1}, {"height": 11_000, "width": 11_000},
-                                  {"count": 5000}, {"height": 1000, "width": 1000}])
+                                  {"count": 5000}, {"count": 1 << 15, "height": 1, "width": 1},
+                                  {"height": 1000, "width": 1000}])
 def test_sizes_that_can_not_be_are_refused_before_memory_is_taken(compressor, size):
     data = pack(unpack(compressor.compress(scene(28, 28)))._replace(**size))
     tracemalloc.start()
