@@ -64,9 +64,9 @@ def killed_run(settings, folder, moment, kills):
             return struck
         before = files(folder)
         try:
-            process.wait(moment())
+            _, err = process.communicate(timeout=moment())
             if process.returncode:
-                raise SystemExit(f"a run could not go on: {process.stderr.read()}")
+                raise SystemExit(f"a run could not go on: {err}")
             return struck
         except subprocess.TimeoutExpired:
             process.kill()

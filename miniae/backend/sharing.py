@@ -39,6 +39,8 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
+    library: str = "nothing"
+    """What brings the messages, in words."""
 
     def sum(self, be: Backend, a: Array) -> None:
         """Write the sum of all ranks' arrays into each, in place: the same bits everywhere."""

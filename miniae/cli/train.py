@@ -11,7 +11,6 @@ mpiexec -n 4 miniae train ... trains one model by four processes, which share ev
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import json
 import sys
@@ -94,9 +93,10 @@ def _train(args: argparse.Namespace) -> int:
     if args.resume and _is_complete(args, say):
         return 0
     config = _begun(args) if args.resume else _config(args)
-    job = Run(dataclasses.replace(config, backend=ranks.device(config.backend)), say=say)
+    job = Run(config, say=say)
     if args.resume:
         RunFolder(args.resume).check(job)
+        ranks.gather([0.0])  # all have read what the first one writes anew
     if ranks.rank:
         if args.resume:
             job.progress = RunFolder(args.resume).keeping(_silence, config.checkpoint_every)

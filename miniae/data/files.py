@@ -145,7 +145,7 @@ def _table(path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.
         raise DataError(f"{path} can't be read: {why.strerror}") from None
 
 
-def _numbers(reader: Any, path: Path, aside: Sequence[str]) -> tuple[Samples, dict[str, np.ndarray]]:
+def _numbers(reader: Any, path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.ndarray]]:
     """`_table` of the rows of cells that `reader` gives, each of which is turned into numbers as it comes."""
     rows = (row for row in reader if row)
     first = next(rows, None)
@@ -162,7 +162,8 @@ def _numbers(reader: Any, path: Path, aside: Sequence[str]) -> tuple[Samples, di
         if names.count(name) != 1:
             raise DataError(f"{path} has {names.count(name) or 'no'} column{'s' * (name in names)} {name!r} for "
                             f"{what}: expected one of {', '.join(names[:20])}")
-    columns, beside = [i for i in range(width) if names[i] not in aside], {name: [] for name in aside}
+    columns = [i for i in range(width) if names[i] not in aside]
+    beside: dict[str, list[str]] = {name: [] for name in aside}
     if not columns:
         raise DataError(f"{path} has no column beside {' and '.join(map(repr, aside))}: expected features too")
     cells = array("d")

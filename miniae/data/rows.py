@@ -68,7 +68,7 @@ class Rows(Protocol):
 
 def shuffled(rows: tuple[Rows, ...], generator: np.random.Generator) -> np.ndarray:
     """The numbers of all rows in random order; in one that a stream can be read in, if there is one among them."""
-    stream = next((r.stream for r in rows if getattr(r, "stream", None) is not None), None)
+    stream = next((s for r in rows if (s := getattr(r, "stream", None)) is not None), None)
     return generator.permutation(len(rows[0])) if stream is None else stream.order(generator)
 
 
@@ -164,7 +164,7 @@ class HostRows:
     the system takes them back where it needs the memory.
     """
 
-    def __init__(self, array: np.ndarray | Sparse, backend: Backend):
+    def __init__(self, array: np.ndarray | Sparse | Stream, backend: Backend):
         self.array: Any = array
         self.backend = backend
         self.dtype = array.dtype.newbyteorder("=")

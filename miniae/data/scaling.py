@@ -54,7 +54,7 @@ class Scaler:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'' if self.offset is None else f'fitted to {self.offset.shape}'})"
 
-    def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _offset_and_scale(self, X: np.ndarray | Sparse | Stream) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError
 
     def _fitted(self, X: np.ndarray) -> tuple[np.ndarray, Any, Any]:
@@ -70,7 +70,7 @@ class Scaler:
 class Identity(Scaler):
     """Leaves the features as they are."""
 
-    def fit(self, X: np.ndarray) -> Identity:
+    def fit(self, X: np.ndarray | Sparse | Stream) -> Identity:
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ class Identity(Scaler):
 class MinMax(Scaler):
     """Each feature's smallest value becomes 0, its largest 1; a constant one becomes 0."""
 
-    def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _offset_and_scale(self, X: np.ndarray | Sparse | Stream) -> tuple[np.ndarray, np.ndarray]:
         low, high = _bounds(X)
         return low, np.where(high > low, high - low, 1.0)
 
@@ -91,7 +91,7 @@ class MinMax(Scaler):
 class Standard(Scaler):
     """Each feature gets mean 0 and variance 1; a constant one becomes 0."""
 
-    def _offset_and_scale(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _offset_and_scale(self, X: np.ndarray | Sparse | Stream) -> tuple[np.ndarray, np.ndarray]:
         low, high = _bounds(X)
         # Values that differ by rounding only are constant: scaling must not blow that up, nor let it stand.
         rounding = 4 * np.finfo(X.dtype).eps if X.dtype.kind == "f" else 0.0
@@ -101,7 +101,7 @@ class Standard(Scaler):
         return np.where(constant, low, mean), np.where((high == low) | (scale == 0), 1.0, scale)
 
 
-def _bounds(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(X: np.ndarray | Sparse | Stream) -> tuple[np.ndarray, np.ndarray]:
     """The smallest and the largest value of each feature, in float64."""
     if isinstance(X, Stream):
         return X.low, X.high

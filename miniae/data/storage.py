@@ -276,7 +276,8 @@ def labels_of(entry: Any, name: str) -> np.ndarray:
     Raises `TypeError`, `ValueError` or `KeyError` for others.
     """
     kind, given = np.dtype(entry["dtype"]), entry[name]
-    wanted = {"b": bool, "i": int, "u": int, "f": (int, float), "U": str}.get(kind.kind)
+    types: dict[str, tuple[type, ...]] = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float), "U": (str,)}
+    wanted = types.get(kind.kind)
     if wanted is None or not isinstance(given, list) or not all(isinstance(value, wanted) for value in given):
         raise ValueError(f"its {name} are {_short(given)}, expected a list of the type {_short(entry['dtype'])}")
     # Strings as long as the longest: what the file claims of their length would be so much memory for each.

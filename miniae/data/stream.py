@@ -118,7 +118,9 @@ class Reader:
         self._begin()
 
     def _begin(self) -> None:
-        self._batches, self._held, self._end = iter(()), [], 0  # held: pairs of a first number and an array
+        self._batches: Iterator[np.ndarray] = iter(())
+        self._held: list[tuple[int, np.ndarray]] = []  # first numbers, and arrays
+        self._end = 0
         self._begun = False
 
     def rows(self, start: int, stop: int) -> np.ndarray:

@@ -93,6 +93,8 @@ def _with_labels(g: Graph, network: VariationalNetwork, a: str, shape: Shape, la
     """(a, labels) side by side, behind an image's channels as planes, where the network is told labels."""
     if not isinstance(network, ConditionalNetwork):
         return a
+    if labels is None:
+        raise ValueError(f"a {type(network).__name__} is told labels: the graph needs an input for them")
     if len(shape) == 3 and network.planes:
         planes = g.op("Mul", g.reshape(labels, (network.classes, 1, 1)), g.constant(np.ones((1, 1, *shape[1:]))))
         return g.op("Concat", a, planes, axis=1)

@@ -225,15 +225,16 @@ def torch_source(model: Any) -> str:
 
 
 def _sequence(layer: Layer) -> str:
-    modules = modules_of(layer)
-    for module in modules:
+    sources = []
+    for module in modules_of(layer):
         if module.source is None:
             raise ValueError(f"{layer!r} holds a layer or an activation that torch.nn has no module for: write that "
                              "module yourself; to_torch_state_dict names its tensors")
-    if len(modules) == 1 and not isinstance(layer, Sequential):
-        return modules[0].source
-    lines = "".join(f"    {module.source},\n" for module in modules)
-    return f"nn.Sequential(\n{lines})" if modules else "nn.Sequential()"
+        sources.append(module.source)
+    if len(sources) == 1 and not isinstance(layer, Sequential):
+        return sources[0]
+    lines = "".join(f"    {source},\n" for source in sources)
+    return f"nn.Sequential(\n{lines})" if sources else "nn.Sequential()"
 
 
 def _parameters(tensors: dict[str, Tensor]) -> str:

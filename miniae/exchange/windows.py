@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from miniae.backend.image import Pair, as_pair, same_padding
-from miniae.nn import ConvTranspose2D, Layer
+from miniae.backend.image import Padding, Pair, as_pair, same_padding
+from miniae.nn import AvgPool2D, ConvTranspose2D, Layer, MaxPool2D
 from miniae.nn.conv import Convolution
 
 __all__ = ["Moves", "as_image", "moves"]
@@ -19,7 +19,7 @@ class Moves(NamedTuple):
     size: Pair
     stride: Pair
     dilation: Pair
-    padding: tuple[Pair, Pair]
+    padding: Padding
     rest: Pair = (0, 0)
 
 
@@ -29,7 +29,7 @@ def as_image(layer: Layer) -> tuple[int, ...]:
     return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
-def moves(layer: Layer) -> Moves:
+def moves(layer: Convolution | MaxPool2D | AvgPool2D) -> Moves:
     """Those of a built convolution or pooling, transposed or not.
 
     With padding "same" a transposed convolution makes H stride of H: of the padded image that it would have been made
@@ -45,8 +45,7 @@ def moves(layer: Layer) -> Moves:
     if padding == "valid":
         return Moves(size, stride, dilation, ((0, 0), (0, 0)))
     if padding != "same":
-        zeros = tuple((p, p) for p in as_pair("padding", padding, least=0))
-        return Moves(size, stride, dilation, zeros)
+        return Moves(size, stride, dilation, tuple((p, p) for p in as_pair("padding", padding, least=0)))
     zeros = same_padding(whole, size, stride, dilation)
     if not transposed:
         return Moves(size, stride, dilation, zeros)

@@ -160,13 +160,13 @@ class AutoRec(Recommender):
     @property
     def _inputs(self) -> Sparse:
         """The samples it was fitted to."""
-        if "_samples" not in vars(self):
-            self._samples = self._rows_of(self.ratings_)
-        return self._samples
+        if "_fitted_to" not in vars(self):
+            self._fitted_to = self._rows_of(self.ratings_)
+        return self._fitted_to
 
     def _set_fitted(self, network: Any, scaler: Any) -> None:
         super()._set_fitted(network, scaler)
-        vars(self).pop("_samples", None)
+        vars(self).pop("_fitted_to", None)
 
     # ---------------------------------------------------------------- use
 

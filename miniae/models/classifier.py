@@ -179,6 +179,8 @@ class Classifier(NetworkEstimator):
     program backpropclassify; Erhan et al., "Why does unsupervised pre-training help deep learning?", JMLR 11, 2010.
     """
 
+    _trainer: Any  # of `partial_fit`: a `Trainer`, once there is training
+
     in_network = ("encoder",)
     estimator_kind = "classifier"
     needs_labels: ClassVar[bool] = False
@@ -257,7 +259,7 @@ class Classifier(NetworkEstimator):
 
     def _set_fitted(self, network: Layer, scaler: Scaler) -> None:
         super()._set_fitted(network, scaler)
-        self._trainer: Trainer | None = None  # of `partial_fit`
+        self._trainer = None
 
     def _unit_interval(self, network: Layer | None = None) -> bool:
         return self.unit_interval and self.scaling is None

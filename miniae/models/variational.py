@@ -12,7 +12,6 @@ import numpy as np
 from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend.philox import host_generator
-from miniae.data.rows import Kept
 from miniae.data.scaling import Scaler
 from miniae.functions.latent import BOUND
 from miniae.models.autoencoder import Autoencoder
@@ -245,7 +244,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         """The means and log-variances of q(z | x): (N, ...) to (N, code) each."""
         return self._statistics(*self._rows(X, y))
 
-    def _statistics(self, *rows: np.ndarray | Kept) -> tuple[np.ndarray, np.ndarray]:
+    def _statistics(self, *rows: Scaled) -> tuple[np.ndarray, np.ndarray]:
         found = self._through(self._network().statistics, *rows)
         return found[:, :self.network_.code], np.clip(found[:, self.network_.code:], -BOUND, BOUND)
 
@@ -253,7 +252,7 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         """KL(q(z | x) || N(0, 1)) of each sample and latent unit, in nats: (N, ...) to (N, code), float64."""
         return self._kl(*self._rows(X, y))
 
-    def _kl(self, *rows: np.ndarray | Kept) -> np.ndarray:
+    def _kl(self, *rows: Scaled) -> np.ndarray:
         """`kl` of what the network is given."""
         mean, log_variance = (a.astype(np.float64) for a in self._statistics(*rows))
         return 0.5 * (np.square(mean) + np.exp(log_variance) - log_variance - 1.0)

@@ -119,8 +119,9 @@ class Layer:
     def claim(self, *shapes: Shape) -> None:
         """Say which arrays are about to be made, before anything is drawn for them. Raises `ValueError` where a file
         that describes this layer does not hold as many numbers."""
-        for shape in shapes if self.place.room else ():
-            self.place.room.take(shape)
+        if self.place.room:
+            for shape in shapes:
+                self.place.room.take(shape)
 
     def add_parameter(self, name: str, value: np.ndarray) -> Parameter:
         """Make a parameter from initial values on the host, in the model's dtype and on its backend."""

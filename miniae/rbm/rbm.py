@@ -237,7 +237,7 @@ class RBM(Transformer, Estimator):
             v = machine.sample_visible(machine.sample_hidden(v, rng), rng)
         return machine.be.to_host(v)
 
-    def _rows(self, function: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
+    def _rows(self, function: Callable[[Any], Any], X: np.ndarray | Kept) -> np.ndarray:
         return rows(self._machine(), function, X)
 
     def _features_out(self) -> int:
@@ -254,7 +254,7 @@ class RBM(Transformer, Estimator):
         return self.machine_
 
 
-def rows(machine: Machine, function: Callable[[Any], Any], X: np.ndarray) -> np.ndarray:
+def rows(machine: Machine, function: Callable[[Any], Any], X: np.ndarray | Kept) -> np.ndarray:
     """`function`, from arrays to arrays of the machine's backend, of all rows of `X`, some at a time."""
     be, dtype = machine.be, machine.place.dtype
     parts = [be.to_host(function(be.asarray(X[i:i + _CHUNK], dtype))) for i in range(0, len(X), _CHUNK)]

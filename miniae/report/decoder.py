@@ -138,9 +138,10 @@ def _moved(page: DecoderSteps, function: Any, shape: tuple[int, ...], x: int) ->
     if function.name == "Upsample2D":
         down, across = function.windows.kernel
         return _gathered(page, places.repeat(down, axis=2).repeat(across, axis=3), x)
-    moved = {"Reshape": lambda: places, "Transpose": lambda: places.transpose(function.axes),
-             "GetItem": lambda: places[function.index],
-             "BroadcastTo": lambda: np.broadcast_to(places, function.shape)}[function.name]()
+    moves: dict[str, Callable[[], np.ndarray]] = {
+        "Reshape": lambda: places, "Transpose": lambda: places.transpose(function.axes),
+        "GetItem": lambda: places[function.index], "BroadcastTo": lambda: np.broadcast_to(places, function.shape)}
+    moved = moves[function.name]()
     return x if moved.size == places.size and (moved.reshape(-1) == places.reshape(-1)).all() else \
         _gathered(page, moved, x)
 

@@ -353,8 +353,8 @@ def middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarra
 
 def _check_range(X: np.ndarray) -> None:
     """Raise `ValueError` for values whose squares have no room in float64."""
-    low, high = zip(*((part.min(), part.max()) for part in (X[rows] for rows in pieces(X))), strict=True)
-    low, high = float(min(low)), float(max(high))
+    lows, highs = zip(*((part.min(), part.max()) for part in (X[rows] for rows in pieces(X))), strict=True)
+    low, high = float(min(lows)), float(max(highs))
     if not -1e151 < low <= high < 1e151:
         raise ValueError(f"X ranges from {low:g} to {high:g}, where squares overflow: divide it by a constant")
 

@@ -56,7 +56,7 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
     chosen = _one_of_each(data.test_labels, len(data.test))
     X, told = data.test[chosen], model.needs_labels or config.use_labels
     batch = model.as_batch(X, _of(data.test_labels, chosen) if told else None)
-    twins = _twins(config, min(epochs, config.epochs), batch, stages, say, progress) if epochs else []
+    twins = _twins(config, min(epochs, config.epochs or epochs), batch, stages, say, progress) if epochs else []
     decoder, refused = None, None
     try:
         decoder = decoder_steps(model)

@@ -142,7 +142,7 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
     total = 0
     for array in (data.train, data.test):
         for part in pieces(array):
-            total = zlib.crc32(np.ascontiguousarray(array[part]).reshape(-1).view(np.uint8), total)
+            total = zlib.crc32(np.ascontiguousarray(array[part]).reshape(-1).view(np.uint8).data, total)
     for labels in (data.train_labels, data.test_labels):
         if labels is not None:
             total = zlib.crc32("\n".join(map(str, labels.tolist())).encode(), total)

@@ -107,17 +107,12 @@ class CodeMap(Estimator):
         return self.neighbours
 
 
-class _Components(PCA):
-    def fit_transform(self, codes: np.ndarray) -> np.ndarray:
-        return self.fit(codes).transform(codes)
-
-
 def _as_they_are(settings: CodeMap, codes: np.ndarray) -> None:
     return None
 
 
 def _components(settings: CodeMap, codes: np.ndarray) -> Any:
-    return _Components(settings.dimensions)
+    return PCA(settings.dimensions)
 
 
 def _tsne(settings: CodeMap, codes: np.ndarray) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import get, use_backend
+from miniae.backend.sharing import current_ranks
 from miniae.data import Dataset, find, make_scaler, split, write_json, write_text
 from miniae.models import (
     PCA,
@@ -60,7 +61,7 @@ class Run:
     def __init__(self, config: RunConfig, say: Callable[[str], None] = lambda line: None,
                  progress: Callable[[str], Sequence[Callback]] = lambda title: ()):
         self.config, self.say, self.progress = config, say, progress
-        self.backend = get(config.backend)
+        self.backend = get(current_ranks().device(config.backend))
         self.data = find_data(config.data, config.label, config.seed)
         self.stack = Stack()  # empty without pretraining
         self.model: Any = None  # an `Autoencoder`, once one is trained

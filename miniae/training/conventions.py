@@ -26,15 +26,16 @@ class NotFittedError(ValueError, AttributeError):
     """
 
     def __new__(cls, *args: Any) -> NotFittedError:
+        kind: Any = cls
         theirs = sys.modules.get("sklearn.exceptions")
-        return super().__new__(cls if theirs is None else _both(cls, theirs.NotFittedError), *args)
+        return super().__new__(kind if theirs is None else _both(kind, theirs.NotFittedError), *args)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NotFittedError, self.args
 
 
 @functools.cache
-def _both(ours: type[Exception], theirs: type[Exception]) -> type[Exception]:
+def _both(ours: type[Exception], theirs: type[Exception]) -> Any:
     return ours if issubclass(ours, theirs) else type(ours.__name__, (ours, theirs), {"__doc__": ours.__doc__})
 
 
@@ -104,6 +105,10 @@ class Transformer(Conventions):
 
     `set_output(transform="pandas")` makes it return frames, whose columns are `get_feature_names_out()`.
     """
+
+    fit: Callable[..., Any]  # each kind of estimator says of what
+    transform: Callable[..., Any]
+    n_features_in_: int
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

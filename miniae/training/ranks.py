@@ -89,7 +89,7 @@ def _checksum(arrays: dict[str, np.ndarray]) -> int:
     """A number that two models of different weights are not likely to share."""
     total = 0
     for name, a in sorted(arrays.items()):
-        total = zlib.crc32(np.ascontiguousarray(a), zlib.crc32(name.encode(), total))
+        total = zlib.crc32(np.ascontiguousarray(a).data, zlib.crc32(name.encode(), total))
     return total
 
 

@@ -352,12 +352,13 @@ class Trainer:
             return (order[start:start + size][share.part] if share.total else None), share
 
         part, share = here(0)
-        for end in range(size, n + size, size):
+        end = size
+        while part is not None:
             following, next_share = here(end)
             for r in rows:
                 r.load(part, following)
             yield part, share
-            part, share = following, next_share
+            part, share, end = following, next_share, end + size
 
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:

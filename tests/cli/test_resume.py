@@ -10,8 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from together import together
 
 import miniae as library
+import miniae.training.checkpoint as checkpoint
+from miniae.backend.sharing import current_ranks
+from miniae.cli import main
+from miniae.data import load_tensors
+from miniae.tasks import RunFolder
 from miniae.training import Callback, Checkpoint, ProgressBar
 
 QUICK = ["--layers", "4-2", "--epochs", "3", "--pretrain-epochs", "4", "--batch-size", "10", "--backend", "numpy"]
@@ -260,3 +266,80 @@ def test_how_often_a_checkpoint_is_written(train, tmp_path, monkeypatch):
     assert written == ["layer-1-of-2", "layer-2-of-2", "fine-tuning"]
     code, _, err = train(tmp_path / "x", "--checkpoint-every", "-1")
     assert code == 2 and "checkpoint_every must be a finite number of at least 0, got -1" in err
+
+
+# ---------------------------------------------------------------- by several ranks
+
+@pytest.fixture
+def ranks(monkeypatch):
+    """Train by so many ranks, whose own device is NumPy's, until `most` messages were sent; return of each the exit
+    code and the number of messages, or what it ended with."""
+    monkeypatch.setattr("miniae.cli.together.launched", lambda: (current_ranks().rank, current_ranks().size))
+    monkeypatch.setattr("miniae.cli.together.ranks_here", current_ranks)
+    monkeypatch.setattr("miniae.cli.together._PATIENCE", 0.0)
+
+    def run(size, *arguments, most=10**9):
+        def rank(ranks):
+            send = ranks.sum_on_host
+
+            def sum_on_host(a):
+                if ranks.messages == most:
+                    raise SystemExit
+                send(a)
+
+            ranks.device, ranks.sum_on_host = (lambda backend: "numpy"), sum_on_host
+            return main([str(a) for a in ("train", *arguments)]), ranks.messages
+        return together(size, rank)
+    return run
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Note who calls these functions, in order: names and ranks."""
+    noted = []
+
+    def noting(name, real):
+        def call(*arguments, **settings):
+            noted.append((name, current_ranks().rank))
+            return real(*arguments, **settings)
+        return call
+
+    def set_up(owner, *names):
+        for name in names:
+            monkeypatch.setattr(owner, name, noting(name, vars(owner)[name]))
+        return noted
+    return set_up
+
+
+@pytest.mark.parametrize(("share", "stage"), [
+    (0.2, "layer-1-of-2"), (0.4, "layer-2-of-2"), (0.6, "fine-tuning"), (0.95, "fine-tuning")])
+def test_ranks_go_on_to_the_same_results(share, stage, ranks, table, calls, tmp_path):
+    """All are gone at the same message, in pretraining or after. Those above the first write nothing."""
+    settings = ["--data", table, "--label", "kind", *QUICK[:-2], "--backend", "auto", "--checkpoint-every", "0"]
+    whole, folder = tmp_path / "whole", tmp_path / "cut"
+    (code, messages), other = ranks(2, *settings, "--out", whole)
+    assert (code, messages) == other == (0, messages)
+    assert all(isinstance(why, SystemExit) for why in
+               ranks(2, *settings, "--out", folder, most=int(share * messages)))
+    assert not (folder / "model.safetensors").exists()
+    position = load_tensors(folder / "checkpoints" / f"{stage}.safetensors")[1]["position"]
+    assert bool(position) == (stage == "fine-tuning")  # there are several batches an epoch
+
+    calls(checkpoint, "save_tensors")
+    wrote = calls(RunFolder, "begin", "finish")
+    assert [code for code, _ in ranks(2, "--resume", folder)] == [0, 0]
+    assert set(wrote) == {("save_tensors", 0), ("begin", 0), ("finish", 0)}
+    check_the_same(folder, whole)
+    state = json.loads((folder / "run.json").read_text())
+    assert (state["backend"], state["device"], state["finished"]) == ("auto", "numpy", True)
+
+
+def test_the_first_rank_writes_after_all_have_read(ranks, table, calls, tmp_path):
+    """Else another could find a run that seems to be complete, as more epochs are already noted."""
+    folder = tmp_path / "run"
+    assert ranks(2, "--data", table, "--label", "kind", *QUICK, "--out", folder)[1][0] == 0
+    done = calls(RunFolder, "settings", "check", "begin")
+    assert [code for code, _ in ranks(2, "--resume", folder, "--epochs", "4")] == [0, 0]
+    assert done.index(("begin", 0)) == len(done) - 1 and {("settings", 1), ("check", 1)} < set(done)
+    assert [code for code, _ in ranks(2, "--resume", folder)] == [0, 0]
+    assert len(history(folder)) == 4 + 4 + 4

@@ -70,6 +70,14 @@ def test_autorec_learns_tastes_that_biases_do_not_know(by, backend):
     np.testing.assert_allclose(model.predict(10, items), scores, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [AutoRec, MultinomialVAE])
+def test_nothing_that_is_kept_hides_a_method(kind):
+    train, held_out = parts(tastes())
+    model = kind(code=4, epochs=1).fit(train, validation=held_out)
+    model.recommend(10)
+    assert not [name for name in vars(model) if callable(getattr(kind, name, None))]
+
+
 @pytest.mark.parametrize("by", ["item", "user"])
 def test_the_defaults_learn_tastes(by):
     train, held_out = parts(tastes(200, 160))
