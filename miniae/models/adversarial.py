@@ -13,7 +13,7 @@ from miniae.models.classifier import check_labels
 from miniae.models.estimator import check_sizes
 from miniae.models.labelled import Labelled
 from miniae.models.matched import MatchedAutoencoder, MatchedNetwork
-from miniae.models.priors import Prior, get_prior
+from miniae.models.priors import Prior, check_parts, get_prior
 from miniae.nn import Dense, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
@@ -53,10 +53,8 @@ class AdversarialNetwork(MatchedNetwork):
 
     def make(self, input_shape: Shape) -> None:
         super().make(input_shape)
-        if self.classes and self.classes != self.prior.parts:
-            raise ValueError(f"there are {self.classes} different labels, and the {self.prior.name} prior has "
-                             f"{self.prior.parts} parts for them: choose one with a part for each label, "
-                             f'prior={{"name": "mixture", "components": {self.classes}}} say, or leave the labels out')
+        if self.classes:
+            check_parts(self.prior, self.classes)
         told = self.classes + 1 if self.classes else 0
         self.discriminator.build((self.code_shape[0] + told,), self.place.child("discriminator"))
         self._one_hot = self.place.backend.asarray([[*range(self.classes), UNLABELLED]], "int64")
@@ -172,6 +170,10 @@ class AdversarialAutoencoder(Labelled, MatchedAutoencoder):
         """Whether labels can have a part of the prior each. With another prior they are not used, so that this model
         can stand before a classifier in a pipeline."""
         return get_prior(self.prior).parts > 0
+
+    def _held_out(self, validation: Any) -> Any:
+        pair = isinstance(validation, (tuple, list)) and len(validation) == 2 and np.ndim(validation[0]) > 1
+        return super()._held_out(validation[0] if pair and not self._has_parts() else validation)
 
     def _beside(self, scaled: Any, y: Any, name: str = "y") -> Any:
         return super()._beside(scaled, y if self._has_parts() else None, name)

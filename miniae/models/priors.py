@@ -207,6 +207,14 @@ def _choose(be: Backend, labels: Any, value: Any, of_label: Any) -> None:
     be.add(value, be.multiply(change, known, out=change), out=value)
 
 
+def check_parts(prior: Prior, classes: int) -> None:
+    """Raise `ValueError` unless a prior has a part for each of so many different labels."""
+    if classes != prior.parts:
+        raise ValueError(f"there are {classes} different labels, and the {prior.name} prior has {prior.parts} parts "
+                         "for them: choose one with a part for each label, "
+                         f'prior={{"name": "mixture", "components": {classes}}} say, or leave the labels out')
+
+
 def get_prior(prior: str | dict[str, Any] | Prior) -> Prior:
     """The prior of that name, with its usual settings, or of a `config`; a prior is returned as it is.
 

@@ -29,6 +29,7 @@ class RestoringAutoencoder(Autoencoder):
     the good ones, (N, ...) both. `reconstruct` gives the good of the spoilt. Both are scaled alike, by the scaling of
     X; validation is a pair (X, y). All else is as in `Autoencoder`.
 
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> good = np.repeat(rng.normal(size=(200, 2)), 4, axis=1)
     >>> model = RestoringAutoencoder([16], 2, epochs=3).fit(good + rng.normal(size=good.shape), good)

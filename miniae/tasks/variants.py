@@ -30,6 +30,7 @@ from miniae.models import (
 )
 from miniae.models.adversarial import known_labels
 from miniae.models.classifier import check_labels
+from miniae.models.priors import check_parts, get_prior
 from miniae.report import metrics
 from miniae.tasks.config import RunConfig
 
@@ -52,7 +53,9 @@ def make_model(config: RunConfig, unit_interval: bool, image_shape: Sequence[int
     if not issubclass(kind, VariationalAutoencoder) and config.loss != "multinomial":  # which decide themselves
         arguments["output_activation"] = "sigmoid" if unit_interval else "linear"
     if labels is not None and "prior" in names:
-        arguments["prior"] = GaussianMixture(len(known_labels(check_labels(labels, len(labels)))))
+        classes = len(known_labels(check_labels(labels, len(labels))))
+        arguments["prior"] = GaussianMixture(classes)
+        check_parts(get_prior(config.settings.get("prior", arguments["prior"])), classes)
     if "filters" not in names:
         arguments |= {"hidden": hidden, "code": code}
     elif image_shape is None:

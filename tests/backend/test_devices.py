@@ -126,7 +126,8 @@ def test_the_command_line(three, capsys, tmp_path):
     assert main([*train, "--backend", "cupy:1", "--out", str(out)]) == 0
     assert get("cupy").number == 1
     assert '"backend": "cupy"' in (out / "config.json").read_text() and not any(
-        b"cupy:" in path.read_bytes() for path in out.iterdir())
+        b"cupy:" in path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "run.json")
+    assert '"backend": "cupy:1"' in (out / "run.json").read_text()  # where this run goes on
     capsys.readouterr()
     assert main(["backends"]) == 0
     printed = capsys.readouterr().out

@@ -338,7 +338,7 @@ def test_a_checkpoint_of_the_older_format(tmp_path):
     assert restored(path)[0] == 2
     save_tensors(path, tensors, {**header, "format": 3})
     previous(path).unlink()
-    with pytest.raises(StorageError, match="not a checkpoint of format 2"):
+    with pytest.raises(StorageError, match="has format 3, this version reads up to 2"):
         restored(path)
 
 
