@@ -77,8 +77,8 @@ def _means(g: Graph, network: VariationalNetwork, x: str, labels: str | None) ->
     features = layer(g, network.encoder, _with_labels(g, network, x, network.input_shape, labels))
     features = g.reshape(features, network.head.input_shape)
     code = network.code
-    return g.op("Gemm", features, g.constant(network.head.weight.numpy()[:, :code], name="head.means.weight"),
-                g.constant(network.head.bias.numpy()[:code], name="head.means.bias"))
+    return g.op("Gemm", features, g.constant(network.head.weight.numpy()[:, :code]),
+                g.constant(network.head.bias.numpy()[:code]))
 
 
 def _decoder(g: Graph, network: AutoencoderNetwork, code: str, labels: str | None) -> str:
