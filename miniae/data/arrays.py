@@ -62,9 +62,10 @@ def is_batches(X: Any) -> bool:
 
 
 def feature_names(X: Any) -> np.ndarray | None:
-    """The names of a frame's columns, where they are strings. Raises `TypeError` where only some of them are."""
+    """The names of the columns of a frame, or of a stream of frames, where they are strings. Raises `TypeError` where
+    only some of them are."""
     if not _is_frame(X):
-        return None
+        return getattr(X, "names", None) if hasattr(X, "batches") else None
     strings = {isinstance(column, str) for column in X.columns}
     if len(strings) > 1:
         kinds = sorted({type(column).__name__ for column in X.columns})

@@ -1,8 +1,9 @@
 """Models as files: weights, architecture and scaling in one safetensors file.
 
 The header's JSON holds `format` (1), `kind` ("model"), `class`, `params` (the constructor's arguments), `network` (the
-architecture, layer by layer), `input_shape`, a classifier's `classes`, and whatever the caller adds. What a reader may
-ignore of files of later versions, and what it refuses, is said in `miniae.data.storage`.
+architecture, layer by layer), `input_shape`, a classifier's `classes`, the `feature_names` of a model of frames, and
+whatever the caller adds. What a reader may ignore of files of later versions, and what it refuses, is said in
+`miniae.data.storage`.
 
 A file can't ask for more than it holds: layers are only made where their parameters have room among its numbers.
 """
@@ -39,7 +40,7 @@ def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str,
 def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray],
                                                                                     dict[str, Any]]:
     """A trained model as what its file holds: arrays by name, and the header."""
-    network = model._network()
+    network, names = model._network(), vars(model).get("feature_names_in_")
     not_here = (*model.in_network, "backend")  # what the network's own description holds, or belongs to the machine
     tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
     tensors |= {f"scaling.{name}": a for name, a in model.scaler_.state().items()}
@@ -56,6 +57,7 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
         "input_shape": list(network.input_shape),
         "generators": {name: g.step for name, g in network.generators().items()},
         "extra": extra or {},
+        **({} if names is None else {"feature_names": list(names)}),
         **model._header(),
     }
     return tensors, header
@@ -97,6 +99,7 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
             model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
+        model._set_names(header.get("feature_names"))
         model.extra_ = extra_of(header)
     return model
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from miniae.data.arrays import is_batches
 from miniae.data.pieces import pieces
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream, as_rows
@@ -82,6 +83,7 @@ class Estimator(Conventions):
 
     def _samples(self, X: Any, shape: tuple[int, ...] | None = None, name: str = "X") -> np.ndarray | Sparse | Stream:
         """`check_rows` of X, which is data of the kind that was fitted: with its features' names, if they have any."""
+        X = Stream(X) if is_batches(X) and not isinstance(X, Stream) else X
         self._check_names(X)
         return check_rows(X, shape, name, type(self).__name__)
 
