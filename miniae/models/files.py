@@ -30,6 +30,8 @@ __all__ = ["contents", "load", "model_of", "resized", "save"]
 _FORMAT = 1
 _LARGEST_INPUT = 1 << 28
 """How many numbers a sample of a model in a file may have."""
+_MOST_LAYERS = 10_000
+"""How many layers a network in a file may have, as some hold no numbers."""
 
 
 def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:
@@ -83,9 +85,11 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
                            "is damaged, or of a newer miniae")
     backend = None if backend is None else get(backend)
     with described(path):
-        known = set(MODELS[header["class"]]._parameter_names())
-        params = {name: value for name, value in header["params"].items() if name in known}
         make: Any = MODELS[header["class"]]
+        known = set(make._parameter_names()) - {*make.in_network, "backend"}
+        params = {name: value for name, value in header["params"].items() if name in known}
+        if (count := _layers(header["network"])) > _MOST_LAYERS:
+            raise ValueError(f"its network has {count:,} layers, expected at most {_MOST_LAYERS:,}")
         model = make(**params, backend=backend)
         network, state = layer_from_config(_unbuilt(header["network"])), under("network.", tensors)
         room = Room(sum(a.size for a in state.values()))
@@ -128,6 +132,12 @@ def _unbuilt(config: Any) -> Any:
         return config
     return {name: _unbuilt(value) for name, value in config.items()
             if not (name == "input_shape" and config.get("type") == "Sequential")}
+
+
+def _layers(config: Any) -> int:
+    """How many layers an architecture has."""
+    parts = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return (isinstance(config, dict) and "type" in config) + sum(map(_layers, parts))
 
 
 def _plain(value: Any) -> Any:

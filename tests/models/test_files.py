@@ -125,6 +125,7 @@ def change_header(path, change):
     (lambda h: h["network"]["encoder"]["layers"][0].update(units="many"), "damaged"),
     (lambda h: h.pop("params"), "damaged"),
     (lambda h: h.update(input_shape=[5]), "damaged"),
+    (lambda h: h["network"]["encoder"]["layers"].extend([{"type": "Flatten"}] * 10_001), "layers, expected at most"),
     (lambda h: h.update(feature_names=["one"]), "'feature_names' in its header are no list of"),
 ])
 def test_a_header_that_does_not_fit_is_refused(saved, change, message):
@@ -147,7 +148,7 @@ def test_names_of_features_come_back(blobs, tmp_path):
 
 
 def test_entries_nobody_knows_are_ignored(saved):
-    change_header(saved, lambda h: (h.update(colour="blue"), h["params"].update(invented=3)))
+    change_header(saved, lambda h: (h.update(colour="blue"), h["params"].update(invented=3, encoder="of its own")))
     assert load(saved).code == 2
 
 
