@@ -32,14 +32,16 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
         return _of_csr(X.tocsr(), name)
     if _is_frame(X):
         return _of_frame(X, name)
-    if hasattr(X, "__cuda_array_interface__") or _device(X) not in _ON_HOST:
-        return _from_device(X, name)
+    if hasattr(X, "collect_schema"):
+        raise TypeError(f"{name} is a {type(X).__name__}, which has no rows yet: call its collect()")
     only_dlpack = hasattr(X, "__dlpack__") and not hasattr(X, "__array__") and not hasattr(X, "__array_interface__")
     try:
-        return _numbers(np.from_dlpack(X) if only_dlpack else np.asarray(X), name)
-    except (RuntimeError, BufferError) as why:  # a tensor that gradients are wanted of, say
+        on_host = not hasattr(X, "__cuda_array_interface__") and _device(X) in _ON_HOST
+        values = (np.from_dlpack(X) if only_dlpack else np.asarray(X)) if on_host else None
+    except (RuntimeError, BufferError, TypeError) as why:  # a tensor that gradients are wanted of, sparse, of bfloat16
         raise TypeError(f"{name} is a {type(X).__name__} that can't be read as an array: "
                         f"{str(why).splitlines()[0]}") from None
+    return _from_device(X, name) if values is None else _numbers(values, name)
 
 
 def _from_device(X: Any, name: str) -> np.ndarray:
@@ -75,7 +77,7 @@ def feature_names(X: Any) -> np.ndarray | None:
 
 
 def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "__array__")
+    return hasattr(X, "__array__") and hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
 def _of_frame(frame: Any, name: str) -> np.ndarray:
@@ -84,6 +86,8 @@ def _of_frame(frame: Any, name: str) -> np.ndarray:
     for title, column in _columns(frame):
         values = np.asarray(column)
         try:
+            if values.dtype.kind == "O" and any(isinstance(value, str) for value in values):  # digits, too
+                raise TypeError
             if values.dtype.kind == "O":  # whole numbers beside missing ones, say, which become NaN
                 values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             if values.dtype.kind not in "fiub":

@@ -15,7 +15,7 @@ TIMES = 250
 """And so many times its own size. Deflate reaches a thousand, of zeros; data that tell anything stay far below."""
 
 PIXELS = (1 << 30) // 12
-"""So many pixels any picture may have, blank ones too: 1 GB of float32 in three colours. There Pillow begins to warn."""
+"""So many pixels any picture may have, blank ones too: 1 GB of float32 in colour. There Pillow begins to warn."""
 
 EACH = 1 << 23
 """So many bytes more a folder may hold for each of its pictures, however well it is packed: 8 MB."""

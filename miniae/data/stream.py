@@ -68,7 +68,7 @@ class Stream:
             names = feature_names(batch)
             if not hasattr(self, "names"):
                 self.names = names
-            elif not np.array_equal(names, self.names):
+            elif _listed(names) != _listed(self.names):
                 raise ValueError(f"batch {i} has the columns {_said(names)}, those before have {_said(self.names)}: "
                                  "give all batches the same columns in the same order")
             array = as_array(batch, f"batch {i}")
@@ -191,6 +191,10 @@ class Reader:
 
 def _checksum(batch: np.ndarray) -> int:
     return zlib.crc32(batch.tobytes())
+
+
+def _listed(names: np.ndarray | None) -> list[str] | None:
+    return None if names is None else names.tolist()
 
 
 def _said(names: np.ndarray | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_a_tensor_of_pytorch_is_not_copied():
                                   Autoencoder(**SETTINGS).fit(X).transform(X))
     with pytest.raises(TypeError, match="X is a Tensor that can't be read as an array: .*requires grad"):
         as_array(tensor.requires_grad_())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's, of such tensors
+        compressed = torch.tensor(X).to_sparse_csr()
+    for bad in (torch.tensor(X).bfloat16(), torch.tensor(X).to_sparse(), compressed):
+        with pytest.raises(TypeError, match="X is a Tensor that can't be read as an array: "):
+            Autoencoder(**SETTINGS).fit(bad)
+
+
+def test_a_lazy_frame_is_to_be_collected():
+    polars = pytest.importorskip("polars", reason="frames of it are made")
+    with pytest.raises(TypeError, match=r"X is a LazyFrame, which has no rows yet: call its collect\(\)"):
+        Autoencoder(**SETTINGS).fit(polars.LazyFrame({"a": [1.0, 2.0]}))
 
 
 @pytest.mark.parametrize("bad, message", [
@@ -119,6 +132,8 @@ def test_frames_in_and_out(library):
     assert as_array(lib.DataFrame({"a": [1, 2], "b": [3, 4]})).dtype.kind == "i"
     with pytest.raises(TypeError, match="X holds values of type .* in its column 'town', expected numbers"):
         as_array(lib.DataFrame({"size": [1.0, 2.0], "town": ["Bonn", "Ulm"]}))
+    with pytest.raises(TypeError, match="X holds values of type .* in its column 'code', expected numbers"):
+        as_array(lib.DataFrame({"size": [1.0, 2.0], "code": ["53111", "89073"]}))
     with pytest.raises(ValueError, match=r"X holds nan at index \(1, 0\)"):
         model.fit(lib.DataFrame({"a": [1.0, None], "b": [1, 2]}))
 
