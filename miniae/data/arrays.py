@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import BackendUnavailable, get
+from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 
 __all__ = ["as_array", "feature_names", "is_batches"]
@@ -33,13 +34,13 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
     if _is_frame(X):
         return _of_frame(X, name)
     if hasattr(X, "collect_schema"):
-        raise TypeError(f"{name} is a {type(X).__name__}, which has no rows yet: call its collect()")
+        raise TypeError(f"{name} is {a_kind(X)}, which has no rows yet: call its collect()")
     only_dlpack = hasattr(X, "__dlpack__") and not hasattr(X, "__array__") and not hasattr(X, "__array_interface__")
     try:
         on_host = not hasattr(X, "__cuda_array_interface__") and _device(X) in _ON_HOST
         values = (np.from_dlpack(X) if only_dlpack else np.asarray(X)) if on_host else None
     except (RuntimeError, BufferError, TypeError) as why:  # a tensor that gradients are wanted of, sparse, of bfloat16
-        raise TypeError(f"{name} is a {type(X).__name__} that can't be read as an array: "
+        raise TypeError(f"{name} is {a_kind(X)} that can't be read as an array: "
                         f"{str(why).splitlines()[0]}") from None
     return _from_device(X, name) if values is None else _numbers(values, name)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from miniae.data.arrays import as_array, feature_names, is_batches
+from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 
 __all__ = ["Stream", "as_rows"]
@@ -49,7 +50,7 @@ class Stream:
 
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], shuffle: int = 1):
         if isinstance(batches, Iterator):
-            raise TypeError(f"a {type(batches).__name__} gives its batches once, but they are gone through once to "
+            raise TypeError(f"{a_kind(batches)} gives its batches once, but they are gone through once to "
                             "count them and once for every epoch: give a function that returns a new one, or call "
                             "partial_fit on one batch after the other")
         if isinstance(shuffle, bool) or not isinstance(shuffle, (int, np.integer)) or shuffle < 1:
@@ -63,7 +64,7 @@ class Stream:
         """The batches from the first one on. Raises `ValueError` for one that does not fit the others."""
         for i, batch in enumerate(self.source() if callable(self.source) else self.source):
             if isinstance(batch, (list, tuple)) and any(hasattr(part, "__array__") for part in batch):
-                raise TypeError(f"batch {i} is a {type(batch).__name__} of {len(batch)} arrays, expected an array "
+                raise TypeError(f"batch {i} is {a_kind(batch)} of {len(batch)} arrays, expected an array "
                                 "(n, ...): take the samples out of it, and give labels as y")
             names = feature_names(batch)
             if not hasattr(self, "names"):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
+from miniae.data.errors import a_kind
 from miniae.data.pieces import pieces
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.data.stream import Stream
@@ -171,7 +172,7 @@ class AnomalyDetector(Estimator):
             raise ValueError(f"far_out is True or False, and True where there are no levels of noise; got "
                              f"{self.far_out!r}")
         if self.model is not None and not isinstance(self.model, Autoencoder):
-            raise ValueError(f"model is a {type(self.model).__name__}, expected an Autoencoder, of any kind")
+            raise ValueError(f"model is {a_kind(self.model)}, expected an Autoencoder, of any kind")
 
     def _models(self) -> Iterator[Autoencoder]:
         """The members to be trained, in this order."""

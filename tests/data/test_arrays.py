@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
+from array import array
 from types import SimpleNamespace
 
 import numpy as np
@@ -274,6 +275,7 @@ def test_other_estimators_take_batches():
 
 @pytest.mark.parametrize("make, kind, message", [
     (lambda: (x for x in [X]), TypeError, "a generator gives its batches once"),
+    (lambda: iter(array("f", [1])), TypeError, "an arrayiterator gives its batches once"),
     (lambda: {1: X}, TypeError, "expected numbers"),
     (lambda: lambda: iter([]), ValueError, "no samples in the batches"),
     (lambda: lambda: [X, X[:, :2]], ValueError, r"batch 1 has samples of shape \(2,\), those before have \(5,\)"),
