@@ -13,7 +13,8 @@ __all__ = ["from_dlpack"]
 def from_dlpack(array: Any) -> Tensor:
     """A tensor around the memory of an array of another library (PyTorch, CuPy, NumPy, JAX), without a copy.
 
-    Whoever writes into one writes into the other. The tensor is on the backend of the array's device; `Tensor(array)`
+    Whoever writes into one writes into the other; what was computed from the tensor and recorded notices that, as it
+    keeps checksums of the contents. The tensor is on the backend of the array's device; `Tensor(array)`
     is a copy instead, on the backend of your choice. The other way round, a `Tensor` is what `torch.from_dlpack` and
     `cupy.from_dlpack` take.
 
@@ -25,7 +26,9 @@ def from_dlpack(array: Any) -> Tensor:
     borrowed, backend = borrow(array)
     if borrowed.dtype.kind != "f":
         raise TypeError(f"a tensor holds real numbers, got dtype {borrowed.dtype}: Tensor(array) is a copy in float32")
-    return Tensor._wrap(borrowed, backend)
+    tensor = Tensor._wrap(borrowed, backend)
+    tensor._version.handed_out = True  # its owner may write there; nothing has noted the contents yet
+    return tensor
 
 
 def borrow(array: Any) -> tuple[Any, Backend]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import BackendUnavailable, get
+from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 
 __all__ = ["as_array", "feature_names", "is_batches"]
@@ -32,14 +33,16 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
         return _of_csr(X.tocsr(), name)
     if _is_frame(X):
         return _of_frame(X, name)
-    if hasattr(X, "__cuda_array_interface__") or _device(X) not in _ON_HOST:
-        return _from_device(X, name)
+    if hasattr(X, "collect_schema"):
+        raise TypeError(f"{name} is {a_kind(X)}, which has no rows yet: call its collect()")
     only_dlpack = hasattr(X, "__dlpack__") and not hasattr(X, "__array__") and not hasattr(X, "__array_interface__")
     try:
-        return _numbers(np.from_dlpack(X) if only_dlpack else np.asarray(X), name)
-    except (RuntimeError, BufferError) as why:  # a tensor that gradients are wanted of, say
-        raise TypeError(f"{name} is a {type(X).__name__} that can't be read as an array: "
+        on_host = not hasattr(X, "__cuda_array_interface__") and _device(X) in _ON_HOST
+        values = (np.from_dlpack(X) if only_dlpack else np.asarray(X)) if on_host else None
+    except (RuntimeError, BufferError, TypeError) as why:  # a tensor that gradients are wanted of, sparse, of bfloat16
+        raise TypeError(f"{name} is {a_kind(X)} that can't be read as an array: "
                         f"{str(why).splitlines()[0]}") from None
+    return _from_device(X, name) if values is None else _numbers(values, name)
 
 
 def _from_device(X: Any, name: str) -> np.ndarray:
@@ -62,9 +65,10 @@ def is_batches(X: Any) -> bool:
 
 
 def feature_names(X: Any) -> np.ndarray | None:
-    """The names of a frame's columns, where they are strings. Raises `TypeError` where only some of them are."""
+    """The names of the columns of a frame, or of a stream of frames, where they are strings. Raises `TypeError` where
+    only some of them are."""
     if not _is_frame(X):
-        return None
+        return getattr(X, "names", None) if hasattr(X, "batches") else None
     strings = {isinstance(column, str) for column in X.columns}
     if len(strings) > 1:
         kinds = sorted({type(column).__name__ for column in X.columns})
@@ -74,7 +78,7 @@ def feature_names(X: Any) -> np.ndarray | None:
 
 
 def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "__array__")
+    return hasattr(X, "__array__") and hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
 def _of_frame(frame: Any, name: str) -> np.ndarray:
@@ -83,6 +87,8 @@ def _of_frame(frame: Any, name: str) -> np.ndarray:
     for title, column in _columns(frame):
         values = np.asarray(column)
         try:
+            if values.dtype.kind == "O" and any(isinstance(value, str) for value in values):  # digits, too
+                raise TypeError
             if values.dtype.kind == "O":  # whole numbers beside missing ones, say, which become NaN
                 values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             if values.dtype.kind not in "fiub":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.data.claims import check_claim
+from miniae.data.claims import check_picture, check_pictures
 from miniae.data.errors import DataError
 from miniae.data.idx import read_idx
 from miniae.data.numpy_file import load_numpy
@@ -200,7 +200,7 @@ def _is_number(cell: str) -> bool:
 def _read_images(folder: Path) -> Samples:
     paths = image_files(folder)
     first = pixels(paths[0])
-    check_claim(folder, len(paths) * first.nbytes, sum(p.stat().st_size for p in paths))
+    check_pictures(folder, len(paths), len(paths) * first.nbytes, sum(p.stat().st_size for p in paths))
     images = np.empty((len(paths), *first.shape), np.float32)
     for i, path in enumerate(paths):
         array = pixels(path)
@@ -229,7 +229,7 @@ def pixels(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path, formats=_FORMATS) as file:
-            check_claim(path, 4 * len(file.getbands()) * math.prod(file.size), path.stat().st_size)
+            check_picture(path, *file.size, path.stat().st_size)
             image = ImageOps.exif_transpose(file)
             if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits: "L" would clip them
                 array, white = np.asarray(image), 65535

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.data.errors import DataError
+from miniae.data.errors import DataError, a_kind
 from miniae.data.sparse import Sparse
 
 __all__ = ["Ratings", "read_ratings"]
@@ -47,7 +47,7 @@ class Ratings:
             if items is None:
                 items = np.arange(matrix.shape[1] if hasattr(matrix, "shape") else int(data[1].max(initial=-1)) + 1)
         if not isinstance(data, (tuple, list)) or len(data) != 3:
-            raise TypeError(f"{name} is a {type(data).__name__}, expected a triple (users, items, ratings) of arrays, "
+            raise TypeError(f"{name} is {a_kind(data)}, expected a triple (users, items, ratings) of arrays, "
                             "or a sparse matrix with tocsr()")
         ids = [_ids(data[0], f"the users of {name}"), _ids(data[1], f"the items of {name}")]
         values = _values(data[2], name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.errors import a_kind
 from miniae.data.pieces import pieces
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream
@@ -145,7 +146,7 @@ def scaling_name(scaling: str | Scaler | None) -> str | None:
         return scaling
     names: dict[type[Scaler], str | None] = {Identity: None, **{kind: name for name, kind in SCALINGS.items()}}
     if type(scaling) not in names:
-        raise ValueError(f"a {type(scaling).__name__} has no name for a file to mention: expected one of "
+        raise ValueError(f"{a_kind(scaling)} has no name for a file to mention: expected one of "
                          f"{', '.join(SCALINGS)}")
     return names[type(scaling)]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from miniae.data.arrays import as_array, is_batches
+from miniae.data.arrays import as_array, feature_names, is_batches
+from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 
 __all__ = ["Stream", "as_rows"]
@@ -29,7 +31,10 @@ class Stream:
 
         mean = mean_a + (mean_b - mean_a) n_b / n        M2 = M2_a + M2_b + (mean_b - mean_a)^2 n_a n_b / n
 
-    (Chan, Golub and LeVeque, 1983). It is an error when a later pass gives fewer samples.
+    (Chan, Golub and LeVeque, 1983). It is an error when a later pass gives fewer samples, or of another type. Samples
+    that a source shuffles anew for every pass do for training without labels; where there are labels, the order of each
+    pass must be that of the first, and a pass that begins with another batch is refused. (Whoever sets codes beside
+    labels has to see to that, too.)
 
     A slice of it is an array. Slices are best asked for in order: reading goes on from where it is, and begins again
     for what lies before. In training samples come in their order, or with `shuffle` in random order within blocks of so
@@ -40,17 +45,18 @@ class Stream:
     ((50, 3), [2.0, 2.0, 2.0], [[1, 1, 1], [2, 2, 2]])
 
     Raises `TypeError` for a generator, which can be gone through only once, and `ValueError` for batches that do not
-    fit each other, or hold what is no finite number.
+    fit each other, in their shapes or in the names of their columns, or hold what is no finite number.
     """
 
     def __init__(self, batches: Iterable[Any] | Callable[[], Iterable[Any]], shuffle: int = 1):
         if isinstance(batches, Iterator):
-            raise TypeError(f"a {type(batches).__name__} gives its batches once, but they are gone through once to "
+            raise TypeError(f"{a_kind(batches)} gives its batches once, but they are gone through once to "
                             "count them and once for every epoch: give a function that returns a new one, or call "
                             "partial_fit on one batch after the other")
         if isinstance(shuffle, bool) or not isinstance(shuffle, (int, np.integer)) or shuffle < 1:
             raise ValueError(f"shuffle is the number of samples in a block, at least 1 (for none); got {shuffle!r}")
         self.source, self.shuffle = batches, int(shuffle)
+        self.ordered = False  # whether each pass must begin as the first did
         self._describe()
         self._reader = Reader(self)
 
@@ -58,8 +64,14 @@ class Stream:
         """The batches from the first one on. Raises `ValueError` for one that does not fit the others."""
         for i, batch in enumerate(self.source() if callable(self.source) else self.source):
             if isinstance(batch, (list, tuple)) and any(hasattr(part, "__array__") for part in batch):
-                raise TypeError(f"batch {i} is a {type(batch).__name__} of {len(batch)} arrays, expected an array "
+                raise TypeError(f"batch {i} is {a_kind(batch)} of {len(batch)} arrays, expected an array "
                                 "(n, ...): take the samples out of it, and give labels as y")
+            names = feature_names(batch)
+            if not hasattr(self, "names"):
+                self.names = names
+            elif _listed(names) != _listed(self.names):
+                raise ValueError(f"batch {i} has the columns {_said(names)}, those before have {_said(self.names)}: "
+                                 "give all batches the same columns in the same order")
             array = as_array(batch, f"batch {i}")
             array = array[:] if isinstance(array, Sparse) else array
             if array.ndim < 2 or array.dtype.kind not in "fiub":
@@ -68,7 +80,14 @@ class Stream:
             shape = getattr(self, "shape", array.shape)
             if array.shape[1:] != shape[1:]:
                 raise ValueError(f"batch {i} has samples of shape {array.shape[1:]}, those before have {shape[1:]}")
+            if hasattr(self, "dtype") and not np.can_cast(array.dtype, self.dtype):
+                raise ValueError(f"batch {i} is of {array.dtype}, in the first pass all were of {self.dtype}: they "
+                                 "must be the same each time")
             yield array
+
+    def keep_order(self) -> None:
+        """From now on refuse a pass that begins with another batch than the first pass: there are labels."""
+        self.ordered = True
 
     def _describe(self) -> None:
         """Go through all batches once."""
@@ -78,6 +97,8 @@ class Stream:
                 self.shape = batch.shape
             if not len(batch):
                 continue
+            if not n:
+                self.beginning = _checksum(batch)
             if batch.dtype.kind == "f" and not np.isfinite(batch).all():
                 raise ValueError(f"batch {i} holds NaN or infinite values: fill in or drop missing and infinite values")
             m, x = len(batch), batch.astype(np.float64)
@@ -101,8 +122,11 @@ class Stream:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        start, stop, step = part.indices(len(self))
-        return self._reader.rows(start, max(start, stop))[::step]
+        numbers = range(*part.indices(len(self)))
+        if not numbers:
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        low, high = sorted((numbers[0], numbers[-1]))
+        return self._reader.rows(low, high + 1)[::numbers.step]
 
     def order(self, generator: np.random.Generator) -> np.ndarray:
         """Numbers of all samples: in their order, or random within blocks of `shuffle`."""
@@ -130,10 +154,7 @@ class Reader:
             self._batches, self._begun = self.stream.batches(), True
         self._held = [(first, batch) for first, batch in self._held if first + len(batch) > start]
         while self._end < stop:
-            batch = next(self._batches, None)
-            if batch is None:
-                raise ValueError(f"the batches gave {len(self.stream)} samples at first, and now {self._end}: they "
-                                 "must be the same each time")
+            batch = self._next()
             if self._end + len(batch) > start:
                 self._held.append((self._end, batch))
             self._end += len(batch)
@@ -144,9 +165,38 @@ class Reader:
                 out[low - start:high - start] = batch[low - first:high - first]
         return out
 
+    def _next(self) -> np.ndarray:
+        """The next batch. After an error reading begins again."""
+        stream = self.stream
+        try:
+            batch = next(self._batches, None)
+            if batch is None:
+                raise ValueError(f"the batches gave {len(stream)} samples at first, and now {self._end}: they must be "
+                                 "the same each time")
+            if stream.ordered and not self._end and len(batch) and _checksum(batch) != stream.beginning:
+                raise ValueError("the batches begin with other samples than in the first pass, so that labels would be "
+                                 "those of others: give them in the same order each time (shuffle=False of a data "
+                                 "loader), and shuffle by Stream(batches, shuffle=...)")
+        except BaseException:
+            self._begin()
+            raise
+        return batch
+
     def take(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the samples of these numbers, which lie in few neighbouring blocks, into `out`."""
         if not len(index):  # a rank's piece of a small batch
             return
         low = int(index.min()) // self.stream.shuffle * self.stream.shuffle
         np.take(self.rows(low, int(index.max()) + 1), index - low, axis=0, out=out)
+
+
+def _checksum(batch: np.ndarray) -> int:
+    return zlib.crc32(batch.tobytes())
+
+
+def _listed(names: np.ndarray | None) -> list[str] | None:
+    return None if names is None else names.tolist()
+
+
+def _said(names: np.ndarray | None) -> str:
+    return "without names" if names is None else ", ".join(map(str, names[:10])) + ", ..." * (len(names) > 10)

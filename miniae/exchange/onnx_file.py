@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.errors import a_kind
 from miniae.data.scaling import Scaler
 from miniae.data.storage import writing
 from miniae.exchange.onnx_graph import Graph
@@ -50,12 +51,12 @@ def onnx_model(model: Any, part: str | None = None) -> Any:
         raise ImportError(f"writing ONNX files needs the package onnx ({why}): pip install miniae[onnx]") from None
     kind = next((kind for kind in PARTS if isinstance(model, kind)), None)
     if kind is None:
-        raise ValueError(f"a {type(model).__name__} has no ONNX graph: expected one of "
+        raise ValueError(f"{a_kind(model)} has no ONNX graph: expected one of "
                          f"{', '.join(kind.__name__ for kind in PARTS)}")
     parts = PARTS[kind]
     part = part or next(iter(parts))
     if part not in parts:
-        raise ValueError(f"a {type(model).__name__} has no part {part!r} to export: expected one of {', '.join(parts)}")
+        raise ValueError(f"{a_kind(model)} has no part {part!r} to export: expected one of {', '.join(parts)}")
     graph = Graph()
     further = parts[part](graph, model) or {}
     return graph.model({"class": type(model).__name__, "part": part, **further})

@@ -74,6 +74,8 @@ class Graph:
     def constant(self, value: Any, dtype: str = "float32", name: str | None = None) -> str:
         """An array that the graph holds."""
         name = name or f"constant_{len(self.constants)}"
+        if name in self.constants:
+            raise ValueError(f"two constants of one graph are called {name!r}: give one of them another name")
         self.constants[name] = np.ascontiguousarray(value, dtype).reshape(np.shape(value))
         return name
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.errors import a_kind
 from miniae.exchange.onnx_graph import Graph
 from miniae.exchange.onnx_layers import activated, layer
 from miniae.models.autorec import AutoRecNetwork
@@ -38,7 +39,7 @@ def _known(rules: dict[Any, Callable[..., str]], network: Layer, method: str) ->
     """The rule of a method, wherever the network's class has it from."""
     function = getattr(type(network), method, None)
     if function not in rules:
-        raise ValueError(f"a {type(network).__name__} has a way to {method} of its own, which has no nodes in ONNX: "
+        raise ValueError(f"{a_kind(network)} has a way to {method} of its own, which has no nodes in ONNX: "
                          "export its encoder or decoder in a plain Autoencoder")
     return rules[function]
 
@@ -77,8 +78,8 @@ def _means(g: Graph, network: VariationalNetwork, x: str, labels: str | None) ->
     features = layer(g, network.encoder, _with_labels(g, network, x, network.input_shape, labels))
     features = g.reshape(features, network.head.input_shape)
     code = network.code
-    return g.op("Gemm", features, g.constant(network.head.weight.numpy()[:, :code], name="head.means.weight"),
-                g.constant(network.head.bias.numpy()[:code], name="head.means.bias"))
+    return g.op("Gemm", features, g.constant(network.head.weight.numpy()[:, :code]),
+                g.constant(network.head.bias.numpy()[:code]))
 
 
 def _decoder(g: Graph, network: AutoencoderNetwork, code: str, labels: str | None) -> str:
@@ -94,7 +95,7 @@ def _with_labels(g: Graph, network: VariationalNetwork, a: str, shape: Shape, la
     if not isinstance(network, ConditionalNetwork):
         return a
     if labels is None:
-        raise ValueError(f"a {type(network).__name__} is told labels: the graph needs an input for them")
+        raise ValueError(f"{a_kind(network)} is told labels: the graph needs an input for them")
     if len(shape) == 3 and network.planes:
         planes = g.op("Mul", g.reshape(labels, (network.classes, 1, 1)), g.constant(np.ones((1, 1, *shape[1:]))))
         return g.op("Concat", a, planes, axis=1)

@@ -61,7 +61,7 @@ def from_torch_state_dict(model: Any, state: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} has shape {value.shape}, expected {placed.shape}")
         ours = placed.from_torch(value)
         first, before = values.setdefault(id(placed.tensor), (name, ours))
-        if not np.array_equal(before, ours):
+        if not np.array_equal(before, ours, equal_nan=True):
             raise ValueError(f"{name} is not the transpose of {first}, and the model's are tied: train a model without "
                              "tied=True to import both")
     for placed in places.values():

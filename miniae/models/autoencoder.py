@@ -376,7 +376,7 @@ class Autoencoder(Transformer, NetworkEstimator):
     def _encode_for(self, X: Any, labels: Any) -> np.ndarray:
         """The codes of samples of these labels."""
         self._without(labels)
-        return self.transform(X)
+        return self._codes(X)
 
     def _decode_for(self, codes: np.ndarray, labels: Any) -> np.ndarray:
         """The reconstructions from codes of these labels."""

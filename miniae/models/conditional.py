@@ -9,6 +9,7 @@ import numpy as np
 
 from miniae import functions as F
 from miniae.autodiff import Tensor
+from miniae.data.errors import a_kind
 from miniae.models.classifier import check_labels
 from miniae.models.estimator import Scaled
 from miniae.models.labelled import Labelled, each
@@ -102,7 +103,7 @@ class ConditionalVariationalAutoencoder(Labelled, VariationalAutoencoder):
 
     def _given(self, y: Any) -> Any:
         if y is None:
-            raise ValueError(f"a {type(self).__name__} needs labels with the samples: give one for each. It requires "
+            raise ValueError(f"{a_kind(self)} needs labels with the samples: give one for each. It requires "
                              "y to be passed, but the target y is None")
         return y
 

@@ -14,6 +14,7 @@ from miniae.backend import Backend
 from miniae.data.rows import Kept, scaled
 from miniae.data.scaling import Scaler, make_scaler
 from miniae.data.sparse import Sparse
+from miniae.data.stream import Stream
 from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
@@ -102,6 +103,8 @@ class NetworkEstimator(Estimator):
         """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
         X = check_rows(X)
+        if isinstance(X, Stream):
+            self._learn_names(X)
         scaler = self.scaling if isinstance(self.scaling, Scaler) else make_scaler(self.scaling).fit(X)
         rows = scaled(X, scaler)
         network = self._make_network(X.shape[1:], *outputs)

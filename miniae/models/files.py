@@ -1,8 +1,9 @@
 """Models as files: weights, architecture and scaling in one safetensors file.
 
 The header's JSON holds `format` (1), `kind` ("model"), `class`, `params` (the constructor's arguments), `network` (the
-architecture, layer by layer), `input_shape`, a classifier's `classes`, and whatever the caller adds. What a reader may
-ignore of files of later versions, and what it refuses, is said in `miniae.data.storage`.
+architecture, layer by layer), `input_shape`, a classifier's `classes`, the `feature_names` of a model of frames, and
+whatever the caller adds. What a reader may ignore of files of later versions, and what it refuses, is said in
+`miniae.data.storage`.
 
 A file can't ask for more than it holds: layers are only made where their parameters have room among its numbers.
 """
@@ -29,6 +30,8 @@ __all__ = ["contents", "load", "model_of", "resized", "save"]
 _FORMAT = 1
 _LARGEST_INPUT = 1 << 28
 """How many numbers a sample of a model in a file may have."""
+_MOST_LAYERS = 10_000
+"""How many layers a network in a file may have, as some hold no numbers."""
 
 
 def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str, Any] | None = None) -> None:
@@ -39,7 +42,7 @@ def save(path: str | os.PathLike[str], model: NetworkEstimator, extra: dict[str,
 def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray],
                                                                                     dict[str, Any]]:
     """A trained model as what its file holds: arrays by name, and the header."""
-    network = model._network()
+    network, names = model._network(), vars(model).get("feature_names_in_")
     not_here = (*model.in_network, "backend")  # what the network's own description holds, or belongs to the machine
     tensors = {f"network.{name}": a for name, a in network.state_dict().items()}
     tensors |= {f"scaling.{name}": a for name, a in model.scaler_.state().items()}
@@ -56,6 +59,7 @@ def contents(model: NetworkEstimator, extra: dict[str, Any] | None = None) -> tu
         "input_shape": list(network.input_shape),
         "generators": {name: g.step for name, g in network.generators().items()},
         "extra": extra or {},
+        **({} if names is None else {"feature_names": list(names)}),
         **model._header(),
     }
     return tensors, header
@@ -81,9 +85,11 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
                            "is damaged, or of a newer miniae")
     backend = None if backend is None else get(backend)
     with described(path):
-        known = set(MODELS[header["class"]]._parameter_names())
-        params = {name: value for name, value in header["params"].items() if name in known}
         make: Any = MODELS[header["class"]]
+        known = set(make._parameter_names()) - {*make.in_network, "backend"}
+        params = {name: value for name, value in header["params"].items() if name in known}
+        if (count := _layers(header["network"])) > _MOST_LAYERS:
+            raise ValueError(f"its network has {count:,} layers, expected at most {_MOST_LAYERS:,}")
         model = make(**params, backend=backend)
         network, state = layer_from_config(_unbuilt(header["network"])), under("network.", tensors)
         room = Room(sum(a.size for a in state.values()))
@@ -97,6 +103,7 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
             model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
+        model._set_names(header.get("feature_names"))
         model.extra_ = extra_of(header)
     return model
 
@@ -125,6 +132,12 @@ def _unbuilt(config: Any) -> Any:
         return config
     return {name: _unbuilt(value) for name, value in config.items()
             if not (name == "input_shape" and config.get("type") == "Sequential")}
+
+
+def _layers(config: Any) -> int:
+    """How many layers an architecture has."""
+    parts = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return (isinstance(config, dict) and "type" in config) + sum(map(_layers, parts))
 
 
 def _plain(value: Any) -> Any:

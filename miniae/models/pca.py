@@ -93,7 +93,7 @@ class PCA(Transformer, Estimator):
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """X through its codes and back: (N, ...) to (N, ...)."""
-        return self.inverse_transform(self.transform(X))
+        return self.inverse_transform(self._codes(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the squared reconstruction error of each sample: larger is more normal. (N,), float64."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
+from miniae.data.errors import a_kind
 from miniae.data.ratings import Ratings, numbers_of
 from miniae.data.scaling import Identity
 from miniae.data.sparse import Sparse
@@ -70,7 +71,7 @@ class Recommender(Autoencoder):
     def _prepare(self, ratings: Any, *outputs: int) -> Sparse:
         self._check_parameters()
         if self.scaling is not None:
-            raise ValueError(f"a {type(self).__name__} takes ratings as they are, got scaling={self.scaling!r}: leave "
+            raise ValueError(f"{a_kind(self)} takes ratings as they are, got scaling={self.scaling!r}: leave "
                              "it out")
         self.ratings_ = Ratings.of(ratings)
         self._begin_with(self.ratings_)
@@ -84,7 +85,7 @@ class Recommender(Autoencoder):
         return self._rows_of(self._known(ratings, name))
 
     def classifier(self, **training: Any) -> Classifier:
-        raise ValueError(f"a {type(self).__name__} takes ratings, a classifier samples: put one on an autoencoder of "
+        raise ValueError(f"{a_kind(self)} takes ratings, a classifier samples: put one on an autoencoder of "
                          "another kind")
 
     def _known(self, ratings: Any, name: str = "ratings") -> Ratings:

@@ -36,6 +36,8 @@ class Parameter(Tensor):
         for name, value in {**(state[0] or {}), **state[1]}.items():
             if name != "grad":
                 setattr(self, name, value)
+        if self.pack is not None:  # else, the pack is being read itself, and sees to it
+            self.pack.bind([self])
 
     @property
     def grad(self) -> Any:
@@ -116,6 +118,23 @@ class ParameterPack:
         else:
             self.home = first
             self.data, self.grad = (buffer[begin:begin + self.size] for buffer in (first.data, first.grad))
+        self._begin = begin or 0
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What a pickle holds, where views have become arrays of their own: make them views again."""
+        vars(self).update(state)
+        if self.home is not self:
+            self.data, self.grad = (b[self._begin:self._begin + self.size] for b in (self.home.data, self.home.grad))
+        else:
+            self.bind(self.parameters)
+
+    def bind(self, parameters: Sequence[Parameter]) -> None:
+        """Make these parameters views of the buffers, as far as both have been read."""
+        if "slices" not in vars(self):
+            return
+        for p, s in zip(self.parameters, self.slices, strict=True):
+            if any(p is one for one in parameters) and getattr(p, "pack", None) is self:
+                p._data, p._home = self.data[s].reshape(p.shape), self.grad[s].reshape(p.shape)
 
     def _move_in(self) -> None:
         """Copy the parameters into new buffers, and make them views of these."""

@@ -94,7 +94,7 @@ def _panel(axes: Axes, codes: np.ndarray, labels: np.ndarray | None, order: np.n
 def _components(codes: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """The leading principal components of codes, and their shares of the variance."""
     pca = PCA(min(dimensions, len(codes))).fit(codes)
-    return pca.transform(codes), pca.explained_variance_ratio_
+    return pca._codes(codes), pca.explained_variance_ratio_
 
 
 def _scatter(axes: Any, codes: np.ndarray, labels: np.ndarray | None, order: np.ndarray, **style: Any) -> None:

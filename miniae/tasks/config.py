@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 from miniae.backend import kind_and_number
 from miniae.backend.precision import PRECISIONS
 from miniae.data import DATASETS, SCALINGS, DataError
+from miniae.data.errors import a_kind
 from miniae.functions import ACTIVATIONS
 from miniae.models import PRETRAINING, VARIANTS, Autoencoder
 from miniae.optim import OPTIMIZERS
@@ -162,7 +163,7 @@ class RunConfig:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as why:
             raise DataError(f"{path} can't be read as JSON ({why}): give a config.json that a run wrote") from None
         if not isinstance(settings, dict):
-            raise DataError(f"{path} holds a {type(settings).__name__}, expected a JSON object of settings")
+            raise DataError(f"{path} holds {a_kind(settings)}, expected a JSON object of settings")
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(settings.keys() - known)
         if unknown:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
+from miniae.data.errors import a_kind
 from miniae.data.pieces import pieces
 from miniae.data.storage import extra_of, reading, save_tensors, under
+from miniae.data.stream import Stream
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, check_rows, epochs_for
@@ -126,7 +128,7 @@ class AnomalyDetector(Estimator):
             raise ValueError("X has 1 row, expected at least 2 (n_samples=1): there is nothing to compare it with")
         _check_range(X)
         with self._unless_refused():
-            self._learn_names(source)
+            self._learn_names(X if isinstance(X, Stream) else source)
             rng = np.random.default_rng(self.seed)
             pool = _some(rng, X, _POOL)
             self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
@@ -170,7 +172,7 @@ class AnomalyDetector(Estimator):
             raise ValueError(f"far_out is True or False, and True where there are no levels of noise; got "
                              f"{self.far_out!r}")
         if self.model is not None and not isinstance(self.model, Autoencoder):
-            raise ValueError(f"model is a {type(self.model).__name__}, expected an Autoencoder, of any kind")
+            raise ValueError(f"model is {a_kind(self.model)}, expected an Autoencoder, of any kind")
 
     def _models(self) -> Iterator[Autoencoder]:
         """The members to be trained, in this order."""
@@ -289,7 +291,9 @@ class AnomalyDetector(Estimator):
             members.append(header)
         own = self.get_params(deep=False)
         params = {name: value for name, value in own.items() if name not in ("model", "backend")}
-        return tensors, {"params": {**params, "noise": list(map(float, self.noise))},
+        names = vars(self).get("feature_names_in_")
+        named = {} if names is None else {"feature_names": list(names)}
+        return tensors, {**named, "params": {**params, "noise": list(map(float, self.noise))},
                          "own_model": self.model is not None, "members": members,
                          "input_shape": list(self.input_shape_), "threshold": self.threshold_}
 
@@ -316,6 +320,7 @@ class AnomalyDetector(Estimator):
                              for i, member in enumerate(header["members"])]
         detector.input_shape_ = tuple(header["input_shape"])
         detector.n_features_in_ = math.prod(detector.input_shape_)
+        detector._set_names(header.get("feature_names"))
         detector.threshold_ = header["threshold"]
         if header["own_model"]:
             first = detector.members_[0]

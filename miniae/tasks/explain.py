@@ -70,7 +70,7 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
     first = slice(config.batch_size)
     step = model.as_batch(run.train[first], _of(run.labels, first) if told else None)
     mapped, labels = data.test[:_MAPPED], _of(data.test_labels, slice(_MAPPED))
-    codes = model.transform(*with_labels(model, mapped, labels))
+    codes = model._codes(*with_labels(model, mapped, labels))
     return Explanation(model, facts, stages, computation(model.network_, step), twins, X[:_SHOWN], data.image_shape,
                        data.feature_names, data.test.min(axis=0), data.test.max(axis=0), latent_plane(codes, labels),
                        decoder, refused)

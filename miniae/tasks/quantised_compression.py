@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.backend import Backend
+from miniae.data.errors import a_kind
 from miniae.data.storage import StorageError, load_tensors, under
 from miniae.data.windows import Windows
 from miniae.models import VectorQuantisedAutoencoder
@@ -63,7 +64,7 @@ class VectorQuantisedCompressor(FileCompressor):
     def __init__(self, model: VectorQuantisedAutoencoder, image_shape: Sequence[int] | None = None, *,
                  name: str = "own"):
         if not isinstance(model, VectorQuantisedAutoencoder):
-            raise TypeError(f"expected a VectorQuantisedAutoencoder, got a {type(model).__name__}: ImageCompressor "
+            raise TypeError(f"expected a VectorQuantisedAutoencoder, got {a_kind(model)}: ImageCompressor "
                             "trains a model of its own")
         self.model, self.name = model, check_name(name)
         self.image_shape = _image_shape(model, image_shape)

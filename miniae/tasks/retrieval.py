@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniae.backend import Backend, get
+from miniae.data.errors import a_kind
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models.estimator import NetworkEstimator
 from miniae.models.files import contents, model_of
@@ -63,7 +64,7 @@ class SemanticIndex:
         if metric not in METRICS:
             raise ValueError(f"unknown metric {metric!r}: expected one of {', '.join(METRICS)}")
         if not any(hasattr(model, name) for name in ("transform", "encode")) and model is not None:
-            raise TypeError(f"a {type(model).__name__} has no transform, which would turn samples into codes: give a "
+            raise TypeError(f"{a_kind(model)} has no transform, which would turn samples into codes: give a "
                             "model, or None to add codes themselves")
         if threshold is not None:
             if metric != "hamming":
@@ -277,7 +278,7 @@ class SemanticIndex:
         tensors, model = {"codes": self._rows, "ids": self._ids}, None
         if self.model is not None:
             if not isinstance(self.model, NetworkEstimator):
-                raise ValueError(f"files hold models of networks, and this one is a {type(self.model).__name__}: make "
+                raise ValueError(f"files hold models of networks, and this one is {a_kind(self.model)}: make "
                                  "the index of codes, SemanticIndex(), and keep the model yourself")
             arrays, model = contents(self.model, getattr(self.model, "extra_", None))
             tensors |= {f"model.{name}": a for name, a in arrays.items()}

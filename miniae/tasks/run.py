@@ -266,7 +266,7 @@ class Run:
         first = next((p.numpy() for p in model.network_.parameters() if p.ndim > 1), None)
         if first is not None and len(first) == data.test.shape[1]:  # not a convolution's
             pictures.filters(folder / "filters.png", first, data.image_shape)
-        codes = model.transform(*self._test)
+        codes = model._codes(*self._test)
         pictures.latent(folder / "latent.png", codes.reshape(len(codes), -1), data.test_labels)
         own_pictures(model, folder, data)
         return measures

@@ -11,6 +11,7 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import Windows
+from miniae.data.errors import a_kind
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models import Autoencoder
 from miniae.tasks.detection import AnomalyDetector, check_share, middle_and_scale
@@ -296,7 +297,7 @@ def _series(x: Any) -> np.ndarray:
     try:
         x = np.asarray(x, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"a series is (T,) or (T, channels), numbers; got a {type(x).__name__} that is no array of "
+        raise ValueError(f"a series is (T,) or (T, channels), numbers; got {a_kind(x)} that is no array of "
                          "them") from None
     if x.ndim not in (1, 2) or not x.size:
         raise ValueError(f"a series is (T,) or (T, channels), got an array of shape {x.shape}")

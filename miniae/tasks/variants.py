@@ -97,13 +97,13 @@ def _(model: DenoisingAutoencoder, X: np.ndarray, labels: np.ndarray | None = No
 
 @own_measures.register
 def _(model: SparseAutoencoder, X: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
-    return _sparseness(model.transform(X), threshold=0.1)  # sigmoid units are never quite off
+    return _sparseness(model._codes(X), threshold=0.1)  # sigmoid units are never quite off
 
 
 @own_measures.register(L1SparseAutoencoder)
 @own_measures.register(KSparseAutoencoder)
 def _(model: Autoencoder, X: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
-    return _sparseness(model.transform(X), threshold=0.0)
+    return _sparseness(model._codes(X), threshold=0.0)
 
 
 def _sparseness(codes: np.ndarray, threshold: float) -> dict[str, float]:
@@ -143,7 +143,7 @@ def _(model: VariationalAutoencoder, X: np.ndarray, labels: np.ndarray | None = 
 def _(model: GenerativeAutoencoder, X: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
     if len(X) < 4:  # too few to be compared
         return {}
-    codes = model.transform(X[:_SOME])
+    codes = model._codes(X[:_SOME])
     drawn = model.draw_codes(len(codes))
     return {"mmd_of_codes_and_prior": report.mmd(codes, drawn).value,
             "codes_told_from_prior": report.classifier_test(codes, drawn)}

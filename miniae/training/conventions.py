@@ -46,6 +46,7 @@ class Conventions:
     that takes samples later refuses frames with other names.
     """
 
+    n_features_in_: int
     estimator_kind: str | None = None
     """What scikit-learn calls this kind of estimator: "classifier", "outlier_detector", or None."""
 
@@ -57,6 +58,15 @@ class Conventions:
         names = feature_names(X)
         if names is not None:
             self.feature_names_in_ = names
+
+    def _set_names(self, names: Any) -> None:
+        """Take the names of features from a file, where it has any. Raises `ValueError` for what is no list of them."""
+        if names is None:
+            return
+        known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not known or len(names) != self.n_features_in_:
+            raise ValueError(f"'feature_names' in its header are no list of {self.n_features_in_} names")
+        self.feature_names_in_ = np.array(names, dtype=object)
 
     def _check_names(self, X: Any) -> None:
         """Raise `ValueError` for features that have other names than in training, or another order; warn where only
@@ -108,7 +118,6 @@ class Transformer(Conventions):
 
     fit: Callable[..., Any]  # each kind of estimator says of what
     transform: Callable[..., Any]
-    n_features_in_: int
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -129,6 +138,11 @@ class Transformer(Conventions):
             raise ValueError("input_features should have length equal to number of features "
                              f"({self.n_features_in_}), got {len(input_features)}")
         return np.array([f"{type(self).__name__.lower()}{i}" for i in range(count)], dtype=object)
+
+    def _codes(self, X: Any, *labels: Any) -> Any:
+        """What `transform` computes, an array also where that is asked for frames."""
+        transform: Any = type(self).transform
+        return transform.__wrapped__(self, X, *labels)
 
     def _features_out(self) -> int:
         """How many features `transform` makes."""
@@ -165,7 +179,8 @@ def _framed(transform: Callable[..., Any]) -> Callable[..., Any]:
         library, names = importlib.import_module(kind), self.get_feature_names_out()
         if kind == "polars":
             return library.DataFrame(codes, schema=list(names), orient="row")
-        return library.DataFrame(codes, columns=names, index=getattr(X, "index", None), copy=False)
+        index = X.index if isinstance(X, library.DataFrame) else None  # the `index` of a list is a method
+        return library.DataFrame(codes, columns=names, index=index, copy=False)
 
     return framed
 

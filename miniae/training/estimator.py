@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from miniae.data.arrays import is_batches
 from miniae.data.pieces import pieces
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream, as_rows
@@ -68,8 +69,11 @@ class Estimator(Conventions):
         return own
 
     def set_params(self, **params: Any) -> Self:
-        """Change constructor arguments. Raises `ValueError` for an unknown name."""
-        for name, value in params.items():
+        """Change constructor arguments: first this estimator's own, then those of its parts, `model__lr` for instance.
+
+        Raises `ValueError` for an unknown name.
+        """
+        for name, value in sorted(params.items(), key=lambda item: "__" in item[0]):
             name, dots, inner = name.partition("__")
             if inner and isinstance(getattr(self, name, None), Estimator):
                 getattr(self, name).set_params(**{inner: value})
@@ -82,14 +86,17 @@ class Estimator(Conventions):
 
     def _samples(self, X: Any, shape: tuple[int, ...] | None = None, name: str = "X") -> np.ndarray | Sparse | Stream:
         """`check_rows` of X, which is data of the kind that was fitted: with its features' names, if they have any."""
+        X = Stream(X) if is_batches(X) and not isinstance(X, Stream) else X
         self._check_names(X)
         return check_rows(X, shape, name, type(self).__name__)
 
     @contextlib.contextmanager
     def _unless_refused(self) -> Iterator[None]:
-        """A block that leaves this estimator as it was, fitted or not, when what it is given is refused.
+        """A block that gives this estimator its attributes back, fitted or not, when what it is given is refused.
 
-        That is a `ValueError` or `TypeError` before an epoch is complete.
+        That is a `ValueError` or `TypeError` before an epoch of a new network is complete. What the attributes refer to
+        stays as it is then: an error in the middle of `partial_fit`, of data that fail on their way for instance,
+        leaves the network with the steps that were made.
         """
         before = dict(vars(self))
         try:

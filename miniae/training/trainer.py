@@ -373,6 +373,9 @@ class Trainer:
             raise ValueError("there are no samples to work on: the data has length 0")
         if len({len(r) for r in rows}) > 1:
             raise ValueError(f"the arrays have different numbers of samples: {[len(r) for r in rows]}")
+        for stream in (getattr(r, "stream", None) for r in rows if len(rows) > 1):
+            if stream is not None:
+                stream.keep_order()
         return rows
 
 

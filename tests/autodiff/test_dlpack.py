@@ -43,6 +43,15 @@ def test_a_changed_array_is_noticed_by_the_tape(torch):
         y.backward()
 
 
+def test_a_change_by_the_owner_of_borrowed_memory_is_noticed_by_the_tape():
+    owned = np.array([1.0, 2.0])
+    x, w = from_dlpack(owned), Tensor([3.0, 4.0], dtype="float64", requires_grad=True)
+    y = (x * w).sum()
+    owned[0] = 5.0
+    with pytest.raises(RuntimeError, match="changed"):
+        y.backward()
+
+
 def test_numpy_shares_memory():
     a = np.zeros(3)
     t = from_dlpack(a)

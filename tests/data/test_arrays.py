@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
+import warnings
+from array import array
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 
 from miniae import RBM, AnomalyDetector, Autoencoder, Classifier
 from miniae.data import Sparse, Stream, as_array, make_scaler, pieces
-from miniae.models import ConditionalVariationalAutoencoder, VariationalAutoencoder
+from miniae.models import PCA, ConditionalVariationalAutoencoder, SparseAutoencoder, VariationalAutoencoder
+from miniae.report.maps import latent
+from miniae.tasks.variants import own_measures
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((90, 5)).astype("float32")
@@ -59,6 +63,18 @@ def test_a_tensor_of_pytorch_is_not_copied():
                                   Autoencoder(**SETTINGS).fit(X).transform(X))
     with pytest.raises(TypeError, match="X is a Tensor that can't be read as an array: .*requires grad"):
         as_array(tensor.requires_grad_())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's, of such tensors
+        compressed = torch.tensor(X).to_sparse_csr()
+    for bad in (torch.tensor(X).bfloat16(), torch.tensor(X).to_sparse(), compressed):
+        with pytest.raises(TypeError, match="X is a Tensor that can't be read as an array: "):
+            Autoencoder(**SETTINGS).fit(bad)
+
+
+def test_a_lazy_frame_is_to_be_collected():
+    polars = pytest.importorskip("polars", reason="frames of it are made")
+    with pytest.raises(TypeError, match=r"X is a LazyFrame, which has no rows yet: call its collect\(\)"):
+        Autoencoder(**SETTINGS).fit(polars.LazyFrame({"a": [1.0, 2.0]}))
 
 
 @pytest.mark.parametrize("bad, message", [
@@ -117,6 +133,8 @@ def test_frames_in_and_out(library):
     assert as_array(lib.DataFrame({"a": [1, 2], "b": [3, 4]})).dtype.kind == "i"
     with pytest.raises(TypeError, match="X holds values of type .* in its column 'town', expected numbers"):
         as_array(lib.DataFrame({"size": [1.0, 2.0], "town": ["Bonn", "Ulm"]}))
+    with pytest.raises(TypeError, match="X holds values of type .* in its column 'code', expected numbers"):
+        as_array(lib.DataFrame({"size": [1.0, 2.0], "code": ["53111", "89073"]}))
     with pytest.raises(ValueError, match=r"X holds nan at index \(1, 0\)"):
         model.fit(lib.DataFrame({"a": [1.0, None], "b": [1, 2]}))
 
@@ -132,6 +150,40 @@ def test_rows_of_a_pandas_frame_keep_their_index():
     images = VariationalAutoencoder([4], 2, loss="gaussian", epochs=0).set_output(transform="pandas")
     with pytest.raises(ValueError, match="default, pandas or polars"):
         images.set_output(transform="excel")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_what_is_no_frame(library):
+    lib = pytest.importorskip(library, reason="frames of it are made")
+    torch = pytest.importorskip("torch", reason="its tensors are read")
+    model = Autoencoder(**SETTINGS).fit(X).set_output(transform=library)
+    frame = model.transform(X)
+    for x in (X.tolist(), tuple(X.tolist()), torch.as_tensor(X), batches(X)):
+        again = model.transform(x)
+        assert isinstance(again, lib.DataFrame)
+        np.testing.assert_allclose(again.to_numpy(), frame.to_numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_what_needs_codes_takes_no_notice_of_frames(library):
+    pytest.importorskip(library, reason="frames of it are made")
+    for model in (Autoencoder(**SETTINGS).fit(X), PCA(2).fit(X)):
+        uses = [model.reconstruct] if isinstance(model, PCA) else [
+            model.reconstruct, model.traverse, lambda x, model=model: model.interpolate(x[:2], x[2:4])]
+        expected = [use(X) for use in uses]
+        model.set_output(transform=library)
+        for use, known in zip(uses, expected, strict=True):
+            np.testing.assert_array_equal(use(X), known)
+
+
+def test_scikit_learns_own_setting_of_frames(tmp_path):
+    sklearn = pytest.importorskip("sklearn", reason="its setting is read")
+    pytest.importorskip("pandas", reason="frames of it are made")
+    with sklearn.config_context(transform_output="pandas"):
+        SparseAutoencoder(hidden=[4], code=3, epochs=1, scaling="minmax").fit(X).interpolate(X[:2], X[2:4])
+        sparse = SparseAutoencoder(hidden=[4], code=3, epochs=1, scaling="minmax").fit(X)
+        assert set(own_measures(sparse, X)) >= {"mean_activity"}
+        latent(tmp_path / "latent.png", RNG.random((20, 3)))
 
 
 # -------------------------------------------------------------------- sparse matrices
@@ -173,7 +225,7 @@ def test_a_stream_is_the_array_that_it_gives():
     stream = Stream(batches(x))
     assert stream.shape == x.shape and stream.dtype == x.dtype and len(stream) == 90
     for part in (slice(0, 3), slice(10, 60), slice(59, 61), slice(5, 6), slice(None), slice(88, 200), slice(7, 3),
-                 slice(2, 40, 7)):
+                 slice(2, 40, 7), slice(None, None, -1), slice(60, 20, -7), slice(3, 50, -1), slice(5, None, -2)):
         np.testing.assert_array_equal(stream[part], x[part])
     for name in ("minmax", "standard"):
         ours, theirs = make_scaler(name).fit(stream), make_scaler(name).fit(x)
@@ -223,6 +275,7 @@ def test_other_estimators_take_batches():
 
 @pytest.mark.parametrize("make, kind, message", [
     (lambda: (x for x in [X]), TypeError, "a generator gives its batches once"),
+    (lambda: iter(array("f", [1])), TypeError, "an arrayiterator gives its batches once"),
     (lambda: {1: X}, TypeError, "expected numbers"),
     (lambda: lambda: iter([]), ValueError, "no samples in the batches"),
     (lambda: lambda: [X, X[:, :2]], ValueError, r"batch 1 has samples of shape \(2,\), those before have \(5,\)"),
@@ -240,6 +293,62 @@ def test_batches_that_run_out():
     sizes = iter([90, 50, 50])
     with pytest.raises(ValueError, match="gave 90 samples at first, and now 50: they must be the same each time"):
         Autoencoder(**SETTINGS).fit(lambda: [X[:next(sizes)]])
+
+
+def test_a_stream_is_read_again_after_an_error():
+    broken = []
+
+    def source():
+        for i in range(0, 90, 30):
+            if broken and i == 60:
+                raise OSError(broken.pop())
+            yield X[i:i + 30]
+
+    stream = Stream(source)
+    broken.append("the disk is gone")
+    with pytest.raises(OSError, match="gone"):
+        stream[50:70]
+    np.testing.assert_array_equal(stream[50:70], X[50:70])
+    sizes = iter([90, 50])
+    shrinking = Stream(lambda: [X[:next(sizes, 90)]])
+    with pytest.raises(ValueError, match="gave 90 samples at first, and now 50"):
+        shrinking[:70]
+    np.testing.assert_array_equal(shrinking[:70], X[:70])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_batches_that_are_frames(library):
+    lib = pytest.importorskip(library, reason="frames of it are read")
+    frame = lib.DataFrame({name: X[:, i] for i, name in enumerate("abcde")})
+    model = Autoencoder(**SETTINGS).fit([frame[:40], frame[40:]].__iter__)
+    assert model.feature_names_in_.tolist() == list("abcde")
+    model.transform(lambda: [frame])
+    for other in (frame[list("edcba")], X):
+        with pytest.raises(ValueError, match="batch 1 .*, those before have a, b, c, d, e: give all batches the same"):
+            Autoencoder(**SETTINGS).fit(lambda other=other: [frame, other])
+    with pytest.raises(ValueError, match="names should match"):
+        model.transform(lambda: [frame[list("edcba")]])
+
+
+def test_batches_of_another_type_in_a_later_pass():
+    scales = iter([1])
+    stream = Stream(lambda: [np.arange(20).reshape(10, 2) * next(scales, 0.5)])
+    with pytest.raises(ValueError, match="batch 0 is of float64, in the first pass all were of int64"):
+        stream[:]
+
+
+@pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")  # of two epochs
+@pytest.mark.parametrize("make", [Classifier, lambda **s: ConditionalVariationalAutoencoder(loss="gaussian", **s)])
+def test_labels_of_samples_in_another_order_are_refused(make):
+    rng, labels = np.random.default_rng(0), (X[:, 0] > 0).astype(int)
+
+    def shuffled():
+        return np.array_split(X[rng.permutation(len(X))], 4)
+
+    Autoencoder(**SETTINGS).fit(shuffled)
+    with pytest.raises(ValueError, match="begin with other samples than in the first pass, so that labels"):
+        make(hidden=[4], epochs=2).fit(shuffled, labels)
+    make(hidden=[4], epochs=2).fit(lambda: np.array_split(X, 4), labels)
 
 
 def test_memory_does_not_grow_with_the_length(monkeypatch):

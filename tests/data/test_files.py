@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 
 import numpy as np
 import pytest
 
 from miniae.data import DataError, read, write
+from miniae.data.claims import check_picture, check_pictures
 from miniae.data.idx import read_idx
 
 RNG = np.random.default_rng(0)
@@ -206,6 +208,25 @@ def test_folders_of_images(tmp_path):
     Image.fromarray(pixels["cat", 0]).save(tmp_path / "grey" / "z.png")
     with pytest.raises(DataError, match="5x4 colour, 0.png is 5x4 grey"):
         read(tmp_path / "grey")
+
+
+def test_blank_pictures_are_read_up_to_a_bound(tmp_path):
+    from PIL import Image
+
+    for i in range(40):
+        Image.new("1", (512, 512)).save(tmp_path / f"{i}.png")
+    size = (tmp_path / "0.png").stat().st_size
+    assert read(tmp_path).X.shape == (40, 512 * 512)
+    check_pictures("masks", 300, 300 * 4 * 512 * 512, 300 * size)  # no error
+    check_picture("blank.png", 6000, 6000, size)
+    with pytest.raises(DataError, match="masks holds 1,000 pictures of .* bytes together, in files of .*numpy.save"):
+        check_pictures("masks", 1000, 1000 * 4 * 6000 * 6000, 1000 * size)
+    data = bytearray((tmp_path / "0.png").read_bytes())
+    data[16:24] = struct.pack(">II", 12_000, 12_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "0.png").write_bytes(data)
+    with pytest.warns(Image.DecompressionBombWarning), pytest.raises(DataError, match="picture of 12000x12000 pixels"):
+        read(tmp_path / "0.png")
 
 
 def test_pictures_of_other_kinds(tmp_path):

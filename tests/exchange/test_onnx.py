@@ -128,8 +128,10 @@ def test_machines_stacks_and_components():
     np.testing.assert_allclose(run(onnx_model(stack, "decode"), code=stack.encode(X)), stack.reconstruct(X), **CLOSE)
 
 
-@pytest.mark.parametrize("settings", [{}, {"far_out": False}, {"model": models.Autoencoder([6], 2, epochs=2,
-                                                                                      scaling="standard")}])
+@pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")  # of two epochs
+@pytest.mark.parametrize("settings", [{}, {"far_out": False}, {"members": 2}, {
+    "model": models.Autoencoder([6], 2, epochs=2, scaling="standard")}, {
+    "model": models.VariationalAutoencoder([6], 2, epochs=2, loss="gaussian", scaling="standard"), "members": 3}])
 def test_an_anomaly_score(settings):
     X = np.random.default_rng(0).normal(size=(200, 5))
     X[:3] *= 50  # beyond three scales, where they grow by their logarithm
@@ -137,6 +139,13 @@ def test_an_anomaly_score(settings):
     exported = onnx_model(detector)
     np.testing.assert_allclose(run(exported, x=X), detector.anomaly_score(X.astype(np.float32)), **CLOSE)
     assert float({p.key: p.value for p in exported.metadata_props}["threshold"]) == detector.threshold_
+
+
+def test_a_graphs_constants_have_names_of_their_own():
+    graph = Graph()
+    graph.constant([1.0], name="a")
+    with pytest.raises(ValueError, match="two constants of one graph are called 'a'"):
+        graph.constant([2.0], name="a")
 
 
 def test_the_file(tmp_path, small_model):

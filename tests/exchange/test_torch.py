@@ -185,6 +185,7 @@ def test_what_does_not_fit():
         np.testing.assert_array_equal(a, before[name])
     tied = models.Autoencoder([], 3, tied=True, epochs=0).fit(np.ones((2, 4), np.float32))
     state = to_torch_state_dict(tied)
+    from_torch_state_dict(tied, {name: a * np.nan for name, a in state.items()})  # which are each other's transposes
     with pytest.raises(ValueError, match="decoder.0.weight is not the transpose of encoder.0.weight"):
         from_torch_state_dict(tied, {**state, "decoder.0.weight": state["decoder.0.weight"] + 1})
     with pytest.raises(ValueError, match="torch.nn has no module for"):

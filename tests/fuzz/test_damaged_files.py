@@ -237,6 +237,7 @@ CLAIMS = {
 def test_claims(name, tmp_path, monkeypatch):
     """Files that would be a thousand times as large in memory. (What any file may unpack to is 1 MB here.)"""
     monkeypatch.setattr(claims, "FREE", 1 << 20)
+    monkeypatch.setattr(claims, "PIXELS", 1 << 18)
     path = tmp_path / name
     CLAIMS[name](path)
     assert path.stat().st_size < 10**6
@@ -289,11 +290,13 @@ def test_claims_in_a_process_that_has_little_memory(tmp_path):
     assert done.returncode == 0 and done.stdout.count("refused") == 1 + len(files), done.stderr + done.stdout
 
 
-def test_a_folder_that_claims_more_than_it_holds(tmp_path):
+def test_a_folder_that_claims_more_than_it_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "PIXELS", 1 << 20)
+    monkeypatch.setattr(claims, "EACH", 1 << 20)
     png(tmp_path / "0.png", 1_000, 1_000)
     for i in range(1, 100):
         (tmp_path / f"{i}.png").write_bytes(b"x")
-    with pytest.raises(ValueError, match="says it holds 400,000,000 bytes"):
+    with pytest.raises(ValueError, match="holds 100 pictures of 400,000,000 bytes together"):
         read(tmp_path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import miniae
-from miniae import Autoencoder, nn, pretrain
+from miniae import AnomalyDetector, Autoencoder, nn, pretrain
 from miniae.data import StorageError
 from miniae.data.storage import load_tensors, save_tensors
 from miniae.models import load, save
@@ -125,6 +125,8 @@ def change_header(path, change):
     (lambda h: h["network"]["encoder"]["layers"][0].update(units="many"), "damaged"),
     (lambda h: h.pop("params"), "damaged"),
     (lambda h: h.update(input_shape=[5]), "damaged"),
+    (lambda h: h["network"]["encoder"]["layers"].extend([{"type": "Flatten"}] * 10_001), "layers, expected at most"),
+    (lambda h: h.update(feature_names=["one"]), "'feature_names' in its header are no list of"),
 ])
 def test_a_header_that_does_not_fit_is_refused(saved, change, message):
     change_header(saved, change)
@@ -132,8 +134,21 @@ def test_a_header_that_does_not_fit_is_refused(saved, change, message):
         load(saved)
 
 
+def test_names_of_features_come_back(blobs, tmp_path):
+    pandas = pytest.importorskip("pandas", reason="frames of it have names")
+    frame = pandas.DataFrame(blobs, columns=[f"feature {i}" for i in range(blobs.shape[1])])
+    for model in (Autoencoder([4], 2, epochs=0).fit(frame), AnomalyDetector(hidden=4, updates=4).fit(frame)):
+        model.save(tmp_path / "model.safetensors")
+        again = type(model).load(tmp_path / "model.safetensors") if isinstance(model, AnomalyDetector) else \
+            load(tmp_path / "model.safetensors")
+        assert again.feature_names_in_.tolist() == list(frame.columns)
+        np.testing.assert_array_equal(again.score_samples(frame), model.score_samples(frame))
+        with pytest.raises(ValueError, match="same order"):
+            again.score_samples(frame[frame.columns[::-1]])
+
+
 def test_entries_nobody_knows_are_ignored(saved):
-    change_header(saved, lambda h: (h.update(colour="blue"), h["params"].update(invented=3)))
+    change_header(saved, lambda h: (h.update(colour="blue"), h["params"].update(invented=3, encoder="of its own")))
     assert load(saved).code == 2
 
 

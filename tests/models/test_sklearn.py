@@ -149,6 +149,9 @@ def test_settings_of_a_setting():
     detector = AnomalyDetector(model=Autoencoder([4], 2))
     assert detector.get_params()["model__code"] == 2 and "model__code" not in detector.get_params(deep=False)
     assert detector.set_params(model__code=3).model.code == 3
+    other = Autoencoder([4], 2)
+    detector.set_params(model__lr=0.5, model=other)  # whatever their order
+    assert detector.model is other and other.lr == 0.5
     for name in ("model__nonsense", "seed__nonsense", "nonsense"):
         with pytest.raises(ValueError, match="has no parameter"):
             detector.set_params(**{name: 1})
