@@ -44,13 +44,14 @@ class Checkpoint(Callback):
     The file holds the parameters, the optimizer's moments, the random streams' positions, the history, what the other
     callbacks remember and, where so many `seconds` had passed in the middle of an epoch, which batches are left of that
     and what the losses of the others add up to: all that `restore` needs for a run that continues exactly. It is of an
-    epoch that ended well or, in its middle, of finite weights and losses, even where training was interrupted or
-    diverged after it. `every` may be None, for `seconds` alone; a long epoch is saved in its middle unless another
-    callback needs `whole_epochs`.
+    epoch that ended well or, in its middle, of finite weights and losses, even where training was interrupted after it.
+    A run that has diverged leaves the state after its last good epoch: what it saved later may have been spoiled
+    already. `every` may be None, for `seconds` alone; a long epoch is saved in its middle, and then at its end, unless
+    another callback needs `whole_epochs`.
 
-    A file is written to a temporary name, brought to the disk and renamed; the one before it is kept where
-    `previous(path)` says. So there is always a whole one, even after a power cut. Raises `StorageError` when the disk
-    is full.
+    A file is written to a temporary name, brought to the disk and renamed; the last one of an epoch's end before it is
+    kept where `previous(path)` says. So there is always a whole one, even after a power cut. Raises `StorageError` when
+    the disk is full.
 
     With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
     it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
@@ -74,12 +75,27 @@ class Checkpoint(Callback):
         self._whole_epochs = any(callback.whole_epochs for callback in trainer.callbacks)
         if trainer.ranks.rank == 0:
             remove_leftovers(self.path)
+        # Whether the file is of this run, whether of an epoch's middle, and whether the one before it is of an end.
+        self._own = self._middle = self._keeps_end = self._diverged = False
         if self.resume and trainer.epoch == 0 and (os.path.exists(self.path) or previous(self.path).exists()):
-            found = restore(trainer, self.path)
-            if found != Path(self.path) and not any_rank(trainer.ranks, False) and trainer.ranks.rank == 0:
-                # All ranks have read it. The next one is not to take a damaged one's place beside it.
-                os.replace(found, self.path)
-            self._saved_at = trainer.epoch, trainer.done
+            self._restore(trainer)
+
+    def _restore(self, trainer: Trainer) -> None:
+        """Go on from the file; where epochs have to be whole, from the last one's end that was saved before it."""
+        before = Snapshot.of(trainer)
+        found = restore(trainer, self.path)
+        self._own, self._middle = True, bool(trainer.done)
+        end = _end_before(Snapshot.of(trainer), self.path) if self._middle else None
+        self._keeps_end = end is not None
+        if self._middle and self._whole_epochs:
+            (end or before).put_back(trainer)
+        elif found != Path(self.path) and not any_rank(trainer.ranks, False) and trainer.ranks.rank == 0:
+            # All ranks have read it. The next one is not to take a damaged one's place beside it.
+            os.replace(found, self.path)
+        self._saved_at = trainer.epoch, trainer.done
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        self._diverged = False  # or it was put back, and goes on
 
     def on_batch_end(self, trainer: Trainer, batch: int) -> None:
         if self.seconds is not None and not self._whole_epochs and time.perf_counter() - self._last >= self.seconds:
@@ -91,13 +107,28 @@ class Checkpoint(Callback):
             self._save(snapshot)
 
     def on_snapshot(self, trainer: Trainer) -> None:
-        due = self.seconds is not None and time.perf_counter() - self._last >= self.seconds
+        due = self.seconds is not None and (self._middle or time.perf_counter() - self._last >= self.seconds)
         if due or (self.every is not None and trainer.epoch % self.every == 0):
             self._save(trainer.snapshot)
 
+    def on_diverged(self, trainer: Trainer, why: ArithmeticError) -> bool:
+        self._diverged = True
+        return False
+
     def on_train_end(self, trainer: Trainer) -> None:
-        if trainer.snapshot.place > self._saved_at:
+        if self._diverged and self._middle:
+            self._leave_the_middle(trainer)
+        elif trainer.snapshot.place > self._saved_at:
             self._save(trainer.snapshot)
+
+    def _leave_the_middle(self, trainer: Trainer) -> None:
+        """Have the file hold an epoch's end instead of a state that the run has diverged from."""
+        if not trainer.snapshot.position:
+            self._save(trainer.snapshot)
+        elif trainer.ranks.rank == 0 and self._keeps_end:  # it had gone on in the middle of this very epoch
+            os.replace(previous(self.path), self.path)
+        elif trainer.ranks.rank == 0:  # of the first one, which begins again
+            Path(self.path).unlink(missing_ok=True)
 
     def _save(self, snapshot: Snapshot) -> None:
         began = time.perf_counter()
@@ -115,8 +146,12 @@ class Checkpoint(Callback):
             "callbacks": list(snapshot.callbacks),
             "position": snapshot.position,
         }
+        # A state of an epoch's middle is not to push out that of its beginning, to which a run may have to go back.
+        keeps = not self._middle or not (self._keeps_end or self._diverged or self._whole_epochs)
         if current_ranks().rank == 0:
-            save_tensors(self.path, tensors, header, previous(self.path))
+            save_tensors(self.path, tensors, header, previous(self.path) if keeps else None)
+        self._keeps_end = self._keeps_end or (self._own and not self._middle)
+        self._own, self._middle = True, bool(snapshot.position)
         self._last = time.perf_counter()
         self.written, self.took = self.written + 1, self.took + self._last - began
 
@@ -125,6 +160,15 @@ def previous(path: str | os.PathLike[str]) -> Path:
     """Where a checkpoint is kept when the next is written: run.previous.safetensors for run.safetensors."""
     path = Path(path)
     return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | None:
+    """The state in `previous(path)`, if it is of an epoch's end of the run that came to this one's middle."""
+    try:
+        end = _read(previous(path))
+    except StorageError:
+        return None
+    return end if not end.position and end.history == middle.history[:end.epoch] else None
 
 
 def restore(trainer: Trainer, path: str | os.PathLike[str]) -> Path:

@@ -28,7 +28,9 @@ from miniae.training import (
     LearningRate,
     MaxNorm,
     ReduceOnPlateau,
+    RollBack,
     Trainer,
+    TrainingDiverged,
     restore,
 )
 from miniae.training.checkpoint import previous
@@ -171,11 +173,101 @@ def test_a_run_that_is_not_finite_is_not_saved(tmp_path):
             if batch == 3:
                 trainer.model.parameters()[0].assign(np.full(trainer.model.parameters()[0].shape, np.nan))
 
-    path = tmp_path / "run.safetensors"
+    class Look(Callback):
+        def on_pause(self, trainer):
+            done.append(load_tensors(path)[1]["position"]["done"])
+
+    path, done = tmp_path / "run.safetensors", []
     with pytest.raises(ArithmeticError):
-        KINDS["plain"]().fit(X, callbacks=[Spoil(), Checkpoint(path, None, True, 0.0)])
+        KINDS["plain"]().fit(X, callbacks=[Spoil(), Checkpoint(path, None, True, 0.0), Look()])
+    assert done[:3] == [10, 20, 30] and set(done) == {10, 20, 30}
     tensors, header = load_tensors(path)
-    assert header["position"]["done"] == 30 and all(np.isfinite(a).all() for a in tensors.values())
+    assert header["epoch"] == 0 and not header["position"] and all(np.isfinite(a).all() for a in tensors.values())
+
+
+class Explodes(Callback):
+    """The learning rate of the third epoch is a thousand times too large."""
+
+    only_device = True
+
+    def on_epoch_begin(self, trainer):
+        trainer.optimizer.lr = trainer.base_lr * (1000 if trainer.epoch == 2 else 1)
+
+
+DIVERGING = {"optimizer": "sgd", "loss": "mse", "activation": "relu", "scaling": "standard", "lr": 0.02, **PLAIN}
+
+
+def largest(path):
+    return max(float(abs(a).max()) for name, a in load_tensors(path)[0].items() if name.startswith("model."))
+
+
+def test_a_run_that_diverges_leaves_its_last_good_epoch(tmp_path):
+    """And not the finite but huge weights of the moments before, from which nothing can go on."""
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(TrainingDiverged):
+        Autoencoder([5], 2, **DIVERGING).fit(X, callbacks=[Checkpoint(path, None, True, 0.0), Explodes()])
+    for file, epoch in {path: 2, previous(path): 2}.items():
+        header = load_tensors(file)[1]
+        assert header["epoch"] == epoch and not header["position"] and largest(file) < 10
+    resumed = Autoencoder([5], 2, **DIVERGING).fit(X, callbacks=[Checkpoint(path, None, True, 0.0)])
+    check_the_same(resumed, Autoencoder([5], 2, **DIVERGING).fit(X))
+
+
+class HugeAndKilled(Callback):
+    """Weights are huge after a batch of an epoch; then the process is gone."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, trainer, batch):
+        if (trainer.epoch, batch) == (self.epoch, 3):
+            trainer.model.parameters()[-1].assign(np.full(trainer.model.parameters()[-1].shape, 1e25))
+        if (trainer.epoch, batch) == (self.epoch, 4):
+            trainer.callbacks[:] = []
+            raise SystemExit
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_poisoned_state_of_an_epochs_middle_is_left(epoch, tmp_path):
+    """A run that diverges again after going on from it leaves the epoch's beginning, and rolling back begins there."""
+    path = tmp_path / "run.safetensors"
+
+    def fit(*callbacks):
+        return Autoencoder([5], 2, **DIVERGING).fit(X, callbacks=[*callbacks])
+
+    def poison():
+        for file in tmp_path.iterdir():
+            file.unlink()
+        with pytest.raises(SystemExit):
+            fit(Checkpoint(path, None, True, 0.0), HugeAndKilled(epoch))
+        assert load_tensors(path)[1]["epoch"] == epoch and largest(path) > 1e20
+        assert not epoch or largest(previous(path)) < 10
+
+    whole = fit()
+    poison()
+    with pytest.raises(TrainingDiverged):
+        fit(Checkpoint(path, None, True, 0.0))
+    assert not path.exists() if not epoch else not load_tensors(path)[1]["position"] and largest(path) < 10
+    check_the_same(fit(Checkpoint(path, resume=True)), whole)
+    poison()
+    rolled = fit(Checkpoint(path, resume=True), RollBack())
+    assert [row["rollbacks"] for row in rolled.history_[epoch:]] == [0] * (4 - epoch)
+    for row, expected in zip(rolled.history_, whole.history_, strict=True):
+        assert row["loss"] == expected["loss"]
+    assert not epoch or largest(previous(path)) < 10
+
+
+def test_the_one_before_is_always_of_an_epochs_end(tmp_path):
+    path, seen = tmp_path / "run.safetensors", []
+
+    class Look(Callback):
+        def on_pause(self, trainer):
+            if trainer.epoch:
+                header = load_tensors(previous(path))[1]
+                seen.append((header["epoch"], header["position"]) == (trainer.epoch, {}))
+
+    KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 0.0), Look()])
+    assert len(seen) == 30 and all(seen)
 
 
 # ---------------------------------------------------------------- files
