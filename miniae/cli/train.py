@@ -22,7 +22,7 @@ from miniae.backend.sharing import current_ranks
 from miniae.cli.together import together
 from miniae.data import DATASETS, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
-from miniae.tasks import Run, RunConfig, RunFolder, new_folder
+from miniae.tasks import Run, RunConfig, RunFolder, check_ranks, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
@@ -94,6 +94,7 @@ def _train(args: argparse.Namespace) -> int:
         return 0
     config = _begun(args) if args.resume else _config(args)
     job = Run(config, say=say)
+    check_ranks(ranks, job.data)
     if args.resume:
         RunFolder(args.resume).check(job)
         ranks.gather([0.0])  # all have read what the first one writes anew

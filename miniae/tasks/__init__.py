@@ -6,7 +6,7 @@ from miniae.tasks.config import LAYERS, RunConfig, further_settings
 from miniae.tasks.description import describe
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.explain import explain
-from miniae.tasks.folder import RunFolder, new_folder
+from miniae.tasks.folder import RunFolder, check_ranks, new_folder
 from miniae.tasks.index_coder import IndexCoder
 from miniae.tasks.inspection import Finding, TextureInspector
 from miniae.tasks.kernels import Sizes
@@ -24,7 +24,7 @@ from miniae.tasks.variants import own_measures, with_labels
 __all__ = [
     "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor", "IndexCoder",
     "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "RunFolder", "Segment", "SemanticIndex",
-    "SeriesDetector", "Sizes", "TextureInspector", "VectorQuantisedCompressor", "bench", "describe", "explain",
-    "further_settings", "load_compressor", "machine", "new_folder", "noise_level", "own_measures", "period", "profile",
-    "read_documents", "with_labels",
+    "SeriesDetector", "Sizes", "TextureInspector", "VectorQuantisedCompressor", "bench", "check_ranks", "describe",
+    "explain", "further_settings", "load_compressor", "machine", "new_folder", "noise_level", "own_measures", "period",
+    "profile", "read_documents", "with_labels",
 ]

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from miniae import __version__
+from miniae.backend.sharing import Ranks
 from miniae.data import Dataset, StorageError, write_json
 from miniae.data.pieces import pieces
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.training import Callback, Checkpoint
+from miniae.training.ranks import RanksDiffer
 
-__all__ = ["RunFolder", "new_folder"]
+__all__ = ["RunFolder", "check_ranks", "new_folder"]
 
 _FORMAT = 1
 _SECONDS = 60  # of a minute
@@ -147,6 +149,16 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
         if labels is not None:
             total = zlib.crc32("\n".join(map(str, labels.tolist())).encode(), total)
     return {"train": list(data.train.shape), "test": list(data.test.shape), "crc32": f"{total:08x}"}
+
+
+def check_ranks(ranks: Ranks, data: Dataset) -> None:
+    """Raise `RanksDiffer`, on all ranks, unless every number and label of their data is the same."""
+    if ranks.size == 1:
+        return
+    told = ranks.gather([int(fingerprint(data)["crc32"], 16)])[:, 0]
+    if (told != told[0]).any():
+        raise RanksDiffer(f"ranks 0 and {int((told != told[0]).argmax())} have read different data: start all ranks "
+                          "with the same file")
 
 
 def _described(before: dict[str, Any], now: dict[str, Any]) -> str:

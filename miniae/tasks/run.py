@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import get, use_backend
-from miniae.backend.sharing import current_ranks
+from miniae.backend.sharing import ALONE, current_ranks, use_ranks
 from miniae.data import Dataset, find, make_scaler, split, write_json, write_text
 from miniae.models import (
     PCA,
@@ -139,7 +139,8 @@ class Run:
             if not getattr(model, "history_", None):  # no epoch of fine-tuning is complete
                 model = None
                 if self.stack.pairs:
-                    model = self.stack.unroll(tied=bool(config.tied), **{**training, "epochs": 0}).fit(self.train)
+                    with use_ranks(ALONE):  # the others may still be at work
+                        model = self.stack.unroll(tied=bool(config.tied), **{**training, "epochs": 0}).fit(self.train)
             raise
         finally:
             self.model = model

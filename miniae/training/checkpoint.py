@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import warnings
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +22,10 @@ from miniae.data.storage import (
     save_tensors,
     under,
 )
+from miniae.nn import Layer, layer_config
 from miniae.training.callbacks import Callback
 from miniae.training.ranks import any_rank
+from miniae.training.sample import differ, sampled
 from miniae.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -36,6 +40,10 @@ _HEADER: dict[str, Any] = {"epoch": int, "base_lr": (int, float), "history": lis
 
 class DamagedCheckpoint(UserWarning):
     """A checkpoint can't be read, the one before it can."""
+
+
+class _OfAnother(StorageError):
+    """A checkpoint is whole, but of other data or of another network."""
 
 
 class Checkpoint(Callback):
@@ -55,7 +63,8 @@ class Checkpoint(Callback):
 
     With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
     it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
-    callbacks that look at the epoch when training begins. Of ranks that train together the first one writes, and all
+    callbacks that look at the epoch when training begins. A file of other data, by their number and a few rows, or of
+    another network raises `StorageError`. Of ranks that train together the first one writes, and all
     read.
     """
 
@@ -73,6 +82,8 @@ class Checkpoint(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         self._saved_at, self._last = (0, 0), time.perf_counter()
         self._whole_epochs = any(callback.whole_epochs for callback in trainer.callbacks)
+        self._task = {"samples": trainer.samples, "rows": sampled(trainer.data, trainer.backend).tolist(),
+                      "network": _network(trainer.model)}
         if trainer.ranks.rank == 0:
             remove_leftovers(self.path)
         # Whether the file is of this run, whether of an epoch's middle, and whether the one before it is of an end.
@@ -83,7 +94,7 @@ class Checkpoint(Callback):
     def _restore(self, trainer: Trainer) -> None:
         """Go on from the file; where epochs have to be whole, from the last one's end that was saved before it."""
         before = Snapshot.of(trainer)
-        found = restore(trainer, self.path)
+        found = restore(trainer, self.path, self._task)
         self._own, self._middle = True, bool(trainer.done)
         end = _end_before(Snapshot.of(trainer), self.path) if self._middle else None
         self._keeps_end = end is not None
@@ -145,6 +156,7 @@ class Checkpoint(Callback):
             "generators": snapshot.generators,
             "callbacks": list(snapshot.callbacks),
             "position": snapshot.position,
+            "task": self._task,
         }
         # A state of an epoch's middle is not to push out that of its beginning, to which a run may have to go back.
         keeps = not self._middle or not (self._keeps_end or self._diverged or self._whole_epochs)
@@ -171,20 +183,50 @@ def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | No
     return end if not end.position and end.history == middle.history[:end.epoch] else None
 
 
-def restore(trainer: Trainer, path: str | os.PathLike[str]) -> Path:
+def _network(model: Any) -> int | None:
+    """A number that networks of other layers, or other settings of these, are not likely to share."""
+    try:
+        return zlib.crc32(json.dumps(layer_config(model), sort_keys=True).encode()) if isinstance(model, Layer) else None
+    except (TypeError, ValueError, AttributeError):  # a layer with what can't be written down
+        return None
+
+
+def _check_task(path: Path, found: Any, task: dict[str, Any]) -> None:
+    """Raise `StorageError` where a checkpoint is of training on other data, or of another network. Older ones don't
+    say."""
+    if not isinstance(found, dict):
+        return
+    before, now = (np.asarray(t.get("rows", ()), "float64") for t in (found, task))
+    if found.get("samples") != task["samples"]:
+        what = f"training on {found.get('samples')} samples, these are {task['samples']}"
+    elif differ(before, now):
+        what = "training on other data"
+    elif None not in (found.get("network"), task["network"]) and found["network"] != task["network"]:
+        what = "a network with other layers or settings"
+    else:
+        return
+    raise _OfAnother(f"{path} is a checkpoint of {what}: choose another path, or delete it to begin anew")
+
+
+def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> Path:
     """Put a trainer, made like the one that was saved, into the saved state. `fit` then goes on from there.
 
     Where `path` is damaged or missing, it is the state in `previous(path)`, if that can be read, and of damage a
-    `DamagedCheckpoint` warns. Returns where the state was. Raises `StorageError` when neither is a checkpoint,
+    `DamagedCheckpoint` warns. `task`, if given, is what a `Checkpoint` says of the data and the network: a state of
+    another is refused. Returns where the state was. Raises `StorageError` when neither is a checkpoint,
     `ValueError` when it does not fit the model or the optimizer, which then stay as they were.
     """
     found = Path(path)
     try:
-        snapshot = _read(found)
+        snapshot = _read(found, task)
     except StorageError as why:
+        if isinstance(why, _OfAnother):
+            raise
         found = previous(path)
         try:
-            snapshot = _read(found)
+            snapshot = _read(found, task)
+        except _OfAnother:
+            raise
         except StorageError:
             raise why from None
         if os.path.exists(path):  # else a process ended just between two renamings
@@ -205,8 +247,9 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def _read(path: str | os.PathLike[str]) -> Snapshot:
-    """The state in a file. Raises `StorageError` for one that is not there, damaged, or something else."""
+def _read(path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> Snapshot:
+    """The state in a file. Raises `StorageError` for one that is not there, damaged, of another task, or something
+    else."""
     tensors, header = load_tensors(path)
     if header.get("kind") != "checkpoint":
         raise StorageError(f"{path} is not a checkpoint: name the file a Checkpoint callback wrote")
@@ -219,6 +262,8 @@ def _read(path: str | os.PathLike[str]) -> Snapshot:
             not all(type(step) is int for step in header["generators"].values()):
         raise StorageError(f"{path} is damaged: its epoch, history or generators can't be")
     with described(path):
+        if task is not None:
+            _check_task(Path(path), header.get("task"), task)
         return Snapshot(
             under("model.", tensors), under("optimizer.", tensors), header["generators"],
             {name: under(f"callback {name}.", tensors) for name in header["callbacks"]},

@@ -31,9 +31,10 @@ from miniae.autodiff import Tensor
 from miniae.backend import Backend
 from miniae.backend.sharing import Ranks, batch_mean, batch_sum, current_share
 from miniae.optim import Optimizer
+from miniae.training.sample import differ, sampled
 from miniae.training.snapshot import Snapshot
 
-__all__ = ["RanksDiffer", "any_rank", "check_alike", "mean_of_all", "seed_of", "sum_gradient"]
+__all__ = ["RanksDiffer", "any_rank", "check_alike", "check_data", "mean_of_all", "seed_of", "sum_gradient"]
 
 
 class RanksDiffer(ValueError):
@@ -83,6 +84,18 @@ def check_alike(ranks: Ranks, when: str, snapshot: Snapshot, **facts: float) -> 
         if other is not None:
             raise RanksDiffer(f"ranks 0 and {other} differ in {name} {when} ({values[0]:.0f} and {values[other]:.0f}): "
                               "start all ranks with the same data, settings and versions, on processors of one kind")
+
+
+def check_data(ranks: Ranks, data: Any, backend: Backend) -> None:
+    """Raise `RanksDiffer`, on all ranks, unless they have the same data, by a few rows of each array."""
+    if ranks.size == 1:
+        return
+    own = sampled(data, backend)
+    told = ranks.gather(own.reshape(-1).tolist()).reshape(ranks.size, *own.shape)
+    other = next((r for r in range(ranks.size) if differ(told[0], told[r])), None)
+    if other is not None:
+        raise RanksDiffer(f"ranks 0 and {other} have different data, of the same size: start all ranks with the same "
+                          "data, in the same order")
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> int:

@@ -21,7 +21,7 @@ from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
 from miniae.training.callbacks import Callback, callback_list
 from miniae.training.estimator import check_count
-from miniae.training.ranks import any_rank, check_alike, mean_of_all, seed_of, sum_gradient
+from miniae.training.ranks import any_rank, check_alike, check_data, mean_of_all, seed_of, sum_gradient
 from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
 from miniae.training.totals import Totals
@@ -92,6 +92,7 @@ class Trainer:
         self.epochs = 0  # how many there will be
         self.batches = 0  # how many batches an epoch has
         self.samples = 0  # how many samples an epoch has
+        self.data: Any = None  # what training is to be on, in `on_train_begin`
         self.done = 0  # how many samples of this epoch are done
         self.began = 0.0  # when this epoch did, by time.perf_counter()
         self.stop = False  # a callback sets this to end training after the epoch
@@ -136,15 +137,23 @@ class Trainer:
             raise ValueError(f"the run stands in the middle of an epoch of {self.samples} samples, got {len(rows[0])}: "
                              "go on with the same data")
         self.samples, self.batches = len(rows[0]), -(-len(rows[0]) // self.batch_size)
-        self._tell("on_train_begin")
+        self.data = data
+        try:
+            self._tell("on_train_begin")
+        finally:
+            self.data = None
         self.keep()
         check_alike(self.ranks, "before training", self.snapshot, samples=len(rows[0]), batch_size=self.batch_size,
-                    epochs=epochs, done=self.done)
+                    epochs=epochs, done=self.done, arrays=len(rows),
+                    **{"held-out samples": len(held_out[0]) if held_out else 0})
+        check_data(self.ranks, data, self.backend)
         try:
             while self.epoch < self.epochs and not self.stop:
                 try:
                     self._next_epoch(rows, held_out)
                 except TrainingDiverged as why:
+                    if self.ranks.size > 1 and not why.on_all_ranks:  # the others are still at it
+                        raise
                     if not any([callback.on_diverged(self, why) for callback in self.callbacks]):
                         raise
         except TrainingDiverged:
@@ -177,6 +186,8 @@ class Trainer:
         self.history.append(self._run_epoch(rows, held_out))
         self.epoch, self.done = self.epoch + 1, 0
         self._tell("on_epoch_end", self.history[-1])
+        self.history[-1].update((name, value.item()) for name, value in self.history[-1].items()
+                                if isinstance(value, np.generic))  # what files of JSON can hold
         self.snapshot = self._checked_snapshot()
         self.stop = any_rank(self.ranks, self.stop)
         self._tell("on_snapshot")
@@ -185,7 +196,8 @@ class Trainer:
         """The run as it stands. Raises `TrainingDiverged` if the last update has spoiled the weights."""
         snapshot = Snapshot.of(self)
         if not snapshot.is_finite():
-            raise TrainingDiverged(f"the weights are no longer finite after epoch {self.epoch}: {self._advice()}")
+            raise TrainingDiverged(f"the weights are no longer finite after epoch {self.epoch}: {self._advice()}",
+                                   on_all_ranks=True)
         check_alike(self.ranks, f"after epoch {self.epoch}", snapshot)
         return snapshot
 
@@ -236,7 +248,8 @@ class Trainer:
         for name, value in terms.items():
             if not math.isfinite(value) and not (within and self.ranks.size > 1):
                 raise TrainingDiverged(
-                    f"the {name} loss became {value} in epoch {self.epoch + 1}: {self._advice()}")
+                    f"the {name} loss became {value} in epoch {self.epoch + 1}: {self._advice()}",
+                    on_all_ranks=current_ranks().size > 1)
         return {"loss": sum(terms.values()), **terms}
 
     def _advice(self) -> str:
@@ -268,7 +281,8 @@ class Trainer:
         finally:
             self.replays.end_epoch()
         if not self.totals.samples:
-            raise TrainingDiverged(f"every batch of epoch {self.epoch + 1} was left out: {self._advice()}")
+            raise TrainingDiverged(f"every batch of epoch {self.epoch + 1} was left out: {self._advice()}",
+                                   on_all_ranks=True)
         logs = {"epoch": self.epoch + 1, **self._losses(self.totals)}
         seconds = time.perf_counter() - self.began
         if held_out is not None:

@@ -20,7 +20,9 @@ __all__ = ["ON_NAN", "NumericalTrouble", "RollBack", "Skip", "SkipBatches", "Tra
 class TrainingDiverged(ArithmeticError):
     """The loss or a weight is no longer a finite number. The run is put back to the last epoch that ended well."""
 
-    on_all_ranks = True
+    def __init__(self, *args: object, on_all_ranks: bool = False):
+        super().__init__(*args)
+        self.on_all_ranks = on_all_ranks  # which train together: each has come to it in the same step
 
 
 class Skip(ArithmeticError):
@@ -76,7 +78,7 @@ class SkipBatches(Remembering):
         if self.in_a_row >= self.limit:
             raise TrainingDiverged(f"{self.in_a_row} batches in a row were left out, the last in epoch "
                                    f"{trainer.epoch + 1}, as their loss or gradient was not finite: lower the learning "
-                                   f"rate (it is {trainer.optimizer.lr:g}), or check the data for extreme values")
+                                   f"rate (it is {trainer.optimizer.lr:g}), or check the data for extreme values", on_all_ranks=True)
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         logs["skipped"] = self.skipped

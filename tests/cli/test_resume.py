@@ -343,3 +343,19 @@ def test_the_first_rank_writes_after_all_have_read(ranks, table, calls, tmp_path
     assert done.index(("begin", 0)) == len(done) - 1 and {("settings", 1), ("check", 1)} < set(done)
     assert [code for code, _ in ranks(2, "--resume", folder)] == [0, 0]
     assert len(history(folder)) == 4 + 4 + 4
+
+
+def test_ranks_that_read_different_data(ranks, table, tmp_path, monkeypatch):
+    """In a row that none of the few is which training looks at."""
+    import miniae.tasks.run as run
+
+    real = run.find_data
+
+    def find_data(*arguments):
+        data = real(*arguments)
+        data.test[1] += current_ranks().rank * 1e-3
+        return data
+
+    monkeypatch.setattr(run, "find_data", find_data)
+    assert ranks(2, "--data", table, "--label", "kind", *QUICK, "--out", tmp_path / "run") == [(2, 1), (2, 1)]
+    assert not (tmp_path / "run").exists()

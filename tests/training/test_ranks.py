@@ -21,6 +21,7 @@ from miniae.backend import BackendUnavailable, mpi
 from miniae.backend.mpi import MPI, NCCL, launched, ranks_here
 from miniae.backend.philox import Generator
 from miniae.backend.sharing import ALONE, Interrupted, Ranks, Share, sharing, unshared, use_ranks
+from miniae.data import Stream
 from miniae.functions.all_rows import all_rows
 from miniae.models import (
     AdversarialAutoencoder,
@@ -45,6 +46,7 @@ from miniae.models import (
 from miniae.rbm import RBM
 from miniae.training import Callback, Checkpoint, EarlyStopping, ProgressBar, TrainingDiverged
 from miniae.training.ranks import RanksDiffer
+from miniae.training.sample import differ, sampled
 
 RNG = np.random.default_rng(0)
 # Of batches of 10 the last has 2 samples: one of three ranks is left without.
@@ -230,6 +232,57 @@ def test_other_data_are_refused_on_all_ranks():
         assert isinstance(why, RanksDiffer) and "differ in samples before training (20 and 21)" in str(why)
     for why in together(3, lambda ranks: Autoencoder([8], 3, seed=ranks.rank // 2, **COMMON).fit(X)):
         assert isinstance(why, RanksDiffer) and "ranks 0 and 2 differ in weights before training" in str(why)
+
+
+def other_rows(rank):
+    """The data with the last row changed, the rows turned round, or other labels, on the second rank."""
+    changed, labels = X.copy(), LABELS.copy()
+    changed[-1], labels[0] = 1 - X[-1], 1 - LABELS[0]
+    return {"last row": (X if not rank else changed, LABELS), "order": (X if not rank else X[::-1], LABELS),
+            "label": (X, LABELS if not rank else labels)}
+
+
+@pytest.mark.parametrize("which", ["last row", "order", "label"])
+def test_other_numbers_are_refused_on_all_ranks(which):
+    def train(ranks):
+        ConditionalVariationalAutoencoder([8], 3, **COMMON).fit(*other_rows(ranks.rank)[which])
+
+    for why in together(2, train):
+        assert isinstance(why, RanksDiffer) and "ranks 0 and 1 have different data, of the same size" in str(why)
+
+
+@pytest.mark.parametrize("held_out", [lambda rank: X[:9 + rank], lambda rank: X[:9] if rank else None])
+def test_other_held_out_data_are_refused_on_all_ranks(held_out):
+    for why in together(2, lambda ranks: Autoencoder([8], 3, **COMMON).fit(X, validation=held_out(ranks.rank))):
+        assert isinstance(why, RanksDiffer) and "differ in held-out samples before training" in str(why)
+
+
+def test_the_same_data_on_other_devices_and_rounded_otherwise(backend):
+    host = sampled((X, LABELS), backend)
+    assert not differ(host, sampled((backend.asarray(X), backend.asarray(LABELS)), backend))
+    assert not differ(host, sampled((X * (1 + 1e-6), LABELS), backend))
+    assert differ(host, sampled((X, LABELS + np.eye(22, dtype=int)[0]), backend))
+    assert differ(host, sampled((X * 1.1, LABELS), backend))
+
+
+def test_a_stream_is_known_by_its_length(backend):
+    assert not sampled(Stream(lambda: [X[:11], X[11:]]), backend).any()
+
+
+class Evaluates(Callback):
+    def on_epoch_end(self, trainer, logs):
+        if trainer.ranks.rank == 0:
+            trainer.evaluate(np.full((4, 12), 1e200))
+
+
+def test_what_diverges_on_one_rank_alone_is_its_own():
+    """So that it ends the others, and is not rolled back on this rank only."""
+    (why,) = together(1, lambda ranks: Autoencoder([8], 3, **COMMON).fit(X, callbacks=[Evaluates()]))
+    assert isinstance(why, TrainingDiverged) and not why.on_all_ranks
+    diverging = {"optimizer": "sgd", **COMMON, "lr": 1e200}
+    for why in together(2, lambda ranks: Autoencoder([8], 3, **diverging).fit(X)):
+        assert isinstance(why, TrainingDiverged) and why.on_all_ranks
+    assert not TrainingDiverged("of a callback").on_all_ranks
 
 
 class Spoils(Callback):
@@ -560,7 +613,9 @@ from miniae.training import Trainer
 
 step = Trainer._step
 def failing(self, rows, order):
-    if current_ranks().rank == 1 and self.epoch == 1:
+    if sys.argv[1] == "memory" and current_ranks().rank == 1 and self.epochs == 4000:
+        raise MemoryError
+    if sys.argv[1] != "memory" and current_ranks().rank == 1 and self.epoch == 1:
         if sys.argv[1] == "error":
             raise OSError("the disk of this node is gone")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -579,3 +634,10 @@ def test_a_rank_that_fails_ends_all(mpiexec, tmp_path, how):
     if how == "error":
         assert done.stderr.count("miniae: rank 1: the disk of this node is gone") == 1
         assert "Traceback" not in done.stderr
+
+
+def test_a_rank_without_memory_after_pretraining_ends_all(mpiexec, tmp_path):
+    program = tmp_path / "failing.py"
+    program.write_text(FAILING)
+    done = mpiexec(2, program, "memory", *QUICK[2:], "--epochs", 4000, "--out", tmp_path / "run")
+    assert done.returncode != 0 and done.stderr.count("miniae: rank 1: out of memory") == 1, done.stderr
