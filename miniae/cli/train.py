@@ -20,7 +20,7 @@ from typing import Any
 
 from miniae.backend.sharing import current_ranks
 from miniae.cli.together import together
-from miniae.data import DATASETS, StorageError, check_unused
+from miniae.data import DATASETS, DataError, StorageError, check_unused
 from miniae.models import VARIANTS, Autoencoder
 from miniae.tasks import Run, RunConfig, RunFolder, check_ranks, new_folder
 from miniae.training import Callback, ProgressBar, TrainingDiverged
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("checkpoint_every", "a checkpoint is written after so many minutes", type=float, metavar="MINUTES")
     parser.add_argument("--resume", metavar="FOLDER",
                         help="go on with the run in this folder; beside it only --epochs, for more of them, --backend, "
-                             "--on-nan and --checkpoint-every can be given")
+                             "--on-nan, --checkpoint-every and --data, where the same data have moved to, can be given")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
                         help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
@@ -93,7 +93,7 @@ def _train(args: argparse.Namespace) -> int:
     if args.resume and _is_complete(args, say):
         return 0
     config = _begun(args) if args.resume else _config(args)
-    job = Run(config, say=say)
+    job = _run(args, config, say)
     check_ranks(ranks, job.data)
     if args.resume:
         RunFolder(args.resume).check(job)
@@ -124,11 +124,14 @@ def _train(args: argparse.Namespace) -> int:
         measures = job.write(folder)
         if ended is None:
             kept.finish(job)
+    except StorageError as why:
+        if str(why).startswith("can't write") and kept.has_checkpoint:  # a full disk, say
+            raise StorageError(f"{why}. Once that is mended, {_resume(folder)} goes on") from None
+        raise
     except KeyboardInterrupt:
         if job.model is None:
-            saved = kept.checkpoints.is_dir() and any(kept.checkpoints.iterdir())
             raise KeyboardInterrupt("before an epoch was complete, " + (
-                f"{_resume(folder)} goes on" if saved else "nothing is saved")) from None
+                f"{_resume(folder)} goes on" if kept.has_checkpoint else "nothing is saved")) from None
         if not (folder / "model.safetensors").exists():  # just after the last epoch: it is not to be lost
             job.write_model(folder)
         print(f"written to {folder} so far: {', '.join(sorted(p.name for p in folder.iterdir()))}")
@@ -153,6 +156,16 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run(args: argparse.Namespace, config: RunConfig, say: Callable[[str], None]) -> Run:
+    try:
+        return Run(config, say=say)
+    except DataError as why:
+        if args.resume and args.data is None:
+            raise DataError(f"{why}. Where the data of this run have moved to, --data says: {_resume(args.resume)} "
+                            "--data PATH") from None
+        raise
+
+
 def _config(args: argparse.Namespace) -> RunConfig:
     """The settings that a file and the options give, options going first."""
     settings = (RunConfig.read(args.config) if args.config else {}) | _given(args)
@@ -166,7 +179,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
 
 
-_CHANGEABLE = {"epochs", "backend", "on_nan", "checkpoint_every"}
+_CHANGEABLE = {"epochs", "backend", "on_nan", "checkpoint_every", "data"}
 
 
 def _is_complete(args: argparse.Namespace, say: Callable[[str], None]) -> bool:
@@ -192,7 +205,7 @@ def _begun(args: argparse.Namespace) -> RunConfig:
     return RunConfig(**settings | _given(args))
 
 
-def _resume(folder: Path) -> str:
+def _resume(folder: Path | str) -> str:
     return f"miniae train --resume {folder}"
 
 
@@ -214,6 +227,8 @@ def _folder(out: str | None, data: str) -> tuple[Path, bool]:
         return new_folder(data if data in DATASETS else Path(data).name), True
     folder = Path(out)
     made = not folder.exists()
+    if folder.is_dir():
+        RunFolder(folder).remove_leftovers()
     check_unused(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

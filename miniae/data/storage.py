@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import glob
 import json
 import os
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +36,8 @@ _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps
 
 _KNOWN_NEEDS: frozenset[str] = frozenset()
 """What files may need that this version knows: nothing so far."""
+
+_BEGAN = time.time()  # this process
 
 # How much of what is wrong with a file is said.
 _SAID = 200
@@ -78,18 +82,27 @@ def _to_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk and not only in memory."""
     if path.is_dir() and os.name != "posix":  # only there a folder can be opened
         return
+    folder = path.is_dir()
     handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(handle)
+    except OSError as why:
+        if not folder or why.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems can't do it for folders
+            raise
     finally:
         os.close(handle)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove what processes that were killed while `writing(path)` have left beside it."""
+    """Remove what processes that were killed while `writing(path)` have left beside it.
+
+    What is younger than this process stays: another one may be writing it just now.
+    """
     path = Path(path)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        leftover.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????{glob.escape(path.suffix)}"):
+        with contextlib.suppress(FileNotFoundError):
+            if leftover.stat().st_mtime < _BEGAN:
+                leftover.unlink()
 
 
 @contextlib.contextmanager

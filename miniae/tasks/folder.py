@@ -15,15 +15,19 @@ from miniae import __version__
 from miniae.backend.sharing import Ranks
 from miniae.data import Dataset, StorageError, write_json
 from miniae.data.pieces import pieces
+from miniae.data.storage import remove_leftovers
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.training import Callback, Checkpoint
+from miniae.training.checkpoint import check_readable
 from miniae.training.ranks import RanksDiffer
 
 __all__ = ["RunFolder", "check_ranks", "new_folder"]
 
 _FORMAT = 1
 _SECONDS = 60  # of a minute
+_FILES = ("config.json", "run.json", "history.csv", "metrics.json", "model.safetensors", "reconstructions.png",
+          "loss.png", "filters.png", "latent.png")
 
 
 def new_folder(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
@@ -61,17 +65,29 @@ class RunFolder:
 
     def begin(self, run: Run) -> None:
         """Write down what the run is. The settings come first: they alone are a run that has done nothing yet."""
-        for leftover in self.path.glob(".*.????????.*"):  # of a process that was killed while it wrote a file
-            leftover.unlink()
+        self.remove_leftovers()
+        for path in self.checkpoints.glob("*.safetensors"):  # before the run is noted as unfinished
+            if not path.stem.endswith(".previous"):
+                check_readable(path)
         write_json(self._config, run.config.portable())
         self._note(run, finished=False)
         self.checkpoints.mkdir(exist_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what a process that was killed while it wrote a file of the run has left."""
+        for name in _FILES:
+            remove_leftovers(self.path / name)
 
     def finish(self, run: Run) -> None:
         """The results are written; the last checkpoint of each stage stays, to train further from."""
         self._note(run, finished=True)
         for path in self.checkpoints.glob("*.previous.safetensors"):
             path.unlink()
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return any(self.checkpoints.glob("[!.]*.safetensors"))
 
     def abandon(self) -> None:
         """Take back what `begin` wrote, if nothing has come of it."""
@@ -101,6 +117,10 @@ class RunFolder:
             raise StorageError(f"{self.path} holds no run: expected a folder that miniae train has begun, with a "
                                "config.json in it")
         settings = RunConfig.read(self._config)
+        try:
+            settings = {**settings, "epochs": RunConfig(**settings).epochs}
+        except (TypeError, ValueError) as why:
+            raise StorageError(f"{self._config} can't be used: {why}") from None
         if self._state.exists():
             state = self._noted()
             return {**settings, "backend": state["backend"]}, state["finished"]
@@ -117,7 +137,8 @@ class RunFolder:
         if state["data"] != now:
             name = run.config.data
             raise StorageError(f"the data {name} are not those that the run in {self.path} began with: "
-                               f"{_described(state['data'], now)}. Bring those back, or begin another run")
+                               f"{_described(state['data'], now)}. Bring those back, or say by --data where "
+                               "they are, or begin another run")
         if state["version"] != __version__:
             run.say(f"begun by miniae {state['version']}, this is {__version__}: results may differ")
         if state["device"] != run.backend.name:
@@ -133,6 +154,12 @@ class RunFolder:
             if state["format"] > _FORMAT:
                 raise StorageError(f"{self._state} has format {state['format']}, this version reads up to {_FORMAT}: "
                                    "install a newer miniae")
+            size = state["data"]
+            if not isinstance(size["crc32"], str) or not all(
+                    isinstance(n, int) for part in ("train", "test") for n in size[part]):
+                raise TypeError("its data have no sizes and no crc32")
+            if not isinstance(state["finished"], bool) or not isinstance(state["backend"], str):
+                raise TypeError("its backend is no name, or finished neither true nor false")
             return {name: state[name] for name in ("backend", "data", "device", "finished", "version")}
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as why:
             raise StorageError(f"{self._state} is damaged ({type(why).__name__}: {why}): train anew with --config "

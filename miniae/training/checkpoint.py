@@ -31,7 +31,7 @@ from miniae.training.snapshot import Snapshot
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
 
-__all__ = ["Checkpoint", "DamagedCheckpoint", "previous", "restore"]
+__all__ = ["Checkpoint", "DamagedCheckpoint", "check_readable", "previous", "restore"]
 
 _FORMAT = 2  # 1 had only states between two epochs, and no position
 _HEADER: dict[str, Any] = {"epoch": int, "base_lr": (int, float), "history": list, "generators": dict,
@@ -185,8 +185,10 @@ def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | No
 
 def _network(model: Any) -> int | None:
     """A number that networks of other layers, or other settings of these, are not likely to share."""
+    if not isinstance(model, Layer):
+        return None
     try:
-        return zlib.crc32(json.dumps(layer_config(model), sort_keys=True).encode()) if isinstance(model, Layer) else None
+        return zlib.crc32(json.dumps(layer_config(model), sort_keys=True).encode())
     except (TypeError, ValueError, AttributeError):  # a layer with what can't be written down
         return None
 
@@ -228,7 +230,7 @@ def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any]
         except _OfAnother:
             raise
         except StorageError:
-            raise why from None
+            raise _without_both(why, path) from None
         if os.path.exists(path):  # else a process ended just between two renamings
             warnings.warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint,
                           stacklevel=2)
@@ -245,6 +247,22 @@ def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any]
         before.put_back(trainer)
         raise
     return found
+
+
+def check_readable(path: str | os.PathLike[str]) -> None:
+    """Raise `StorageError` unless there is a checkpoint, here or in `previous(path)`, that can be read."""
+    try:
+        _read(path)
+    except StorageError as why:
+        try:
+            _read(previous(path))
+        except StorageError:
+            raise _without_both(why, path) from None
+
+
+def _without_both(why: StorageError, path: str | os.PathLike[str]) -> StorageError:
+    return StorageError(f"{why}. Or delete it" + f" and {previous(path).name}" * previous(path).exists()
+                        + ", to begin this stage again")
 
 
 def _read(path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> Snapshot:

@@ -14,8 +14,8 @@ from miniae.data.stream import Stream
 __all__ = ["differ", "sampled"]
 
 _ROWS = 16
-# Equal data may differ so much where other processors have scaled or encoded them, relative to a row's root mean square.
-_ROUNDING = 1e-2
+# By so much of a row's root mean square equal data may differ, where other processors have scaled or encoded them.
+_ROUNDING = 1e-3
 
 
 def sampled(data: Any, backend: Backend) -> np.ndarray:

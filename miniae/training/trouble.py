@@ -78,7 +78,8 @@ class SkipBatches(Remembering):
         if self.in_a_row >= self.limit:
             raise TrainingDiverged(f"{self.in_a_row} batches in a row were left out, the last in epoch "
                                    f"{trainer.epoch + 1}, as their loss or gradient was not finite: lower the learning "
-                                   f"rate (it is {trainer.optimizer.lr:g}), or check the data for extreme values", on_all_ranks=True)
+                                   f"rate (it is {trainer.optimizer.lr:g}), or check the data for extreme values",
+                                   on_all_ranks=True)
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         logs["skipped"] = self.skipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,10 +171,58 @@ def test_a_run_that_was_killed_before_it_had_done_anything(trained, miniae, tmp_
     folder.mkdir()
     (folder / "config.json").write_bytes((trained / "config.json").read_bytes())
     (folder / ".run.json.abcdefgh.json").touch()
+    os.utime(folder / ".run.json.abcdefgh.json", (0, 0))
     code, _, err = miniae("train", "--resume", folder)
     assert code == 0, err
     check_the_same(folder, trained)
     assert not list(folder.glob(".*"))
+
+
+def test_a_run_that_was_killed_at_its_first_file(train, tmp_path):
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    leftover, mine = folder / ".config.json.abcdefgh.json", folder / ".mine.abcdefgh.txt"
+    mine.touch()
+    leftover.touch()
+    assert train(folder)[0] == 2 and leftover.exists()  # it may be another's, at work just now
+    os.utime(leftover, (0, 0))
+    assert train(folder)[0] == 2 and mine.exists() and not leftover.exists()
+    mine.unlink()
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+    assert train(folder)[0] == 0
+
+
+@pytest.mark.parametrize(("file", "text", "said"), [
+    ("config.json", '{"epochs": "many"}', "epochs"), ("config.json", '{"layers": 3}', "layers"),
+    ("run.json", None, "run.json is damaged")])
+def test_files_written_by_hand(file, text, said, trained, miniae):
+    state = json.loads((trained / file).read_text())
+    (trained / file).write_text(text or json.dumps({**state, "data": []}))
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "1000")
+    assert code == 2 and said in err and err.count("\n") == 1 and "mistake" not in err
+
+
+@pytest.mark.parametrize("text", ["{}", '{"epochs": null}'])
+def test_settings_that_leave_all_to_the_defaults(text, trained, miniae):
+    (trained / "config.json").write_text(text)
+    code, out, _ = miniae("train", "--resume", trained)
+    assert code == 0 and "is complete: " in out
+
+
+def test_data_that_have_moved(train, miniae, table, cut, tmp_path):
+    folder, elsewhere, other = tmp_path / "run", tmp_path / "elsewhere.csv", tmp_path / "other.csv"
+    cut("fine-tuning", KeyboardInterrupt, 8)
+    train(folder)
+    text = table.read_text()
+    table.rename(elsewhere)
+    code, _, err = miniae("train", "--resume", folder)
+    assert code == 2 and "does not exist" in err and f"miniae train --resume {folder} --data PATH" in err
+    other.write_text(text + "0.1,0.2,0.3,0.4,0.5,odd\n")
+    code, _, err = miniae("train", "--resume", folder, "--data", other)
+    assert code == 2 and "are not those that the run" in err
+    assert miniae("train", "--resume", folder, "--data", elsewhere)[0] == 0
+    assert json.loads((folder / "config.json").read_text())["data"] == str(elsewhere)
 
 
 @pytest.mark.parametrize(("option", "said"), [
@@ -200,8 +249,10 @@ def test_both_checkpoints_damaged(train, miniae, cut, tmp_path):
     check_the_same(folder, whole)
     path.write_bytes(kept[0][:100])
     before.write_bytes(kept[1][:100])
+    noted = (folder / "run.json").read_bytes()
     code, _, err = miniae("train", "--resume", folder, "--epochs", "4")
-    assert code == 2 and "fine-tuning.safetensors is damaged" in err
+    assert code == 2 and "fine-tuning.safetensors is damaged" in err and "begin this stage again" in err
+    assert (folder / "run.json").read_bytes() == noted and json.loads(noted)["finished"]  # as it was before
     path.unlink()
     before.unlink()
     assert miniae("train", "--resume", folder, "--epochs", "4")[0] == 0
@@ -219,7 +270,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(train, miniae, tmp_pa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     code, _, err = train(folder, "--checkpoint-every", "0")
-    assert code == 2 and err.endswith("fine-tuning.safetensors: No space left on device\n")
+    assert code == 2 and err.endswith(
+        f"fine-tuning.safetensors: No space left on device. Once that is mended, miniae train --resume {folder} goes "
+        "on\n")
     monkeypatch.undo()
     assert miniae("train", "--resume", folder)[0] == 0
     check_the_same(folder, whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -354,11 +355,14 @@ def test_damage_is_gone_when_a_run_goes_on(tmp_path):
 def test_a_kill_between_two_renamings_and_its_leftovers(tmp_path):
     path, _, before = two_checkpoints(tmp_path)
     path.unlink()
-    leftover, stranger = tmp_path / ".run.safetensors.abc.safetensors", tmp_path / ".running"
-    leftover.write_bytes(before[:50])
+    leftover, stranger = tmp_path / ".run.safetensors.abcdefgh.safetensors", tmp_path / ".running"
+    young = tmp_path / ".run.safetensors.ijklmnop.safetensors"  # another process may be writing it
+    for file in (leftover, young):
+        file.write_bytes(before[:50])
+    os.utime(leftover, (0, 0))
     stranger.touch()
     resumed = Autoencoder([2], 1, epochs=2, batch_size=50).fit(X, callbacks=[Checkpoint(path, resume=True)])
-    assert path.exists() and not leftover.exists() and stranger.exists()
+    assert path.exists() and not leftover.exists() and stranger.exists() and young.exists()
     check_the_same(resumed, Autoencoder([2], 1, epochs=2, batch_size=50).fit(X))
 
 
@@ -382,6 +386,24 @@ def test_contents_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
     save_tensors(path, {}, {}, previous(path))
     assert calls == ["fsync .run.", "run.s to run.previous.safetensors", ".run. to run.safetensors",
                      f"fsync {tmp_path.name[:5]}"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_file_systems_that_cannot_bring_the_names_of_a_folder_to_the_disk(code, tmp_path, monkeypatch):
+    path, real = tmp_path / "run.safetensors", os.fsync
+
+    def fsync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, "of a folder")
+        real(handle)
+
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+    if code == errno.EIO:
+        with pytest.raises(StorageError, match="of a folder"):
+            save_tensors(path, {}, {})
+    else:
+        save_tensors(path, {}, {"a": 1})
+        assert load_tensors(path)[1] == {"a": 1}
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
