@@ -29,7 +29,8 @@ def test_one_at_a_time(tmp_path):
 
 def test_a_process_that_is_killed_leaves_a_file_but_no_lock(tmp_path):
     path = tmp_path / ".lock"
-    program = "import sys\nfrom miniae.data.locking import alone\nwith alone(sys.argv[1]): print(1, flush=True), input()"
+    program = ("import sys; from miniae.data.locking import alone\nwith alone(sys.argv[1]):\n"
+               "  print(1, flush=True); input()")
     process = subprocess.Popen([sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.read(1)
     with pytest.raises(Taken), alone(path):
