@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "load_header", "has_checksum", "extra_of", "check_kind", "described",
-           "labels_of", "reading", "remove_leftovers", "under"]
+           "save_tensors", "load_tensors", "load_header", "extra_of", "check_kind", "described", "labels_of", "reading",
+           "remove_leftovers", "under", "checksum", "crc_of"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -186,15 +186,10 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
 
 
 def load_header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The header alone of what `save_tensors` wrote; the checksum, which is of the arrays too, is not compared."""
+    """The header alone of what `save_tensors` wrote. Its `checksum`, which only the oldest files have none of, is of
+    the arrays too, and not compared."""
     with _opened(path) as (_, header):
-        return {name: value for name, value in header.items() if name != _CHECKSUM}
-
-
-def has_checksum(path: str | os.PathLike[str]) -> bool:
-    """Whether a file that `save_tensors` wrote has a checksum, which `load_tensors` compares; the oldest have none."""
-    with _opened(path) as (_, header):
-        return _CHECKSUM in header
+        return header
 
 
 @contextlib.contextmanager
@@ -314,10 +309,18 @@ def under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checksum(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> str:
-    """The CRC-32 of the header and of all arrays, with their names, types and shapes."""
-    total = zlib.crc32(json.dumps(header).encode())
-    for name in sorted(tensors):
-        a = tensors[name]
-        total = zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data, total)
-    return f"{total:08x}"
+    """The CRC-32 of the header and of all arrays."""
+    return f"{checksum(tensors, zlib.crc32(json.dumps(header).encode())):08x}"
+
+
+def checksum(tensors: dict[str, np.ndarray], start: int = 0) -> int:
+    """The CRC-32 of arrays with their names, types and shapes, in the names' order, after what gave `start`."""
+    total = start
+    for name, a in sorted(tensors.items()):
+        total = crc_of(a, zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total))
+    return total
+
+
+def crc_of(array: np.ndarray, start: int = 0) -> int:
+    """The CRC-32 of an array's bytes, in C order, after what gave `start`."""
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, start)

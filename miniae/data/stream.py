@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from miniae.data.arrays import as_array, feature_names, is_batches
 from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
+from miniae.data.storage import crc_of
 
 __all__ = ["Stream", "as_rows"]
 
@@ -99,7 +99,7 @@ class Stream:
             if not len(batch):
                 continue
             if not n:
-                self.beginning = _checksum(batch)
+                self.beginning = crc_of(batch)
             if batch.dtype.kind == "f" and not np.isfinite(batch).all():
                 raise ValueError(f"batch {i} holds NaN or infinite values: fill in or drop missing and infinite values")
             m, x = len(batch), batch.astype(np.float64)
@@ -174,7 +174,7 @@ class Reader:
             if batch is None:
                 raise ValueError(f"the batches gave {len(stream)} samples at first, and now {self._end}: they must be "
                                  "the same each time")
-            if stream.ordered and not self._end and len(batch) and _checksum(batch) != stream.beginning:
+            if stream.ordered and not self._end and len(batch) and crc_of(batch) != stream.beginning:
                 raise ValueError("the batches begin with other samples than in the first pass, so that labels would be "
                                  "those of others: give them in the same order each time (shuffle=False of a data "
                                  "loader), and shuffle by Stream(batches, shuffle=...)")
@@ -189,10 +189,6 @@ class Reader:
             return
         low = int(index.min()) // self.stream.shuffle * self.stream.shuffle
         np.take(self.rows(low, int(index.max()) + 1), index - low, axis=0, out=out)
-
-
-def _checksum(batch: np.ndarray) -> int:
-    return zlib.crc32(batch.tobytes())
 
 
 def _listed(names: np.ndarray | None) -> list[str] | None:
