@@ -113,7 +113,7 @@ class RunFolder:
     def begin(self, run: Run) -> None:
         """Write down what the run is. The settings come first: they alone are a run that has done nothing yet."""
         self.remove_leftovers()
-        for path in self.checkpoints.glob("*.safetensors"):  # before the run is noted as unfinished
+        for path in self.checkpoints.glob("[!.]*.safetensors"):  # before the run is noted as unfinished
             if not path.stem.endswith(".previous"):
                 check_readable(path)
         write_json(self._config, run.config.portable())
