@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniae.backend import Backend
 from miniae.data.storage import StorageError
 from miniae.nn import Layer, layer_config
-from miniae.training.sample import differ, of_streams, sampled
+from miniae.training.sample import differ, of_streams, sampled, streams_of
 
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
 
 __all__ = ["OfAnother", "check_data_of", "check_settings_of", "data_of", "settings_of"]
 
-_ROWS = {"rows": "training on other data", "streams": "training on other data",
-         "held-out rows": "training with other data held out"}
 _SAID = 80  # characters of a value
 
 
@@ -28,11 +27,14 @@ class OfAnother(StorageError):
 
 def data_of(trainer: Trainer) -> dict[str, Any]:
     """What tells the data that training is to be on from others, and the held-out data, where there are any."""
-    facts = {"samples": trainer.samples, "rows": sampled(trainer.data, trainer.backend).tolist(),
-             "streams": of_streams(trainer.data).tolist()}
-    if trainer.held_out is not None:
-        facts["held-out rows"] = sampled(trainer.held_out, trainer.backend).tolist()
-    return facts
+    held_out = trainer.held_out
+    return {"samples": trainer.samples, "shuffle": [stream.shuffle for stream, _ in streams_of(trainer.data)],
+            **_rows(trainer.data, trainer.backend),
+            "held_out": None if held_out is None else _rows(held_out, trainer.backend)}
+
+
+def _rows(data: Any, backend: Backend) -> dict[str, Any]:
+    return {"rows": sampled(data, backend).tolist(), "streams": of_streams(data).tolist()}
 
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
@@ -55,13 +57,20 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
 
 
 def check_data_of(path: Path, found: dict[str, Any], given: dict[str, Any]) -> None:
-    """Raise `OfAnother` where a checkpoint is of training on other data."""
+    """Raise `OfAnother` where a checkpoint is of training on other data, or on a stream that is shuffled otherwise."""
     if found.get("samples") != given["samples"]:
         raise _refused(path, f"training on {found.get('samples')} samples, these are {given['samples']}")
-    for name, what in _ROWS.items():
-        before, now = (np.asarray(facts.get(name, ()), "float64") for facts in (found, given))
-        if before.size and now.size and differ(before, now):
-            raise _refused(path, what)
+    if _differ(found, given):
+        raise _refused(path, "training on other data")
+    if found.get("held_out") and given["held_out"] and _differ(found["held_out"], given["held_out"]):
+        raise _refused(path, "training with other data held out")
+    if "shuffle" in found:
+        check_settings_of(path, {"shuffle": found["shuffle"]}, given)
+
+
+def _differ(found: dict[str, Any], given: dict[str, Any]) -> bool:
+    pairs = [(np.asarray(found.get(name, ()), "float64"), np.asarray(given[name])) for name in ("rows", "streams")]
+    return any(before.size and now.size and differ(before, now) for before, now in pairs)
 
 
 def check_settings_of(path: Path, found: Any, given: dict[str, Any]) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from miniae.autodiff import Tensor
 from miniae.backend import Backend
 from miniae.data.rows import Kept
+from miniae.data.scaling import Scaler
 from miniae.data.stream import Stream
 
-__all__ = ["differ", "of_streams", "sampled"]
+__all__ = ["differ", "of_streams", "sampled", "streams_of"]
 
 _ROWS = 16
 # By so much of a row's root mean square equal data may differ, where other processors have scaled or encoded them.
@@ -37,14 +38,18 @@ def of_streams(data: Any) -> np.ndarray:
     scaled, and the root mean square.
     """
     found = []
-    for array in _arrays(data):
-        stream = array.array if isinstance(array, Kept) else array
-        if isinstance(stream, Stream):
-            ends = np.stack([stream.low, stream.high])
-            ends = array.scaler.transform(ends) if isinstance(array, Kept) else ends
-            rows = np.concatenate([ends, np.hypot(stream.mean, stream.deviation)[None]]).reshape(3, -1)
-            found.append([_two_numbers(row, _wave(row.size)) for row in rows.astype("float64")])
+    for stream, scaler in streams_of(data):
+        ends = np.stack([stream.low, stream.high])
+        ends = ends if scaler is None else scaler.transform(ends)
+        rows = np.concatenate([ends, np.hypot(stream.mean, stream.deviation)[None]]).reshape(3, -1).astype("float64")
+        found.append([_two_numbers(row, _wave(row.size)) for row in rows])
     return np.array(found, "float64").reshape(-1, 3, 2)
+
+
+def streams_of(data: Any) -> list[tuple[Stream, Scaler | None]]:
+    """The streams among the arrays of `data`, and what scales them."""
+    found = [(a.array, a.scaler) if isinstance(a, Kept) else (a, None) for a in _arrays(data)]
+    return [(a, scaler) for a, scaler in found if isinstance(a, Stream)]
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> bool:

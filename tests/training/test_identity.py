@@ -129,16 +129,20 @@ def test_a_stream_is_known_by_what_its_first_pass_finds(tmp_path):
     path, doubled = tmp_path / "run.safetensors", X.copy()
     doubled[7] *= 2
 
-    def stream(data):
-        return Stream(lambda: [data[:13], data[13:]])
+    def stream(data, shuffle=1):
+        return Stream(lambda: [data[:13], data[13:]], shuffle)
 
-    fit(path, stream(X), scaling="standard")
+    fit(path, stream(X), scaling="standard", validation=stream(X))
     for other, settings in ((doubled, {"scaling": "standard"}), (X, {}), (X, {"scaling": "minmax"})):
         with pytest.raises(StorageError, match="of training on other data"):
             fit(path, stream(other), **settings)
     with pytest.raises(StorageError, match="of training on other data"):
         fit(path, X, scaling="standard")
-    fit(path, stream(X[::-1]), scaling="standard")
+    with pytest.raises(StorageError, match="of training with shuffle.0 1, given is 5"):
+        fit(path, stream(X, 5), scaling="standard")
+    with pytest.raises(StorageError, match="of training with other data held out"):
+        fit(path, stream(X), scaling="standard", validation=stream(doubled))
+    fit(path, stream(X[::-1]), scaling="standard", validation=stream(X))
 
 
 # -------------------------------------------------------------------- every parameter of every estimator
