@@ -14,9 +14,9 @@ from miniae.data.stream import Stream
 from miniae.training.conventions import Transformer
 from miniae.training.estimator import Estimator, NotFittedError, check_samples
 
-Samples = np.ndarray | Sparse | Stream
-
 __all__ = ["PCA"]
+
+Samples = np.ndarray | Sparse | Stream
 
 # How many samples are held in float64 at once.
 _CHUNK = 4096
@@ -46,7 +46,7 @@ class PCA(Transformer, Estimator):
     the new R is found from the old one, the part's rows less k, and one row more, (k - m) sqrt(n b / (n + b)), just as
     `fit` finds it from its rows. Nothing is cut off, so that the result is that of `fit` on all rows, but for rounding.
     The memory it takes does not grow with the rows: 8 bytes for each number of R, at most features^2, which `fit` keeps
-    too, and some four times as much while it works.
+    too, and several times as much while it works.
 
     Attributes
     ----------

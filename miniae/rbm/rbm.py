@@ -120,8 +120,8 @@ class RBM(Transformer, Estimator):
     def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> RBM:
         """Train for one more epoch, on these rows: for data that come in parts. X: (N, visible); y is not used.
 
-        The velocities of the momentum and the persistent chains go on, and an epoch of `momentum_switch` is a call.
-        `visible_bias` "data" means those of the first part.
+        The velocities of the momentum and the persistent chains go on; `momentum_switch` counts calls as epochs. With
+        `visible_bias` "data" the biases begin at those of the first part.
         """
         with self._unless_refused():
             X = self._check(X) if hasattr(self, "machine_") else self._begin(X)

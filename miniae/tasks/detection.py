@@ -155,8 +155,9 @@ class AnomalyDetector(Estimator):
         What differs from `fit`:
 
         - middles and scales are those of the first part, of at least 2 rows, some hundred better;
-        - a random fifth of all rows is never trained on. A uniform sample of them, `max_samples` at most, is kept, and
-          after every part each member's spreads and the threshold are found anew on it (also after `calibrate`);
+        - of the rows that come a random fifth is set aside, and not trained on (unless they are given once more). A
+          uniform sample of these, `max_samples` at most, is kept, and after every part each member's spreads and the
+          threshold are found anew on it (also after `calibrate`);
         - each member is trained for one epoch on the part's other rows that the members before it find no odder than
           the share 1 - `trim` of the sample. `updates` plays no role: how long it trains is how often it is called.
 
