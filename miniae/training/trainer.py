@@ -187,8 +187,8 @@ class Trainer:
         self.history.append(self._run_epoch(rows, held_out))
         self.epoch, self.done = self.epoch + 1, 0
         self._tell("on_epoch_end", self.history[-1])
-        self.history[-1].update((name, value.item()) for name, value in self.history[-1].items()
-                                if isinstance(value, np.generic))  # what files of JSON can hold
+        self.history[-1].update((name, value.tolist()) for name, value in self.history[-1].items()
+                                if isinstance(value, (np.generic, np.ndarray)))  # what files of JSON can hold
         self.snapshot = self._checked_snapshot()
         self.stop = any_rank(self.ranks, self.stop)
         self._tell("on_snapshot")
