@@ -28,6 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.errors import first_line
+
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
            "save_tensors", "load_tensors", "load_header", "has_checksum", "extra_of", "check_kind", "described",
            "labels_of", "reading", "remove_leftovers", "under"]
@@ -220,7 +222,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
     except StorageError:
         raise
     except (SafetensorError, ValueError, OSError, TypeError, KeyError, RecursionError) as why:
-        raise StorageError(f"{path} is damaged or not a safetensors file ({_reason(why)}): write it again, or use a "
+        raise StorageError(f"{path} is damaged or not a safetensors file ({first_line(why)}): write it again, or use a "
                            "copy") from None
 
 
@@ -263,7 +265,7 @@ def described(path: str | os.PathLike[str]) -> Iterator[None]:
     except StorageError:
         raise
     except _CONTRADICTIONS as why:
-        raise StorageError(f"{path} is damaged: {_reason(why)} (or it is of a newer miniae)") from None
+        raise StorageError(f"{path} is damaged: {first_line(why)} (or it is of a newer miniae)") from None
 
 
 @contextlib.contextmanager
@@ -295,11 +297,6 @@ def labels_of(entry: Any, name: str) -> np.ndarray:
         raise ValueError(f"its {name} are {_short(given)}, expected a list of the type {_short(entry['dtype'])}")
     # Strings as long as the longest: what the file claims of their length would be so much memory for each.
     return np.array(given, str if kind.kind == "U" else kind)
-
-
-def _reason(why: BaseException) -> str:
-    """What an error says, in one line that is not too long."""
-    return _short(str(why).split("\n")[0] or type(why).__name__)
 
 
 def _short(value: Any) -> str:

@@ -609,9 +609,9 @@ FAILING = """
 import os, signal, sys
 from miniae.cli import main
 from miniae.backend.sharing import current_ranks
-from miniae.training import Trainer
+from miniae.training import trainer
 
-step = Trainer._step
+step = trainer.training_step
 def failing(self, rows, order):
     if sys.argv[1] == "memory" and current_ranks().rank == 1 and self.epochs == 4000:
         raise MemoryError
@@ -620,7 +620,7 @@ def failing(self, rows, order):
             raise OSError("the disk of this node is gone")
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, rows, order)
-Trainer._step = failing
+trainer.training_step = failing
 sys.exit(main(sys.argv[2:]))
 """
 
