@@ -6,6 +6,8 @@ import csv
 import importlib.util
 import json
 import os
+import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -116,6 +118,30 @@ def test_a_run_is_killed(table, tmp_path):
     runs = {"table": ["--data", table, "--label", "kind", *QUICK, "--epochs", "20"]}
     (found,) = kills().measure(3, 0, runs).values()
     assert found["same"] == found["runs"] and found["kills"] == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process by a signal")
+def test_a_run_that_another_process_is_training(table, miniae, tmp_path):
+    """It is refused, in one line, until that process has ended, however it does."""
+    folder = tmp_path / "run"
+    process = kills().train("--data", table, "--label", "kind", *QUICK, "--pretrain", "none", "--epochs", "200",
+                            "--checkpoint-every", "0", "--out", folder)
+    try:
+        while not list(folder.glob("checkpoints/*")) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        assert process.poll() is None
+        before = sorted(folder.rglob("*"))
+        for option in ("--resume", "--out"):
+            code, out, err = miniae("train", option, folder)
+            assert code == 2 and not out and err.endswith(
+                f"another process is training in {folder}: wait until it has ended, or choose another folder\n")
+            assert err.count("\n") == 1 and sorted(folder.rglob("*")) == before
+    finally:
+        process.kill()
+        process.communicate()
+    code, out, err = miniae("train", "--resume", folder, "--checkpoint-every", "5")
+    assert code == 0 and ".lock" not in out and not (folder / ".lock").exists(), err
 
 
 def test_more_epochs_are_the_same_as_if_they_had_been_asked_for_at_once(train, miniae, tmp_path):

@@ -148,17 +148,19 @@ def test_the_seconds_of_an_epoch_go_on(tmp_path):
 @pytest.mark.parametrize(("changed", "said"), [
     ({"batch_size": 11}, "batch_size 10, got 11"), ({"seed": 4}, "seed 3, got 4")])
 def test_the_rest_of_an_epoch_must_be_the_same(changed, said, tmp_path):
-    path = tmp_path / "run.safetensors"
+    """Also of a trainer that is put into a saved state, which may have other settings from the next epoch on."""
+    path, model = tmp_path / "run.safetensors", KINDS["plain"]()
     with pytest.raises(SystemExit):
-        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
-    model = KINDS["plain"]().set_params(**changed)
+        model.fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
+    optimizer = type(model._trainer.optimizer)(model.network_.parameters())
+    trainer = Trainer(model.network_, optimizer, **{"batch_size": 10, "seed": 3, **changed})
     with pytest.raises(ValueError, match=f"from the middle of an epoch with {said}"):
-        model.fit(X, callbacks=[Checkpoint(path, resume=True)])
+        restore(trainer, path)
 
 
 @pytest.mark.parametrize(("data", "settings", "said"), [
     (X[1:], {}, "of training on 105 samples, these are 104"), (1 - X, {}, "of training on other data"),
-    (X[::-1], {}, "of training on other data"), (X, {"activation": "tanh"}, "of a network with other layers")])
+    (X[::-1], {}, "of training on other data"), (X, {"lr": 0.1}, "of training with optimizer.lr 0.001, given is 0.1")])
 def test_a_checkpoint_of_another_problem_is_refused(data, settings, said, tmp_path):
     """Else its weights would be taken for the result."""
     path = tmp_path / "run.safetensors"
