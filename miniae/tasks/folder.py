@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from miniae import __version__
 from miniae.backend.sharing import Ranks
 from miniae.data import Dataset, StorageError, check_unused, write_json
 from miniae.data.locking import Taken, alone
 from miniae.data.pieces import pieces
-from miniae.data.storage import remove_leftovers
+from miniae.data.storage import crc_of, remove_leftovers_in
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.training import Callback, Checkpoint
@@ -125,7 +123,7 @@ class RunFolder:
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed while it wrote a file of the run has left."""
         for folder in (self.path, self.checkpoints):
-            remove_leftovers(folder)
+            remove_leftovers_in(folder)
 
     def finish(self, run: Run) -> None:
         """The results are written; the last checkpoint of each stage stays, to train further from."""
@@ -223,7 +221,7 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
     total = 0
     for array in (data.train, data.test):
         for part in pieces(array):
-            total = zlib.crc32(np.ascontiguousarray(array[part]).reshape(-1).view(np.uint8).data, total)
+            total = crc_of(array[part], total)
     for labels in (data.train_labels, data.test_labels):
         if labels is not None:
             total = zlib.crc32("\n".join(map(str, labels.tolist())).encode(), total)

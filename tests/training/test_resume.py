@@ -290,6 +290,71 @@ def test_the_one_before_is_always_of_an_epochs_end(tmp_path):
     assert len(seen) == 30 and all(seen)
 
 
+class Late(Callback):
+    """Seconds enough for a checkpoint pass once, in the fourth batch of an epoch; in the fifth the process is gone."""
+
+    def __init__(self, checkpoint, epoch=4):
+        self.checkpoint, self.epoch = checkpoint, epoch
+
+    def on_batch_end(self, trainer, batch):
+        self.checkpoint._last = -math.inf if (trainer.epoch, batch) == (self.epoch, 3) else math.inf
+        if (trainer.epoch, batch) == (self.epoch, 4):
+            trainer.callbacks[:] = []
+            raise SystemExit
+
+
+@pytest.mark.parametrize("then", ["rolls back", "diverges"])
+def test_the_first_checkpoint_is_of_the_middle_of_a_late_epoch(then, tmp_path):
+    """The epoch's beginning is saved before it: there begins what can't go on in the middle."""
+    path = tmp_path / "run.safetensors"
+    kept = Checkpoint(path, None, True, 60.0)
+    options = {**DIVERGING, "epochs": 6}
+    with pytest.raises(SystemExit):
+        Autoencoder([5], 2, **options).fit(X, callbacks=[Late(kept), kept])
+    assert load_tensors(path)[1]["position"]["done"] == 40 and load_tensors(previous(path))[1]["epoch"] == 4
+    begun = []
+
+    class Look(Callback):
+        def on_epoch_begin(self, trainer):
+            begun.append((trainer.epoch, trainer.done))
+
+        def on_batch_end(self, trainer, batch):
+            if then == "diverges" and len(begun) == 1:
+                raise TrainingDiverged("as it has to")
+
+    again = [RollBack()] if then == "rolls back" else []
+    if then == "diverges":
+        with pytest.raises(TrainingDiverged):
+            Autoencoder([5], 2, **options).fit(X, callbacks=[Checkpoint(path, None, True, 60.0), Look()])
+        assert load_tensors(path)[1]["epoch"] == 4 and not load_tensors(path)[1]["position"]
+    resumed = Autoencoder([5], 2, **options).fit(X, callbacks=[Checkpoint(path, None, True, 60.0), *again, Look()])
+    assert begun[-2:] == [(4, 0), (5, 0)]
+    check_the_same(resumed, Autoencoder([5], 2, **options).fit(X))
+
+
+def test_nothing_is_kept_of_the_beginning_of_a_late_epoch(tmp_path):
+    """Somebody has deleted it. Work is not thrown away where it can go on, and not without a word where it can't."""
+    path = tmp_path / "run.safetensors"
+
+    def killed():
+        kept = Checkpoint(path, None, False, 60.0)
+        with pytest.raises(SystemExit):
+            KINDS["plain"]().fit(X, callbacks=[Late(kept, 2), kept])
+        previous(path).unlink()
+
+    class Diverges(Callback):
+        def on_batch_end(self, trainer, batch):
+            raise TrainingDiverged("as it has to")
+
+    killed()
+    with pytest.raises(TrainingDiverged):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0), Diverges()])
+    assert load_tensors(path)[1]["epoch"] == 2
+    killed()
+    with pytest.warns(DamagedCheckpoint, match="of the middle of epoch 3, and of its beginning nothing is kept"):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0), RollBack()])
+
+
 # ---------------------------------------------------------------- files
 
 def two_checkpoints(folder):
