@@ -66,7 +66,7 @@ def _of(array: Any, backend: Backend) -> np.ndarray:
     for n, i in enumerate(np.linspace(0, len(array) - 1, _ROWS).round().astype(int).tolist()):
         row = array[i:i + 1]
         host = np.asarray(backend.to_host(row) if backend.is_array(row) else row)
-        x = host.reshape(-1).astype("float64")
+        x = np.nan_to_num(host.reshape(-1).astype("float64"))  # missing ratings, say
         wave = _wave(len(x)) if wave is None else wave
         p, size = _two_numbers(x, wave)
         result[n] = p, -size if host.dtype.kind in "iub" else size

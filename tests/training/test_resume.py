@@ -329,7 +329,10 @@ def test_the_first_checkpoint_is_of_the_middle_of_a_late_epoch(then, tmp_path):
         assert load_tensors(path)[1]["epoch"] == 4 and not load_tensors(path)[1]["position"]
     resumed = Autoencoder([5], 2, **options).fit(X, callbacks=[Checkpoint(path, None, True, 60.0), *again, Look()])
     assert begun[-2:] == [(4, 0), (5, 0)]
-    check_the_same(resumed, Autoencoder([5], 2, **options).fit(X))
+    for model in (whole := Autoencoder([5], 2, **options).fit(X)), resumed:
+        for row in model.history_:
+            row.pop("rollbacks", None)
+    check_the_same(resumed, whole)
 
 
 def test_nothing_is_kept_of_the_beginning_of_a_late_epoch(tmp_path):
