@@ -18,6 +18,7 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -31,8 +32,8 @@ import numpy as np
 from miniae.data.errors import first_line
 
 __all__ = ["StorageError", "check_unused", "writing", "writing_folder", "write_text", "write_json", "write_table",
-           "save_tensors", "load_tensors", "load_header", "has_checksum", "extra_of", "check_kind", "described",
-           "labels_of", "reading", "remove_leftovers", "under"]
+           "save_tensors", "load_tensors", "load_header", "extra_of", "check_kind", "described", "labels_of", "reading",
+           "remove_leftovers", "remove_leftovers_in", "under", "checksum", "crc_of"]
 
 _HEADER_KEY, _CHECKSUM = "miniae", "checksum"  # one entry, as safetensors keeps several in no fixed order
 
@@ -40,6 +41,8 @@ _KNOWN_NEEDS: frozenset[str] = frozenset()
 """What files may need that this version knows: nothing so far."""
 
 _BEGAN = time.time()  # this process
+
+_TEMPORARY = re.compile(r"\.(.+(\.[^.]+))\.[a-z0-9_]{8}\2")
 
 # How much of what is wrong with a file is said.
 _SAID = 200
@@ -98,13 +101,21 @@ def _to_disk(path: Path) -> None:
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
     """Remove what processes that were killed while `writing(path)` have left beside it.
 
-    What is younger than this process stays: another one may be writing it just now.
+    What is younger than this process stays: another one may be writing it just now. (A process that begins when another
+    has written its file, and waits for the disk, takes that for a leftover: one path is for one process at a time.)
     """
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????{glob.escape(path.suffix)}"):
         with contextlib.suppress(FileNotFoundError):
             if leftover.stat().st_mtime < _BEGAN:
                 leftover.unlink()
+
+
+def remove_leftovers_in(folder: str | os.PathLike[str]) -> None:
+    """The same beside all files in a folder whose names have an ending."""
+    found = [_TEMPORARY.fullmatch(path.name) for path in Path(folder).glob(".*")]
+    for name in {match[1] for match in found if match}:
+        remove_leftovers(Path(folder) / name)
 
 
 @contextlib.contextmanager
@@ -188,15 +199,10 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
 
 
 def load_header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The header alone of what `save_tensors` wrote; the checksum, which is of the arrays too, is not compared."""
+    """The header alone of what `save_tensors` wrote. Its `checksum`, which only the oldest files have none of, is of
+    the arrays too, and not compared."""
     with _opened(path) as (_, header):
-        return {name: value for name, value in header.items() if name != _CHECKSUM}
-
-
-def has_checksum(path: str | os.PathLike[str]) -> bool:
-    """Whether a file that `save_tensors` wrote has a checksum, which `load_tensors` compares; the oldest have none."""
-    with _opened(path) as (_, header):
-        return _CHECKSUM in header
+        return header
 
 
 @contextlib.contextmanager
@@ -311,10 +317,18 @@ def under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checksum(tensors: dict[str, np.ndarray], header: dict[str, Any]) -> str:
-    """The CRC-32 of the header and of all arrays, with their names, types and shapes."""
-    total = zlib.crc32(json.dumps(header).encode())
-    for name in sorted(tensors):
-        a = tensors[name]
-        total = zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data, total)
-    return f"{total:08x}"
+    """The CRC-32 of the header and of all arrays."""
+    return f"{checksum(tensors, zlib.crc32(json.dumps(header).encode())):08x}"
+
+
+def checksum(tensors: dict[str, np.ndarray], start: int = 0) -> int:
+    """The CRC-32 of arrays with their names, types and shapes, in the names' order, after what gave `start`."""
+    total = start
+    for name, a in sorted(tensors.items()):
+        total = crc_of(a, zlib.crc32(f"{name} {a.dtype.name} {a.shape}".encode(), total))
+    return total
+
+
+def crc_of(array: np.ndarray, start: int = 0) -> int:
+    """The CRC-32 of an array's bytes, in C order, after what gave `start`."""
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, start)

@@ -35,7 +35,8 @@ class Stream:
     (Chan, Golub and LeVeque, 1983). It is an error when a later pass gives fewer samples, or of another type. Samples
     that a source shuffles anew for every pass do for training without labels; where there are labels, the order of each
     pass must be that of the first, and a pass that begins with other samples is refused. (Whoever sets codes beside
-    labels has to see to that, too.)
+    labels has to see to that, too.) Nobody notices another order after these, nor that a training which goes on in the
+    middle of an epoch (`training.Checkpoint`) finds other samples left than there were.
 
     A slice of it is an array. Slices are best asked for in order: reading goes on from where it is, and begins again
     for what lies before. In training samples come in their order, or with `shuffle` in random order within blocks of so

@@ -47,6 +47,9 @@ class MomentumSwitch(Callback):
         optimizer: Any = trainer.optimizer  # one with momentum
         optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
 
+    def settings(self) -> dict[str, Any]:
+        return {"momentum": [self.first, self.then], "momentum_switch": self.epochs}
+
 
 class RBM(Transformer, Estimator):
     """A restricted Boltzmann machine (see `Machine` for the mathematics), trained by contrastive divergence.

@@ -94,6 +94,7 @@ class Trainer:
         self.batches = 0  # how many batches an epoch has
         self.samples = 0  # how many samples an epoch has
         self.data: Any = None  # what training is to be on, in `on_train_begin`
+        self.held_out: Any = None  # and what is held out
         self.done = 0  # how many samples of this epoch are done
         self.began = 0.0  # when this epoch did, by time.perf_counter()
         self.stop = False  # a callback sets this to end training after the epoch
@@ -138,16 +139,17 @@ class Trainer:
             raise ValueError(f"the run stands in the middle of an epoch of {self.samples} samples, got {len(rows[0])}: "
                              "go on with the same data")
         self.samples, self.batches = len(rows[0]), -(-len(rows[0]) // self.batch_size)
-        self.data = data
+        self.data, self.held_out = data, validation
         try:
             self._tell("on_train_begin")
         finally:
-            self.data = None
+            self.data = self.held_out = None
         self.keep()
         check_alike(self.ranks, "before training", self.snapshot, samples=len(rows[0]), batch_size=self.batch_size,
                     epochs=epochs, done=self.done, arrays=len(rows),
                     **{"held-out samples": len(held_out[0]) if held_out else 0})
-        check_data(self.ranks, data, self.backend)
+        for some in (data,) if validation is None else (data, validation):
+            check_data(self.ranks, some, self.backend)
         try:
             while self.epoch < self.epochs and not self.stop:
                 try:
