@@ -127,7 +127,7 @@ class HeadFirst(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         trainer.model.frozen = False
 
-    def settings(self) -> dict[str, Any]:
+    def fixed_settings(self) -> dict[str, Any]:
         return {"head_epochs": self.epochs}
 
 

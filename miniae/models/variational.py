@@ -141,7 +141,7 @@ class WarmUp(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         trainer.model.kl_weight.assign(np.asarray(trainer.model.beta))
 
-    def settings(self) -> dict[str, Any]:
+    def fixed_settings(self) -> dict[str, Any]:
         return {"warmup": self.epochs}
 
 

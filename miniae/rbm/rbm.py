@@ -47,7 +47,7 @@ class MomentumSwitch(Callback):
         optimizer: Any = trainer.optimizer  # one with momentum
         optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
 
-    def settings(self) -> dict[str, Any]:
+    def fixed_settings(self) -> dict[str, Any]:
         return {"momentum": [self.first, self.then], "momentum_switch": self.epochs}
 
 

@@ -72,7 +72,7 @@ class Callback:
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Remember what `state_dict` returned."""
 
-    def settings(self) -> dict[str, Any]:
+    def fixed_settings(self) -> dict[str, Any]:
         """What of it decides the weights, by name: a run goes on from a `Checkpoint` only with the same.
 
         Nothing, unless a subclass says so: other callbacks may come, go and change when a run goes on.
@@ -255,7 +255,7 @@ class MaxNorm(Callback):
         for layer in self._layers:
             bound_norms(trainer.backend, layer.weight._data, self.limit, layer.unit_axis)
 
-    def settings(self) -> dict[str, Any]:
+    def fixed_settings(self) -> dict[str, Any]:
         return {"max_norm": self.limit}
 
 

@@ -59,7 +59,7 @@ class Checkpoint(Callback):
     callbacks that look at the epoch when training begins. Of ranks that train together the first one writes, and all
     read. What decides the steps must be as it was: the data and those held out, by their number and a few rows; batch
     size and seed, dtype and precision, the network with its losses, penalties and corruption, the optimizer with its
-    constants and the learning rate it began with, the bound on the gradient, and what callbacks name in `settings`. A
+    constants and the learning rate it began with, the bound on the gradient, and the `fixed_settings` of callbacks. A
     file of other ones raises `StorageError`, which names the first that differs. Nobody compares the weights that
     training begins with, nor in which order a `Stream` gives its samples, which must be the same for the same bits.
 

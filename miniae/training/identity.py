@@ -39,8 +39,8 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
     """What decides the weights beside the data, as JSON values, of a trainer that has yet to train.
 
     Batch size, seed, types of numbers, the network's layers, losses, penalties and corruption, the optimizer with its
-    learning rate and constants, the bound on the gradient, and what callbacks say in `Callback.settings`. How long
-    training is to go on, where, and what else callbacks do, is not in it.
+    learning rate and constants, the bound on the gradient, and the `fixed_settings` of callbacks. How long training is
+    to go on, where, and what else callbacks do, is not in it.
     """
     return _as_json({
         "batch_size": trainer.batch_size, "seed": trainer.seed, "dtype": np.dtype(trainer.dtype).name,
@@ -50,7 +50,7 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
         "clip": None if trainer.clip is None else {"type": type(trainer.clip).__name__,
                                                    **getattr(trainer.clip, "__dict__", {})},
         "callbacks": [{"type": type(callback).__name__, **settings} for callback in trainer.callbacks
-                      if (settings := callback.settings())],
+                      if (settings := callback.fixed_settings())],
     })
 
 
@@ -91,7 +91,10 @@ def _network(model: Any) -> Any:
 
 def _as_json(value: Any) -> Any:
     """As it comes back from a file. Of objects that JSON has no form of only the kind is noted."""
-    return json.loads(json.dumps(value, default=lambda a: a.item() if isinstance(a, np.generic) else type(a).__name__))
+    def plain(a: Any) -> Any:
+        return a.item() if isinstance(a, np.generic) else type(a).__name__
+
+    return json.loads(json.dumps(value, default=plain, skipkeys=True))
 
 
 def _difference(name: str, found: Any, given: Any) -> tuple[str, Any, Any] | None:
