@@ -1,8 +1,12 @@
-"""The error for data that can't be used as they are."""
+"""The errors for data and files that can't be used as they are."""
 
 
 class DataError(ValueError):
     """Data that the user can mend: the message says what was given, what was expected and what to do."""
+
+
+class StorageError(ValueError):
+    """A file can't be read or written; the message names it and says what is wrong and how to mend it."""
 
 
 def a_kind(thing: object) -> str:

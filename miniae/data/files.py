@@ -19,7 +19,7 @@ from miniae.data.claims import check_picture, check_pictures
 from miniae.data.errors import DataError, first_line
 from miniae.data.idx import read_idx
 from miniae.data.numpy_file import load_numpy
-from miniae.data.storage import write_table, writing
+from miniae.data.whole_files import write_table, writing
 
 __all__ = ["Samples", "read", "write"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from miniae.data.errors import first_line
-from miniae.data.storage import StorageError, writing
+from miniae.data.errors import StorageError, first_line
+from miniae.data.whole_files import writing
 from miniae.exchange.torch_modules import Placed, modules_of, own_tensors
 from miniae.nn import Layer, Sequential
 

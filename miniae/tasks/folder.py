@@ -15,7 +15,8 @@ from miniae.backend.sharing import Ranks
 from miniae.data import Dataset, StorageError, check_unused, write_json
 from miniae.data.locking import Taken, alone
 from miniae.data.pieces import pieces
-from miniae.data.storage import crc_of, remove_leftovers_in
+from miniae.data.storage import crc_of
+from miniae.data.whole_files import remove_leftovers_in
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.training import Callback, Checkpoint

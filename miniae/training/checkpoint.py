@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.backend.sharing import current_ranks
-from miniae.data.storage import (
-    StorageError,
-    check_kind,
-    described,
-    load_tensors,
-    remove_leftovers,
-    save_tensors,
-    under,
-)
+from miniae.data.errors import StorageError
+from miniae.data.storage import check_kind, described, load_tensors, save_tensors, under
+from miniae.data.whole_files import remove_leftovers
 from miniae.training.callbacks import Callback
 from miniae.training.identity import OfAnother, check_data_of, check_settings_of, data_of, settings_of
 from miniae.training.ranks import any_rank

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.nn import Layer, layer_config
 from miniae.training.sample import differ, of_streams, sampled
 

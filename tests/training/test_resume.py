@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import miniae.data.storage as storage
+import miniae.data.whole_files as whole_files
 from miniae import RBM, Autoencoder, nn
 from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import (
@@ -438,7 +438,7 @@ def test_a_kill_between_two_renamings_and_its_leftovers(tmp_path):
 
 def test_contents_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
     """The order of system calls that a power cut leaves a whole file after."""
-    calls, real = [], {name: getattr(storage.os, name) for name in ("fsync", "replace")}
+    calls, real = [], {name: getattr(whole_files.os, name) for name in ("fsync", "replace")}
     path, _, _ = two_checkpoints(tmp_path)
 
     def fsync(handle):
@@ -451,8 +451,8 @@ def test_contents_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc to know which file is meant")
-    monkeypatch.setattr(storage.os, "fsync", fsync)
-    monkeypatch.setattr(storage.os, "replace", replace)
+    monkeypatch.setattr(whole_files.os, "fsync", fsync)
+    monkeypatch.setattr(whole_files.os, "replace", replace)
     save_tensors(path, {}, {}, previous(path))
     assert calls == ["fsync .run.", "run.s to run.previous.safetensors", ".run. to run.safetensors",
                      f"fsync {tmp_path.name[:5]}"]
@@ -467,7 +467,7 @@ def test_file_systems_that_cannot_bring_the_names_of_a_folder_to_the_disk(code, 
             raise OSError(code, "of a folder")
         real(handle)
 
-    monkeypatch.setattr(storage.os, "fsync", fsync)
+    monkeypatch.setattr(whole_files.os, "fsync", fsync)
     if code == errno.EIO:
         with pytest.raises(StorageError, match="of a folder"):
             save_tensors(path, {}, {})
@@ -525,7 +525,7 @@ def test_a_folder_that_can_not_be_written(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(storage.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(whole_files.tempfile, "mkstemp", refuse)
     with pytest.raises(StorageError, match="can't write .*run.safetensors: Read-only file system"):
         Autoencoder([2], 1, epochs=3, batch_size=50).fit(X, callbacks=[Checkpoint(path, resume=True)])
     assert restored(path)[0] == 2
