@@ -62,13 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("on_nan", "of losses and gradients that are not finite numbers: stop, skip (leave those batches out) or "
                      "rollback (to the epoch before, with half the learning rate)", metavar="HOW")
     option("checkpoint_every", "a checkpoint is written after so many minutes", type=float, metavar="MINUTES")
-    parser.add_argument("--resume", metavar="FOLDER",
+    parser.add_argument("--resume", type=_folder, metavar="FOLDER",
                         help="go on with the run in this folder; beside it only --epochs, for more of them, --backend, "
                              "--on-nan, --checkpoint-every and --data, where the same data have moved to, can be given")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
                         help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
-    parser.add_argument("--out", metavar="DIR", help="a new folder for the results (default: runs/NAME-N)")
+    parser.add_argument("--out", type=_folder, metavar="DIR",
+                        help="a new folder for the results (default: runs/NAME-N)")
 
 
 def _default(name: str) -> str:
@@ -271,6 +272,12 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a folder, got an empty one")
+    return text
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -15,7 +15,8 @@ from miniae.backend.sharing import Ranks
 from miniae.data import Dataset, StorageError, check_unused, write_json
 from miniae.data.locking import Taken, alone
 from miniae.data.pieces import pieces
-from miniae.data.storage import crc_of, remove_leftovers
+from miniae.data.storage import crc_of
+from miniae.data.whole_files import remove_leftovers_in
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.training import Callback, Checkpoint
@@ -26,8 +27,6 @@ __all__ = ["RunFolder", "check_ranks", "new_folder"]
 
 _FORMAT = 1
 _SECONDS = 60  # of a minute
-_FILES = ("config.json", "run.json", "history.csv", "metrics.json", "model.safetensors", "reconstructions.png",
-          "loss.png", "filters.png", "latent.png")
 
 
 def new_folder(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
@@ -113,17 +112,19 @@ class RunFolder:
     def begin(self, run: Run) -> None:
         """Write down what the run is. The settings come first: they alone are a run that has done nothing yet."""
         self.remove_leftovers()
-        for path in self.checkpoints.glob("[!.]*.safetensors"):  # before the run is noted as unfinished
-            if not path.stem.endswith(".previous"):
-                check_readable(path)
+        for stage in {path.stem.removesuffix(".previous") for path in self._checkpoints()}:
+            check_readable(self.checkpoints / f"{stage}.safetensors")  # before the run is noted as unfinished
         write_json(self._config, run.config.portable())
         self._note(run, finished=False)
-        self.checkpoints.mkdir(exist_ok=True)
+        try:
+            self.checkpoints.mkdir(exist_ok=True)
+        except OSError as why:
+            raise StorageError(f"can't make the folder {self.checkpoints}: {why.strerror or why}") from None
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed while it wrote a file of the run has left."""
-        for name in _FILES:
-            remove_leftovers(self.path / name)
+        for folder in (self.path, self.checkpoints):
+            remove_leftovers_in(folder)
 
     def finish(self, run: Run) -> None:
         """The results are written; the last checkpoint of each stage stays, to train further from."""
@@ -134,7 +135,10 @@ class RunFolder:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is something to go on from."""
-        return any(self.checkpoints.glob("[!.]*.safetensors"))
+        return any(self._checkpoints())
+
+    def _checkpoints(self) -> Iterator[Path]:
+        return self.checkpoints.glob("[!.]*.safetensors")  # the others are leftovers
 
     def abandon(self) -> None:
         """Take back what `begin` wrote, if nothing has come of it."""

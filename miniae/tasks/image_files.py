@@ -13,7 +13,8 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import eight_bits
-from miniae.data.storage import StorageError, check_kind, crc_of, described, load_tensors, save_tensors
+from miniae.data.errors import StorageError
+from miniae.data.storage import check_kind, crc_of, described, load_tensors, save_tensors
 from miniae.tasks.compressed_file import LARGEST_IMAGE, Compressed, pack, unpack
 from miniae.training import NotFittedError
 

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.backend.sharing import current_ranks
-from miniae.data.storage import (
-    StorageError,
-    check_kind,
-    described,
-    load_tensors,
-    remove_leftovers,
-    save_tensors,
-    under,
-)
+from miniae.data.errors import StorageError
+from miniae.data.storage import check_kind, described, load_tensors, save_tensors, under
+from miniae.data.whole_files import remove_leftovers
 from miniae.training.callbacks import Callback
 from miniae.training.identity import OfAnother, check_data_of, check_settings_of, data_of, settings_of
 from miniae.training.ranks import any_rank
@@ -97,14 +91,17 @@ class Checkpoint(Callback):
         """Go on from the file; where epochs have to be whole, from the last one's end that was saved before it."""
         before = Snapshot.of(trainer)
         found = restore(trainer, self.path, self._task)
+        any_rank(trainer.ranks, False)  # all ranks have read it
         self._own, self._middle = True, bool(trainer.done)
         end = _end_before(Snapshot.of(trainer), self.path) if self._middle else None
         self._keeps_end = end is not None
         if self._middle and self._whole_epochs:
+            if end is None and trainer.epoch:
+                warnings.warn(f"{found} is of the middle of epoch {trainer.epoch + 1}, and of its beginning nothing is "
+                              "kept: training begins again", DamagedCheckpoint, stacklevel=2)
             (end or before).put_back(trainer)
-        elif found != Path(self.path) and not any_rank(trainer.ranks, False) and trainer.ranks.rank == 0:
-            # All ranks have read it. The next one is not to take a damaged one's place beside it.
-            os.replace(found, self.path)
+        elif found != Path(self.path) and trainer.ranks.rank == 0:
+            _take_the_place(found, self.path)  # the next one is not to take a damaged one's place beside it
         self._saved_at = trainer.epoch, trainer.done
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -117,6 +114,8 @@ class Checkpoint(Callback):
     def on_pause(self, trainer: Trainer) -> None:
         snapshot = Snapshot.of(trainer)
         if snapshot.is_finite():
+            if trainer.epoch and self._saved_at < (trainer.epoch, 0):
+                self._save(trainer.snapshot)  # the epoch's beginning, to which a run may have to go back
             self._save(snapshot)
 
     def on_snapshot(self, trainer: Trainer) -> None:
@@ -139,8 +138,8 @@ class Checkpoint(Callback):
         if not trainer.snapshot.position:
             self._save(trainer.snapshot)
         elif trainer.ranks.rank == 0 and self._keeps_end:  # it had gone on in the middle of this very epoch
-            os.replace(previous(self.path), self.path)
-        elif trainer.ranks.rank == 0:  # of the first one, which begins again
+            _take_the_place(previous(self.path), self.path)
+        elif trainer.ranks.rank == 0 and trainer.epoch == 0:  # of the first one, which begins again
             Path(self.path).unlink(missing_ok=True)
 
     def _save(self, snapshot: Snapshot) -> None:
@@ -176,6 +175,14 @@ def previous(path: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
+def _take_the_place(found: Path, path: str | os.PathLike[str]) -> None:
+    """Rename `found` to `path`. Raises `StorageError` where that can't be."""
+    try:
+        os.replace(found, path)
+    except OSError as why:
+        raise StorageError(f"can't write {path}: {why.strerror or why}") from None
+
+
 def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | None:
     """The state in `previous(path)`, if it is of an epoch's end of the run that came to this one's middle."""
     try:
@@ -204,8 +211,8 @@ def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any]
             snapshot = _read(found, task)
         except OfAnother:
             raise
-        except StorageError:
-            raise _without_both(why, path) from None
+        except StorageError as before_it:
+            raise _without_both(path, why, before_it) from None
         if os.path.exists(path):  # else a process ended just between two renamings
             warnings.warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint,
                           stacklevel=2)
@@ -231,13 +238,17 @@ def check_readable(path: str | os.PathLike[str]) -> None:
     except StorageError as why:
         try:
             _read(previous(path))
-        except StorageError:
-            raise _without_both(why, path) from None
+        except StorageError as before_it:
+            raise _without_both(path, why, before_it) from None
 
 
-def _without_both(why: StorageError, path: str | os.PathLike[str]) -> StorageError:
-    return StorageError(f"{why}. Or delete it" + f" and {previous(path).name}" * previous(path).exists()
-                        + ", to begin this stage again")
+def _without_both(path: str | os.PathLike[str], why: StorageError, before_it: StorageError) -> StorageError:
+    """What is wrong with a checkpoint, or with the one before it where that alone is there."""
+    there = [p.name for p in (Path(path), previous(path)) if p.exists()]
+    if not there:
+        return why
+    return StorageError(f"{why if Path(path).exists() else before_it}. Or delete {' and '.join(there)}, to begin this "
+                        "stage again")
 
 
 def _read(path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> Snapshot:

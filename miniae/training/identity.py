@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.nn import Layer, layer_config
-from miniae.training.sample import differ, of_streams, sampled, streams_of
+from miniae.training.sample import blocks_of, differ, of_streams, sampled
 
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
@@ -28,7 +28,7 @@ class OfAnother(StorageError):
 def data_of(trainer: Trainer) -> dict[str, Any]:
     """What tells the data that training is to be on from others, and the held-out data, where there are any."""
     held_out = trainer.held_out
-    return {"samples": trainer.samples, "shuffle": [stream.shuffle for stream, _ in streams_of(trainer.data)],
+    return {"samples": trainer.samples, "shuffle": blocks_of(trainer.data),
             **_rows(trainer.data, trainer.backend),
             "held_out": None if held_out is None else _rows(held_out, trainer.backend)}
 

@@ -148,7 +148,8 @@ class Trainer:
         check_alike(self.ranks, "before training", self.snapshot, samples=len(rows[0]), batch_size=self.batch_size,
                     epochs=epochs, done=self.done, arrays=len(rows),
                     **{"held-out samples": len(held_out[0]) if held_out else 0})
-        check_data(self.ranks, data, self.backend)
+        for some in (data,) if validation is None else (data, validation):
+            check_data(self.ranks, some, self.backend)
         try:
             while self.epoch < self.epochs and not self.stop:
                 try:
@@ -188,8 +189,8 @@ class Trainer:
         self.history.append(self._run_epoch(rows, held_out))
         self.epoch, self.done = self.epoch + 1, 0
         self._tell("on_epoch_end", self.history[-1])
-        self.history[-1].update((name, value.item()) for name, value in self.history[-1].items()
-                                if isinstance(value, np.generic))  # what files of JSON can hold
+        self.history[-1].update((name, value.tolist()) for name, value in self.history[-1].items()
+                                if isinstance(value, (np.generic, np.ndarray)))  # what files of JSON can hold
         self.snapshot = self._checked_snapshot()
         self.stop = any_rank(self.ranks, self.stop)
         self._tell("on_snapshot")

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -231,6 +232,43 @@ def test_a_run_that_was_killed_at_its_first_file(train, tmp_path):
     leftover.touch()
     os.utime(leftover, (0, 0))
     assert train(folder)[0] == 0
+
+
+def test_leftovers_of_checkpoints_and_pictures_hold_nobody_up(trained, miniae):
+    """Also of files that only some kinds of models write."""
+    left = [trained / "checkpoints" / ".training.safetensors.abcdefgh.safetensors",
+            trained / ".denoised.png.abcdefgh.png"]
+    for file in left:
+        file.touch()
+        os.utime(file, (0, 0))
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "5")
+    assert code == 0, err
+    assert not any(file.exists() for file in left)
+
+
+@pytest.mark.parametrize("option", ["--resume", "--out"])
+def test_a_folder_without_a_name(option, miniae):
+    code, out, err = miniae("train", option, "")
+    assert code == 2 and f"{option}: expected the name of a folder, got an empty one" in err and not out
+
+
+def test_a_file_in_the_place_of_checkpoints(trained, miniae):
+    shutil.rmtree(trained / "checkpoints")
+    (trained / "checkpoints").touch()
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "5")
+    assert code == 2 and "can't make the folder" in err and "checkpoints" in err and err.count("\n") == 1
+
+
+def test_the_one_before_alone_is_there_and_damaged(trained, miniae):
+    """The run is not noted as unfinished then, and what to delete is what is there."""
+    last = trained / "checkpoints" / "fine-tuning.safetensors"
+    assert last.exists()
+    last.rename(last.with_name("fine-tuning.previous.safetensors"))
+    last.with_name("fine-tuning.previous.safetensors").write_bytes(b"nothing")
+    noted = (trained / "run.json").read_bytes()
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "5")
+    assert code == 2 and "Or delete fine-tuning.previous.safetensors, to begin this stage again" in err
+    assert (trained / "run.json").read_bytes() == noted
 
 
 @pytest.mark.parametrize(("file", "text", "said"), [
