@@ -259,7 +259,10 @@
     writeTexts();
     drawAll();
   });
-  if (twins.length) byId("epoch").max = byId("made-epoch").max = byId("made-epoch").value = longest.length - 1;
+  if (twins.length) {
+    for (const id of ["epoch", "made-epoch"]) byId(id).max = longest.length - 1;
+    byId("made-epoch").value = longest.length - 1;
+  }
   byId("epoch").addEventListener("input", drawSignals);
   byId("made-epoch").addEventListener("input", drawReconstructions);
   let width = window.innerWidth;
