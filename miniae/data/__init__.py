@@ -3,7 +3,7 @@
 from miniae.data.arrays import as_array
 from miniae.data.corruption import gaussian_noise, masking, salt_and_pepper
 from miniae.data.datasets import DATASETS, Dataset, find, load
-from miniae.data.errors import DataError
+from miniae.data.errors import DataError, StorageError
 from miniae.data.files import Samples, read, write
 from miniae.data.images import eight_bits, write_images
 from miniae.data.pictures import picture_files, read_picture, write_picture
@@ -14,17 +14,9 @@ from miniae.data.sound import read_wav, write_wav
 from miniae.data.sparse import Sparse
 from miniae.data.spectrum import griffin_lim, istft, stft, wiener_gain
 from miniae.data.split import balanced, split
-from miniae.data.storage import (
-    StorageError,
-    check_unused,
-    load_tensors,
-    save_tensors,
-    write_json,
-    write_table,
-    write_text,
-    writing,
-)
+from miniae.data.storage import load_tensors, save_tensors
 from miniae.data.stream import Stream
+from miniae.data.whole_files import check_unused, write_json, write_table, write_text, writing
 from miniae.data.windows import Windows
 
 __all__ = [

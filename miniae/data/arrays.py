@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import BackendUnavailable, get
-from miniae.data.errors import a_kind
+from miniae.data.errors import a_kind, first_line
 from miniae.data.sparse import Sparse
 
 __all__ = ["as_array", "feature_names", "is_batches"]
@@ -40,8 +40,7 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
         on_host = not hasattr(X, "__cuda_array_interface__") and _device(X) in _ON_HOST
         values = (np.from_dlpack(X) if only_dlpack else np.asarray(X)) if on_host else None
     except (RuntimeError, BufferError, TypeError) as why:  # a tensor that gradients are wanted of, sparse, of bfloat16
-        raise TypeError(f"{name} is {a_kind(X)} that can't be read as an array: "
-                        f"{str(why).splitlines()[0]}") from None
+        raise TypeError(f"{name} is {a_kind(X)} that can't be read as an array: {first_line(why)}") from None
     return _from_device(X, name) if values is None else _numbers(values, name)
 
 
@@ -53,7 +52,7 @@ def _from_device(X: Any, name: str) -> np.ndarray:
         return be.to_host(there)
     except (BackendUnavailable, RuntimeError, BufferError, ValueError) as why:
         raise TypeError(f"{name} lies on a device ({type(X).__module__}.{type(X).__name__}), where CuPy can't read it "
-                        f"({str(why).splitlines()[0]}): copy it to the host first") from None
+                        f"({first_line(why)}): copy it to the host first") from None
 
 
 def is_batches(X: Any) -> bool:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from miniae.data.claims import check_picture, check_pictures
-from miniae.data.errors import DataError
+from miniae.data.errors import DataError, first_line
 from miniae.data.idx import read_idx
 from miniae.data.numpy_file import load_numpy
-from miniae.data.storage import write_table, writing
+from miniae.data.whole_files import write_table, writing
 
 __all__ = ["Samples", "read", "write"]
 
@@ -245,7 +245,7 @@ def pixels(path: Path) -> np.ndarray:
     except DataError:
         raise
     except Exception as why:  # each of Pillow's decoders has its own errors for damaged files
-        reason = str(why).splitlines()[0][:200] if str(why) else type(why).__name__
+        reason = first_line(why)
         raise DataError(f"{path} can't be read as an image ({reason}): repair or remove it") from None
     if array.size and not 0 <= array.min() <= array.max() <= white:
         raise DataError(f"{path} has pixels from {array.min()} to {array.max()}, expected 8 or 16 bits: convert it")

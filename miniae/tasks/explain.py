@@ -53,7 +53,7 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
     resume = f"miniae train --resume {folder}"
     unfinished = RunFolder(folder).is_unfinished
     if unfinished and not (folder / "model.safetensors").exists():
-        raise DataError(f"the run in {folder} was stopped before it had written a model: {resume} goes on with it")
+        raise DataError(f"the run in {folder} has written no model yet; if it was stopped, {resume} goes on with it")
     model = load(folder / "model.safetensors", backend=config.backend)
     if not isinstance(model, Autoencoder):
         raise DataError(f"{folder} holds a model of class {type(model).__name__}, expected an autoencoder: give the "

@@ -84,9 +84,15 @@ class Estimator(Conventions):
             setattr(self, name, value)
         return self
 
+    def _first_samples(self, X: Any) -> np.ndarray | Sparse | Stream:
+        """`check_rows` of X, on which this estimator is trained from the start: its features' names are kept."""
+        X = Stream(X) if is_batches(X) else X
+        self._learn_names(X)
+        return check_rows(X)
+
     def _samples(self, X: Any, shape: tuple[int, ...] | None = None, name: str = "X") -> np.ndarray | Sparse | Stream:
         """`check_rows` of X, which is data of the kind that was fitted: with its features' names, if they have any."""
-        X = Stream(X) if is_batches(X) and not isinstance(X, Stream) else X
+        X = Stream(X) if is_batches(X) else X
         self._check_names(X)
         return check_rows(X, shape, name, type(self).__name__)
 

@@ -81,7 +81,7 @@ def test_a_run_that_is_not_finished(trained, miniae, tmp_path):
     page.unlink()
     (trained / "model.safetensors").unlink()
     command = f"miniae train --resume {trained} goes on with it"
-    expect(miniae("explain", trained, "-o", page), f"was stopped before it had written a model: {command}")
+    expect(miniae("explain", trained, "-o", page), f"has written no model yet; if it was stopped, {command}")
     (trained / "run.json").unlink()  # killed in its first moment
     expect(miniae("explain", trained, "-o", page), command)
     assert not page.exists()

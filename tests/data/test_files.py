@@ -221,6 +221,8 @@ def test_blank_pictures_are_read_up_to_a_bound(tmp_path):
     check_picture("blank.png", 6000, 6000, size)
     with pytest.raises(DataError, match="masks holds 1,000 pictures of .* bytes together, in files of .*numpy.save"):
         check_pictures("masks", 1000, 1000 * 4 * 6000 * 6000, 1000 * size)
+    with pytest.raises(DataError, match="10,000 pictures"):  # however many small files there are
+        check_pictures("masks", 10_000, 10_000 * 4 * 1448 * 1448, 10_000 * size)
     data = bytearray((tmp_path / "0.png").read_bytes())
     data[16:24] = struct.pack(">II", 12_000, 12_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
