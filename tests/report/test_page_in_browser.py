@@ -5,6 +5,7 @@ Pictures of it are written to the folder that MINIAE_SCREENSHOTS names, to be lo
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -66,7 +67,10 @@ def pages(tmp_path_factory):
         found = explain(folder / name, epochs=2)
         (folder / f"{name}.html").write_text(explanation_page(found), encoding="utf-8")
         made[name] = folder / f"{name}.html", found
-    return made
+    resume = {"epochs_wanted": 9, "resume": "miniae train --resume it"}
+    stopped = dataclasses.replace(found, facts={**found.facts, **resume})
+    (folder / "stopped.html").write_text(explanation_page(stopped), encoding="utf-8")
+    return {**made, "stopped": (folder / "stopped.html", stopped)}
 
 
 @pytest.fixture
@@ -232,6 +236,14 @@ def test_the_run_has_one_name_and_colour_in_all_charts(name, visit):
     for chart in ("#loss-charts figure:nth-child(2)", "#gradient-chart"):
         lines = page.evaluate(f"[...document.querySelectorAll('{chart} .line')].map((l) => l.getAttribute('class'))")
         assert lines == ["line one", "line two"]
+
+
+def test_a_run_that_is_not_finished_says_so(visit):
+    page, _ = visit("stopped")
+    assert "of 9 epochs 2 are done" in page.inner_text("#unfinished")
+    assert "miniae train --resume it" in page.inner_text("#unfinished")
+    page, _ = visit("images")
+    assert not page.is_visible("#unfinished")
 
 
 def test_errors_are_at_the_top(visit):
