@@ -140,6 +140,13 @@ class RunFolder:
     def _checkpoints(self) -> Iterator[Path]:
         return self.checkpoints.glob("[!.]*.safetensors")  # the others are leftovers
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the run that was begun here has not come to its end."""
+        if self._state.exists():
+            return not self._noted()["finished"]
+        return not (self.path / "model.safetensors").exists()  # killed at once; else of a version that noted nothing
+
     def abandon(self) -> None:
         """Take back what `begin` wrote, if nothing has come of it."""
         written = {self._config, self._state, self.checkpoints, self._lock}
