@@ -4,7 +4,8 @@ Without arguments: the bundled digits, pretrained layer by layer by RBMs, unroll
 --model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
 own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
 --resume FOLDER goes on with a run that was interrupted or killed, from its last checkpoint, to the same results.
---data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
+--data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv, .tsv or IDX file (.gz, .idx,
+-ubyte), of an image, or of a folder of images. What is no image is a table, for which some defaults are others.
 mpiexec -n 4 miniae train ... trains one model by four processes, which share every minibatch (miniae[mpi]).
 """
 
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from miniae.backend.sharing import current_ranks
+from miniae.cli import model_and_data
 from miniae.cli.together import together
 from miniae.data import DataError, StorageError
-from miniae.models import VARIANTS, Autoencoder
-from miniae.tasks import Run, RunConfig, RunFolder, check_ranks
+from miniae.models import VARIANTS
+from miniae.tasks import FOR_TABLES, Run, RunConfig, RunFolder, advice, check_ranks
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                             **settings)
 
     option("data", "what to train on", metavar="NAME_OR_PATH")
-    option("label", "the column of a table that holds labels", metavar="COLUMN")
+    model_and_data.add_columns(parser)
     parser.add_argument("--model", default=None, metavar="NAME",
                         help=f"what to train: {', '.join(VARIANTS)} (default: {RunConfig.model})")
     option("layers", "sizes of the encoder's layers after the input, the code last; in a convolutional model numbers "
@@ -82,7 +84,8 @@ def _default(name: str) -> str:
         words = {"True": "yes", "False": "no", "None": "none"}
         kinds.setdefault(words.get(str(value), str(value)), []).append(kind)
     usual, *others = sorted(kinds, key=lambda value: -len(kinds[value]))
-    return "; ".join([usual, *(f"{value} for {', '.join(kinds[value])}" for value in others)])
+    table = [f"for tables {FOR_TABLES[name]}"] if name in FOR_TABLES else []
+    return "; ".join([usual, *(f"{value} for {', '.join(kinds[value])}" for value in others), *table])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -152,7 +155,7 @@ def _train_in(kept: RunFolder, job: Run) -> int:
     if "test_bce" in measures:
         print(f"cross-entropy per test sample: {measures['test_bce']:.2f} nats, of which "
               f"{measures['test_bce_floor']:.2f} are the entropy of the data themselves")
-    if ended is None and (hint := _still_falling(job.model)):
+    if ended is None and (hint := advice(job, measures)):
         print(hint)
     print(f"written to {folder}: {_files(folder)}")
     if ended is not None:
@@ -244,23 +247,6 @@ def _beside_pca(measures: dict[str, Any]) -> str:
     else:
         verdict = f"{ours / pca:.3g} times worse" if pca > 1e-9 * ours else "which is exact"
     return f"PCA with {measures['pca_components']} components {pca:.4g} ({verdict})"
-
-
-def _still_falling(model: Autoencoder) -> str | None:
-    """A hint for runs that ended too early: in the last tenth of the epochs the loss fell by more than 1 % an epoch.
-
-    The loss is the one that the model is judged by, of held-out data where there are any; likelihoods are below 0, too.
-    """
-    watched = getattr(model, "monitor", "val_loss")
-    losses = [row[watched if watched in row else watched.removeprefix("val_")] for row in model.history_]
-    back = max(len(losses) // 10, 1)
-    if len(losses) <= back or not losses[-1 - back]:
-        return None
-    fall = (losses[-1 - back] - losses[-1]) / abs(losses[-1 - back]) / back
-    if not fall > 0.01:
-        return None
-    return (f"the loss was still falling by {100 * fall:.1f} % an epoch: more --epochs, or a smaller --batch-size, "
-            "would help")
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -2,7 +2,7 @@
 
 from miniae.data.arrays import as_array
 from miniae.data.corruption import gaussian_noise, masking, salt_and_pepper
-from miniae.data.datasets import DATASETS, Dataset, find, load
+from miniae.data.datasets import DATASETS, Dataset, about_columns, find, load
 from miniae.data.errors import DataError, StorageError
 from miniae.data.files import Samples, read, write
 from miniae.data.images import eight_bits, write_images
@@ -21,9 +21,9 @@ from miniae.data.windows import Windows
 
 __all__ = [
     "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler", "Sparse",
-    "Standard", "StorageError", "Stream", "Windows", "as_array", "balanced", "check_unused", "eight_bits", "find",
-    "gaussian_noise", "griffin_lim", "istft", "load", "load_tensors", "make_scaler", "masking", "picture_files", "read",
-    "read_picture", "read_ratings", "read_wav", "rows_on", "salt_and_pepper", "save_tensors", "scaler_from", "split",
-    "stft", "wiener_gain", "write", "write_images", "write_json", "write_picture", "write_table", "write_text",
-    "write_wav", "writing",
+    "Standard", "StorageError", "Stream", "Windows", "about_columns", "as_array", "balanced", "check_unused",
+    "eight_bits", "find", "gaussian_noise", "griffin_lim", "istft", "load", "load_tensors", "make_scaler", "masking",
+    "picture_files", "read", "read_picture", "read_ratings", "read_wav", "rows_on", "salt_and_pepper", "save_tensors",
+    "scaler_from", "split", "stft", "wiener_gain", "write", "write_images", "write_json", "write_picture",
+    "write_table", "write_text", "write_wav", "writing",
 ]

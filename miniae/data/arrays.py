@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from miniae.backend import BackendUnavailable, get
 from miniae.data.errors import a_kind, first_line
 from miniae.data.sparse import Sparse
 
-__all__ = ["as_array", "feature_names", "is_batches"]
+__all__ = ["as_array", "column_names", "feature_names", "is_batches", "place"]
 
 # Devices of DLPack whose memory the host reads: the CPU, and pinned memory of CUDA and of ROCm.
 _ON_HOST = (1, 3, 11)
@@ -74,6 +74,18 @@ def feature_names(X: Any) -> np.ndarray | None:
         raise TypeError("Feature names are only supported if all input features have string names, but your input has "
                         f"{kinds} as feature name / column name types: make them all strings, or give an array")
     return np.array(list(X.columns), dtype=object) if strings == {True} else None
+
+
+def column_names(X: Any) -> list[Any] | None:
+    """What a frame calls its columns, by strings or not; None for what is no frame."""
+    return list(X.columns) if _is_frame(X) else None
+
+
+def place(index: tuple[int, ...], columns: Sequence[Any] | None) -> str:
+    """Where a value is, for messages: of a frame with these columns by their names."""
+    if columns is None or len(index) != 2:
+        return f"at index {index}"
+    return f"in its column {columns[index[1]]!r}, row {index[0]} (counted from 0)"
 
 
 def _is_frame(X: Any) -> bool:

@@ -98,13 +98,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
 
 def extra_of(header: dict[str, Any]) -> dict[str, Any]:
     """What the caller of `save` added to a file, by its header. Raises `ValueError` where that is no object, or its
-    `feature_names` are no names."""
+    `feature_names` are no names, or its `dropped` columns neither names nor numbers."""
     extra = header.get("extra", {})
     if not isinstance(extra, dict):
         raise ValueError(f"'extra' in its header is a {type(extra).__name__}, expected an object")
     names = extra.get("feature_names")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise ValueError("'feature_names' in its header are no list of names")
+    dropped = extra.get("dropped", [])
+    if not (isinstance(dropped, list) and all(type(column) in (str, int) for column in dropped)):
+        raise ValueError("'dropped' in its header is no list of names and numbers")
     return extra
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.data.arrays import as_array, feature_names, is_batches
+from miniae.data.arrays import as_array, feature_names, is_batches, place
 from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 
@@ -102,7 +102,9 @@ class Stream:
             if not n:
                 self.beginning = batch[:_COMPARED].copy()
             if batch.dtype.kind == "f" and not np.isfinite(batch).all():
-                raise ValueError(f"batch {i} holds NaN or infinite values: fill in or drop missing and infinite values")
+                where = tuple(int(at) for at in np.argwhere(~np.isfinite(batch))[0])
+                raise ValueError(f"batch {i} holds {batch[where]} {place(where, _listed(self.names))}: fill in or drop "
+                                 "missing and infinite values")
             m, x = len(batch), batch.astype(np.float64)
             low, high, mean = x.min(axis=0), x.max(axis=0), x.mean(axis=0)
             squares = np.square(x - mean).sum(axis=0)

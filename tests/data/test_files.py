@@ -88,9 +88,9 @@ def test_csv_labels_and_tabs(tmp_path):
 
 @pytest.mark.parametrize("text, message", [
     ("a,b\n\n1,2\n\n3,x\n", "row 5, column 'b' holds 'x'"), ('"a\nb",c\n1,2\n3,x\n', "row 4, column 'c'"),
-    ("1,,3\n4,5,6\n", "row 1, column '1' is empty: fill in"),
+    ("1,,3\n4,5,6\n", "row 1, column '2' is empty: fill in"),
     ("a;b\n1,5;2\n", "by semicolons, expected commas"), ("1;2\n3;4\n", "by semicolons"),
-    ("1,2\n3,1e999\n", "inf in sample 1, feature 1"),
+    ("1,2\n3,1e999\n", "row 2, column '2' holds inf"),
 ])
 def test_csv_complaints_name_the_line_as_an_editor_shows_it(text, message, tmp_path):
     (tmp_path / "t.csv").write_text(text)
