@@ -35,6 +35,8 @@ _TRAINING = ("epochs", "batch_size", "optimizer", "lr", "tied")
 _FINE_TUNING = {"lr": 2e-3}
 """But for a plain autoencoder, which a run pretrains and then fine-tunes."""
 
+_PRETRAIN_EPOCHS = 5
+
 _CHOICES = {
     "activation": ("auto", *ACTIVATIONS),
     "pretrain": ("auto", *PRETRAINING, "none"),
@@ -75,7 +77,7 @@ class RunConfig:
     activation: str = "auto"
     pretrain: str = "auto"
     epochs: int | None = None
-    pretrain_epochs: int = 5
+    pretrain_epochs: int | None = None
     batch_size: int | None = None
     optimizer: str | None = None
     lr: float | None = None
@@ -121,6 +123,8 @@ class RunConfig:
             able = [name for name, kind in VARIANTS.items() if kind.takes_labels]
             raise ValueError(f"the model {self.model} has no use for labels: leave use_labels out, or choose "
                              f"{' or '.join(able)}")
+        if self.pretrain_epochs is None:
+            object.__setattr__(self, "pretrain_epochs", _PRETRAIN_EPOCHS)
         if self.layers is None:
             object.__setattr__(self, "layers", LAYERS.get(self.model, LAYERS["autoencoder"]))
         if not isinstance(self.layers, (list, tuple)) or not self.layers:

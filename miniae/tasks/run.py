@@ -188,7 +188,7 @@ class Run:
         single = config.pretrain == "rbm" and len(self.sizes) == 2
         code_unit = "bernoulli" if single and self.visible_unit == "gaussian" else "gaussian"
         pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation, code_unit=code_unit,
-                 visible_unit=self.visible_unit, epochs=config.pretrain_epochs, seed=config.seed, dtype=config.dtype,
+                 visible_unit=self.visible_unit, epochs=config.pretrain_epochs or 0, seed=config.seed, dtype=config.dtype,
                  backend=self.backend, callbacks=self._callbacks, stack=self.stack)
 
     def measure(self) -> dict[str, Any]:

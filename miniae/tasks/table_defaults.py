@@ -39,7 +39,7 @@ FOR_TABLES = {
     "layers": f"{_HIDDEN} and the square root of the number of columns, {_CODE} at most, for {', '.join(_SHORT_CODES)} "
               f"of less than {_WIDE} columns",
     "activation": f"{ACTIVATION} for autoencoder",
-    "pretrain": "none",
+    "pretrain": "none, unless --pretrain-epochs asks for it",
     "epochs": f"as many as make {UPDATES:,} updates, if these are more",
     "batch_size": f"a hundredth of the samples, from {_SMALLEST} to {_LARGEST}, but for {', '.join(_BY_BATCH)}",
 }
@@ -55,8 +55,9 @@ def for_table(config: RunConfig, rows: int, columns: int) -> RunConfig:
     if config.model in _SHORT_CODES and columns < _WIDE:
         best["layers"] = layers_for(columns)
     if config.model == "autoencoder":
-        best["pretrain"] = "none"
-        if config.pretrain == "none" or "pretrain" in config.left_open:  # units that are pretrained are sigmoids
+        if {"pretrain", "pretrain_epochs"} <= config.left_open:
+            best["pretrain"] = "none"
+        if config.pretrain == "none" or "pretrain" in best:  # units that are pretrained are sigmoids
             best["activation"] = ACTIVATION
     config = config.but(**{name: value for name, value in best.items() if name in config.left_open})
     if "epochs" not in config.left_open or config.epochs is None or config.batch_size is None:

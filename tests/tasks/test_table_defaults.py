@@ -129,3 +129,9 @@ def test_a_small_table_is_learnt_better_than_by_pca(tmp_path):
     measures = run.measure()
     assert measures["test_squared_error"] > measures["pca_squared_error"]
     assert "20 updates in 20 epochs of 108 samples are too few" in advice(run, measures)
+
+
+def test_epochs_of_pretraining_ask_for_it():
+    config = for_table(RunConfig(pretrain_epochs=3), 300, 8)
+    assert (config.pretrain, config.pretrain_epochs, config.activation) == ("rbm", 3, "sigmoid")
+    assert RunConfig().pretrain_epochs == 5
