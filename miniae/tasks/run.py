@@ -22,6 +22,7 @@ from miniae.models import (
     PCA,
     VARIANTS,
     Autoencoder,
+    MixedScales,
     PosteriorCollapse,
     Stack,
     VectorQuantisedAutoencoder,
@@ -162,6 +163,7 @@ class Run:
             with warnings.catch_warnings(record=True) as noticed:
                 for kind in _REPORTED:
                     warnings.simplefilter("always", kind)
+                warnings.simplefilter("ignore", MixedScales)  # the run's settings say how data are scaled
                 yield
         finally:
             for w in noticed:

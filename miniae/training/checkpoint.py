@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from miniae.data.storage import (
 )
 from miniae.nn import Layer, layer_config
 from miniae.training.callbacks import Callback
+from miniae.training.notice import warn
 from miniae.training.ranks import any_rank
 from miniae.training.sample import differ, sampled
 from miniae.training.snapshot import Snapshot
@@ -232,8 +232,7 @@ def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any]
         except StorageError:
             raise _without_both(why, path) from None
         if os.path.exists(path):  # else a process ended just between two renamings
-            warnings.warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint,
-                          stacklevel=2)
+            warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint)
     before = Snapshot.of(trainer)
     try:
         snapshot.put_back(trainer)
