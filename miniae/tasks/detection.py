@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from miniae.data.errors import a_kind
 from miniae.data.pieces import pieces
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.data.stream import Stream
-from miniae.models import Autoencoder, DenoisingAutoencoder
+from miniae.models import Autoencoder, DenoisingAutoencoder, MixedScales
 from miniae.models.files import contents, model_of
 from miniae.training import Estimator, NotFittedError, check_count, check_number, check_rows, epochs_for
 
@@ -197,7 +198,9 @@ class AnomalyDetector(Estimator):
         if self.model is None:
             model.epochs = epochs_for(self.updates, len(train), model.batch_size)
             model.patience = max(model.epochs // 4, 3)
-        model.fit(rows[train], validation=rows[held_out])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MixedScales)  # features are scaled here, alike where that was asked for
+            model.fit(rows[train], validation=rows[held_out])
         self.members_.append(model)
         self.spreads_.append(_spread(self._errors(model, rows[held_out])))
 

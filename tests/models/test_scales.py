@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from miniae import Autoencoder, Classifier
+from miniae import AnomalyDetector, Autoencoder, Classifier
 from miniae.data import Sparse, Stream
 from miniae.models import MixedScales, VariationalAutoencoder, pretrain
 from miniae.models.scales import unlike_scales
@@ -104,6 +104,11 @@ def test_a_run_without_scaling_was_asked_for(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Run(RunConfig(data=str(tmp_path / "x.npy"), scaling="none", layers=(3, 2), epochs=1)).execute()
+
+
+def test_a_detector_scales_by_itself():
+    for scaling in ("robust", "shared"):
+        AnomalyDetector(updates=2, scaling=scaling).fit(MIXED)
 
 
 # -------------------------------------------------------------------- the user's line
