@@ -31,6 +31,7 @@ from miniae.models.recommender import Recommender
 from miniae.models.reconstruction import RECONSTRUCTION_LOSSES, Reconstruction
 from miniae.models.recorrupted import RecorruptedAutoencoder, RecorruptedNetwork
 from miniae.models.restoring import RestoringAutoencoder, RestoringNetwork
+from miniae.models.scales import MixedScales
 from miniae.models.sparse import KSparseAutoencoder, L1SparseAutoencoder, SparseAutoencoder
 from miniae.models.stack import PRETRAINING, Stack, pretrain
 from miniae.models.variants import VARIANTS
@@ -42,13 +43,13 @@ __all__ = [
     "COLLAPSED", "DOWNSAMPLING", "JACOBIANS", "MODELS", "NOISES", "PCA", "PRETRAINING", "PRIORS",
     "RECONSTRUCTION_LOSSES", "VARIANTS", "AdversarialAutoencoder", "AdversarialNetwork", "AutoRec", "AutoRecNetwork",
     "Autoencoder", "AutoencoderNetwork", "Biases", "Classifier", "ClassifierNetwork", "CompressiveAutoencoder",
-    "CompressiveNetwork", "ConditionalNetwork",
-    "ConditionalVariationalAutoencoder", "ContractiveAutoencoder", "ConvolutionalAutoencoder", "DeepBeliefNetwork",
-    "DenoisingAutoencoder", "Gaussian", "GaussianMixture", "GenerativeAutoencoder", "HashingNetwork",
-    "KSparseAutoencoder", "L1SparseAutoencoder", "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior",
-    "Recommender", "Reconstruction", "RecorruptedAutoencoder", "RecorruptedNetwork", "RestoringAutoencoder",
-    "RestoringNetwork", "SemanticHashing", "SeriesAutoencoder", "SparseAutoencoder", "Stack", "SwissRoll",
-    "VariationalAutoencoder", "VariationalNetwork", "VectorQuantisedAutoencoder", "VectorQuantiser",
-    "WassersteinAutoencoder", "WassersteinNetwork", "compressor", "contraction", "convolutional",
-    "convolutional_series", "get_prior", "jacobian_norm", "kernel_scales", "load", "meanings", "pretrain", "save",
+    "CompressiveNetwork", "ConditionalNetwork", "ConditionalVariationalAutoencoder", "ContractiveAutoencoder",
+    "ConvolutionalAutoencoder", "DeepBeliefNetwork", "DenoisingAutoencoder", "Gaussian", "GaussianMixture",
+    "GenerativeAutoencoder", "HashingNetwork", "KSparseAutoencoder", "L1SparseAutoencoder", "MixedScales",
+    "MultinomialNetwork", "MultinomialVAE", "PosteriorCollapse", "Prior", "Recommender", "Reconstruction",
+    "RecorruptedAutoencoder", "RecorruptedNetwork", "RestoringAutoencoder", "RestoringNetwork", "SemanticHashing",
+    "SeriesAutoencoder", "SparseAutoencoder", "Stack", "SwissRoll", "VariationalAutoencoder", "VariationalNetwork",
+    "VectorQuantisedAutoencoder", "VectorQuantiser", "WassersteinAutoencoder", "WassersteinNetwork", "compressor",
+    "contraction", "convolutional", "convolutional_series", "get_prior", "jacobian_norm", "kernel_scales", "load",
+    "meanings", "pretrain", "save",
 ]

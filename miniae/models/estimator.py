@@ -11,10 +11,12 @@ import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
 from miniae.backend import Backend
+from miniae.data.arrays import column_names
 from miniae.data.rows import Kept, scaled
 from miniae.data.scaling import Scaler, make_scaler
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream
+from miniae.models.scales import MixedScales, unlike_scales
 from miniae.nn import Build, Layer
 from miniae.nn.layer import Shape
 from miniae.nn.parameter import Parameter
@@ -29,6 +31,7 @@ from miniae.training import (
     check_rows,
     check_unit_interval,
 )
+from miniae.training.notice import warn
 
 # How many samples go through the network at once when nothing is learned.
 CHUNK = 1024
@@ -102,7 +105,7 @@ class NetworkEstimator(Estimator):
     def _prepare(self, X: Any, *outputs: int) -> Scaled:
         """Make the network (with so many outputs, if they are not X's) and the scaling; return the scaled data."""
         self._check_parameters()
-        X = check_rows(X)
+        names, X = column_names(X), check_rows(X)
         if isinstance(X, Stream):
             self._learn_names(X)
         scaler = self.scaling if isinstance(self.scaling, Scaler) else make_scaler(self.scaling).fit(X)
@@ -114,6 +117,10 @@ class NetworkEstimator(Estimator):
             check_unit_interval("X", rows, "this loss and output need values in [0, 1]: scale the data "
                                 f"(scaling='minmax'), or choose loss={self.loss_of_real_data!r} with a linear output")
         network.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
+        if self.scaling is None:
+            reason = unlike_scales(X, getattr(getattr(network, "reconstruction", None), "activation", None), names)
+            if reason is not None:
+                warn(reason, MixedScales)
         self._set_fitted(network, scaler)
         return rows
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +23,7 @@ from miniae.models.priors import Gaussian
 from miniae.nn import Dense, Flatten, Layer, Sequential
 from miniae.nn.layer import Shape
 from miniae.training import Callback, Trainer, check_count, check_number
+from miniae.training.notice import warn
 
 if TYPE_CHECKING:
     pass
@@ -203,9 +203,9 @@ class VariationalAutoencoder(GenerativeAutoencoder):
         idle = np.flatnonzero(kl < COLLAPSED)
         if len(idle):
             named = ", ".join(map(str, idle[:_NAMED])) + ", ..." * (len(idle) > _NAMED)
-            warnings.warn(f"posterior collapse: {len(idle)} of {self.network_.code} latent units have a KL under "
-                          f"{COLLAPSED} nats: {named}. A smaller beta, warmup or free_bits may wake them, if the data "
-                          "have use for them", PosteriorCollapse, stacklevel=3)
+            warn(f"posterior collapse: {len(idle)} of {self.network_.code} latent units have a KL under {COLLAPSED} "
+                 f"nats: {named}. A smaller beta, warmup or free_bits may wake them, if the data have use for them",
+                 PosteriorCollapse)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.data.stream import Stream
-from miniae.models import Autoencoder, DenoisingAutoencoder
+from miniae.models import Autoencoder, DenoisingAutoencoder, MixedScales
 from miniae.models.files import contents, model_of
 from miniae.tasks.held_out import HeldOut
 from miniae.tasks.scales import check_range, middle_and_scale, some_rows
@@ -205,7 +207,8 @@ class AnomalyDetector(Estimator):
             if not len(shown) and not hasattr(member, "network_"):
                 shown = rows[[oddness[n:].argmin()]]
             if len(shown):
-                member.partial_fit(shown)
+                with _scaled_here():
+                    member.partial_fit(shown)
             errors = self._errors(member, both)
             spreads.append(_spread(errors[:n][usual[:n]]) if anew else self.spreads_[i + 1])
             score = _member_score(errors, spreads[-1])
@@ -265,7 +268,8 @@ class AnomalyDetector(Estimator):
         if self.model is None:
             model.epochs = epochs_for(self.updates, len(train), model.batch_size)
             model.patience = max(model.epochs // 4, 3)
-        model.fit(rows[train], validation=rows[held_out])
+        with _scaled_here():
+            model.fit(rows[train], validation=rows[held_out])
         self.members_.append(model)
         self.spreads_.append(_spread(self._errors(model, rows[held_out])))
 
@@ -391,6 +395,14 @@ class AnomalyDetector(Estimator):
             first = detector.members_[0]
             detector.model = type(first)(**first.get_params())
         return detector
+
+
+@contextlib.contextmanager
+def _scaled_here() -> Iterator[None]:
+    """A block in which members do not warn of unlike features: these are scaled alike where that was asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixedScales)
+        yield
 
 
 def _member_score(errors: np.ndarray, spread: np.ndarray) -> np.ndarray:

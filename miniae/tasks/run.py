@@ -22,6 +22,7 @@ from miniae.models import (
     PCA,
     VARIANTS,
     Autoencoder,
+    MixedScales,
     PosteriorCollapse,
     Stack,
     VectorQuantisedAutoencoder,
@@ -162,6 +163,7 @@ class Run:
             with warnings.catch_warnings(record=True) as noticed:
                 for kind in _REPORTED:
                     warnings.simplefilter("always", kind)
+                warnings.simplefilter("ignore", MixedScales)  # the run's settings say how data are scaled
                 yield
         finally:
             for w in noticed:
@@ -188,8 +190,8 @@ class Run:
         single = config.pretrain == "rbm" and len(self.sizes) == 2
         code_unit = "bernoulli" if single and self.visible_unit == "gaussian" else "gaussian"
         pretrain(scaled, self.sizes, method=config.pretrain, activation=config.activation, code_unit=code_unit,
-                 visible_unit=self.visible_unit, epochs=config.pretrain_epochs or 0, seed=config.seed, dtype=config.dtype,
-                 backend=self.backend, callbacks=self._callbacks, stack=self.stack)
+                 visible_unit=self.visible_unit, epochs=config.pretrain_epochs or 0, seed=config.seed,
+                 dtype=config.dtype, backend=self.backend, callbacks=self._callbacks, stack=self.stack)
 
     def measure(self) -> dict[str, Any]:
         """The measures of metrics.json: errors of the test samples, scaled as the model sees them.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from miniae.data.storage import check_kind, described, load_tensors, save_tensor
 from miniae.data.whole_files import remove_leftovers
 from miniae.training.callbacks import Callback
 from miniae.training.identity import OfAnother, check_data_of, check_settings_of, data_of, settings_of
+from miniae.training.notice import warn
 from miniae.training.ranks import any_rank
 from miniae.training.snapshot import Snapshot
 
@@ -97,8 +97,8 @@ class Checkpoint(Callback):
         self._keeps_end = end is not None
         if self._middle and self._whole_epochs:
             if end is None and trainer.epoch:
-                warnings.warn(f"{found} is of the middle of epoch {trainer.epoch + 1}, and of its beginning nothing is "
-                              "kept: training begins again", DamagedCheckpoint, stacklevel=2)
+                warn(f"{found} is of the middle of epoch {trainer.epoch + 1}, and of its beginning nothing is kept: "
+                     "training begins again", DamagedCheckpoint)
             (end or before).put_back(trainer)
         elif found != Path(self.path) and trainer.ranks.rank == 0:
             _take_the_place(found, self.path)  # the next one is not to take a damaged one's place beside it
@@ -214,8 +214,7 @@ def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any]
         except StorageError as before_it:
             raise _without_both(path, why, before_it) from None
         if os.path.exists(path):  # else a process ended just between two renamings
-            warnings.warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint,
-                          stacklevel=2)
+            warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint)
     before = Snapshot.of(trainer)
     try:
         snapshot.put_back(trainer)

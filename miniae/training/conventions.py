@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from miniae.data.arrays import feature_names
+from miniae.training.notice import warn
 
 __all__ = ["Conventions", "NotFittedError", "Transformer", "column_vector_warning"]
 
@@ -75,11 +75,10 @@ class Conventions:
         if learned is None and names is None:
             return
         if learned is None:
-            warnings.warn(f"X has feature names, but {kind} was fitted without feature names", stacklevel=4)
+            warn(f"X has feature names, but {kind} was fitted without feature names")
         elif names is None:
             if not hasattr(X, "batches"):
-                warnings.warn(f"X does not have valid feature names, but {kind} was fitted with feature names",
-                              stacklevel=4)
+                warn(f"X does not have valid feature names, but {kind} was fitted with feature names")
         elif not np.array_equal(learned, names):
             message = "The feature names should match those that were passed during fit.\n"
             for title, found in (("unseen at fit time", np.setdiff1d(names, learned)),
@@ -189,5 +188,5 @@ def column_vector_warning() -> None:
     """Warn, as scikit-learn does, that labels came as a column."""
     theirs = sys.modules.get("sklearn.exceptions")
     category = UserWarning if theirs is None else theirs.DataConversionWarning
-    warnings.warn("A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
-                  "(n_samples,), for example using ravel().", category, stacklevel=4)
+    warn("A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
+         "(n_samples,), for example using ravel().", category)

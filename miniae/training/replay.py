@@ -6,7 +6,6 @@ A `RepeatedStep` is the steps on batches of one size, `Replays` those of a whole
 from __future__ import annotations
 
 import functools
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from miniae.backend import Backend, CaptureError
 from miniae.backend.recording import Recording
 from miniae.backend.repeats import may_repeat
 from miniae.data.rows import Order
+from miniae.training.notice import warn
 
 if TYPE_CHECKING:
     from miniae.training.callbacks import Callback
@@ -116,8 +116,7 @@ class RepeatedStep:
         try:
             graph = self.backend.graph(self._recording.replay)
         except CaptureError as why:
-            warnings.warn(f"training goes on with single kernels instead of a graph: {why}", GraphFallback,
-                          stacklevel=2)
+            warn(f"training goes on with single kernels instead of a graph: {why}", GraphFallback)
         self.is_graph, self._again = graph is not None, graph or self._recording.replay
 
     def _compare(self) -> None:

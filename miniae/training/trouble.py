@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from miniae.training.callbacks import Callback, Remembering
+from miniae.training.notice import warn
 
 if TYPE_CHECKING:
     from miniae.autodiff import Tensor
@@ -84,8 +84,8 @@ class SkipBatches(Remembering):
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
         logs["skipped"] = self.skipped
         if self.skipped:
-            warnings.warn(f"epoch {trainer.epoch}: {self.skipped} of {trainer.batches} batches were left out, as their "
-                          "loss or gradient was not finite", NumericalTrouble, stacklevel=2)
+            warn(f"epoch {trainer.epoch}: {self.skipped} of {trainer.batches} batches were left out, as their loss or "
+                 "gradient was not finite", NumericalTrouble)
 
     def _keep(self, trainer: Trainer) -> None:
         for t, kept in self._buffers:
@@ -137,8 +137,8 @@ class RollBack(Remembering):
         trainer.optimizer.lr *= self.factor
         trainer.base_lr *= self.factor
         trainer.keep()
-        warnings.warn(f"{why.args[0].partition(':')[0]}: back to epoch {trainer.epoch}, with the learning rate "
-                      f"{trainer.optimizer.lr:g}", NumericalTrouble, stacklevel=2)
+        warn(f"{why.args[0].partition(':')[0]}: back to epoch {trainer.epoch}, with the learning rate "
+             f"{trainer.optimizer.lr:g}", NumericalTrouble)
         return True
 
     def on_epoch_end(self, trainer: Trainer, logs: dict[str, float]) -> None:
