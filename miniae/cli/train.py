@@ -11,7 +11,6 @@ mpiexec -n 4 miniae train ... trains one model by four processes, which share ev
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -84,7 +83,7 @@ def _default(name: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    return together(functools.partial(_train, args))
+    return together(_train, args)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -149,9 +148,8 @@ def _train(args: argparse.Namespace) -> int:
         print(hint)
     print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
     if ended is not None:
-        diverged = isinstance(ended, TrainingDiverged)
         print(f"miniae: training ended early; what had been trained ({job.architecture()}) is saved; "
-              f"{_resume(folder)}{diverged * ' --on-nan rollback'} goes on", file=sys.stderr)
+              f"{_advice(folder, config.on_nan if isinstance(ended, TrainingDiverged) else None)}", file=sys.stderr)
         raise ended
     return 0
 
@@ -207,6 +205,16 @@ def _begun(args: argparse.Namespace) -> RunConfig:
 
 def _resume(folder: Path | str) -> str:
     return f"miniae train --resume {folder}"
+
+
+def _advice(folder: Path, diverged: str | None) -> str:
+    """How to go on with a run that ended early: interrupted, or diverged in spite of that `--on-nan`."""
+    if diverged is None:
+        return f"{_resume(folder)} goes on"
+    if diverged == "rollback":  # it has tried lower learning rates, and what else may be at fault can't be changed here
+        return "lower learning rates did not help: look for extreme values in the data, or begin another run, with " \
+               "--scaling standard, say, or with --on-nan skip where it is a few batches that are at fault"
+    return f"{_resume(folder)} --on-nan rollback goes on"
 
 
 def _nothing(line: str) -> None:

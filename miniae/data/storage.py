@@ -42,6 +42,13 @@ _BEGAN = time.time()  # this process
 # How much of what is wrong with a file is said.
 _SAID = 200
 
+_PICKLE = ("is a file of PyTorch's, a pickle, which torch.load reads and miniae never does, as it could run code. To "
+           "have a state dict's weights here, write it by safetensors.torch.save_file: "
+           "miniae.exchange.from_torch_state_dict takes them")
+_OTHERS = {".onnx": "is an ONNX graph, which onnxruntime reads and miniae only writes: name the .safetensors file that "
+                    "it was made of", ".pt": _PICKLE, ".pth": _PICKLE}
+"""What files with these endings are, where they are no safetensors files."""
+
 
 class StorageError(ValueError):
     """A file can't be read or written; the message names it and says what is wrong and how to mend it."""
@@ -220,6 +227,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
     except StorageError:
         raise
     except (SafetensorError, ValueError, OSError, TypeError, KeyError, RecursionError) as why:
+        if path.suffix.lower() in _OTHERS:
+            raise StorageError(f"{path} {_OTHERS[path.suffix.lower()]}") from None
         raise StorageError(f"{path} is damaged or not a safetensors file ({_reason(why)}): write it again, or use a "
                            "copy") from None
 
