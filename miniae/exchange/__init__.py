@@ -3,7 +3,7 @@
 from miniae.exchange.onnx_file import PARTS, onnx_model, to_onnx
 from miniae.exchange.onnx_graph import Graph
 from miniae.exchange.onnx_layers import RULES
-from miniae.exchange.torch_modules import torch_source
+from miniae.exchange.torch_networks import torch_source
 from miniae.exchange.torch_state import from_torch_state_dict, read_tensors, to_torch_state_dict, write_tensors
 
 __all__ = ["PARTS", "RULES", "Graph", "from_torch_state_dict", "onnx_model", "read_tensors", "to_onnx",
