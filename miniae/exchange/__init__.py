@@ -1,4 +1,8 @@
-"""Models for other programs: ONNX graphs of what a model computes, and weights as PyTorch names them."""
+"""Models for other programs: ONNX graphs of what a model computes, and PyTorch modules with their weights.
+
+- ONNX: `to_onnx`, `onnx_model`, `Graph`, and `RULES` for layers of your own
+- PyTorch: `torch_source`, `to_torch_state_dict`, `from_torch_state_dict`, `read_tensors`, `write_tensors`
+"""
 
 from miniae.exchange.onnx_file import PARTS, onnx_model, to_onnx
 from miniae.exchange.onnx_graph import Graph
