@@ -21,9 +21,9 @@ def conventions():
 
 def kills():
     content = load("kills")
-    rows = [[name, r["kills"], r["starting"], r["training"], r["writing"], f"{r['same']} of {r['runs']}"]
+    rows = [[name, r["kills"], r["training"], r["writing"], r["results"], f"{r['same']} of {r['runs']}"]
             for name, r in content["results"].items()]
-    return table(["model", "kills", "while it started", "while it trained", "while it wrote a checkpoint",
+    return table(["model", "kills", "while it trained", "while it wrote a checkpoint", "while it wrote the results",
                   "runs that ended with the same bits"], rows) + "\n\n" + made_by(content)
 
 

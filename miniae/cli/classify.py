@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DATASETS, DataError, Samples, balanced, write_table
+from miniae.data import DATASETS, DataError, Samples, about_columns, balanced, write_table
 from miniae.models import Autoencoder, Classifier, load, save
 from miniae.models.classifier import check_labels
 from miniae.report import class_scores, confusion_matrix, confusion_picture
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA",
                         help="a name (digits, mnist, fashion-mnist: the training part to learn from, the test part to "
                              "classify), or the path of a file or folder")
-    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
+    model_and_data.add_columns(parser)
     parser.add_argument("-o", "--out", metavar="FILE",
                         help="where to write the classifier (.safetensors; default: classifier.safetensors), or the "
                              "predictions (.csv or .tsv)")
@@ -81,7 +81,7 @@ def _learn(args: argparse.Namespace, model: Autoencoder) -> int:
     classifier.batch_size = min(128, max(len(chosen) // 10, 4))  # so that few samples are some steps an epoch, too
     X = samples.X.reshape(-1, *model.network_.input_shape)
     classifier.fit(X[chosen], labels[chosen], callbacks=[ProgressBar("classifier")])
-    save(path, classifier, extra={"data": args.data, "feature_names": samples.feature_names,
+    save(path, classifier, extra={"data": args.data, **about_columns(samples, model.extra_.get("dropped", ())),
                                   "image_shape": samples.image_shape})
     print(f"written to {path}: learnt {len(classifier.classes_)} classes from {len(chosen):,} samples")
     others = np.setdiff1d(np.arange(len(X)), chosen)
@@ -105,7 +105,7 @@ def _settings(args: argparse.Namespace) -> dict[str, float]:
 
 
 def _labelled(args: argparse.Namespace, model: Autoencoder, part: str) -> Samples:
-    samples = model_and_data.data_for(model, args.model, args.data, args.label, part)
+    samples = model_and_data.data_for(model, args.model, args.data, part, **model_and_data.columns(args))
     if samples.labels is None:
         raise DataError(f"{args.data} has no labels to learn from: name the label column of a table with --label, or "
                         "give data with labels")
@@ -132,7 +132,7 @@ def _use(args: argparse.Namespace, classifier: Classifier) -> int:
             raise DataError(f"can't write {args.out}: predictions are written to a name that ends in .csv or .tsv")
         model_and_data.check_folder_of(args.out)
         model_and_data.check_not_read(args.out, args.data)
-    samples = model_and_data.data_for(classifier, args.model, args.data, args.label)
+    samples = model_and_data.data_for(classifier, args.model, args.data, **model_and_data.columns(args))
     if args.picture and samples.labels is None:
         raise DataError(f"can't draw {args.picture}: {args.data} has no labels to compare with; name the label column "
                         "of a table with --label")

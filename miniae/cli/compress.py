@@ -19,7 +19,7 @@ from miniae.cli import model_and_data
 from miniae.cli.pictures import in_folder
 from miniae.data import DataError, eight_bits, read_picture
 from miniae.data.files import IMAGE_ENDINGS, image_files
-from miniae.data.storage import writing
+from miniae.data.whole_files import writing
 from miniae.tasks import ImageCompressor, VectorQuantisedCompressor, load_compressor
 from miniae.tasks.image_files import FileCompressor
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from miniae.cli import model_and_data
 from miniae.cli.compress import as_bytes
-from miniae.data import DataError, read_picture
+from miniae.data import DataError, find, read_picture
 from miniae.data.errors import a_kind
 from miniae.data.files import image_files
 from miniae.models import VectorQuantisedAutoencoder
@@ -100,7 +100,7 @@ def _images(source: str) -> list[np.ndarray]:
     """The images of a folder, or the training ones of a data set, in 8 bits. Raises `DataError` where none are."""
     if os.path.isdir(source):
         return [as_bytes(read_picture(path)) for path in image_files(Path(source))]
-    samples = model_and_data.find_part(source, None, "train")
+    samples = model_and_data.part_of(find(source), "train")
     if samples.image_shape is None or not 0 <= samples.X.min() <= samples.X.max() <= 1:
         raise DataError(f"{source} holds no images of 8 bits, or from 0 to 1: name a folder of images")
     return [as_bytes(image) for image in samples.X.reshape(-1, *samples.image_shape)]

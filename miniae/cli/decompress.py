@@ -14,7 +14,7 @@ import numpy as np
 
 from miniae.cli.compress import SUFFIX, add_compressor, open_compressor, pairs
 from miniae.data import DataError
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.tasks.compressed_file import unpack
 from miniae.tasks.image_files import FileCompressor
 

@@ -15,7 +15,7 @@ import argparse
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Samples, find, write
+from miniae.data import DataError, Samples, about_columns, find, write
 from miniae.report.ranking import average_precision, ranking_curves, roc_auc
 from miniae.tasks import AnomalyDetector
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA",
                         help="a name (digits, mnist, fashion-mnist), or the path of a file or folder; of data with a "
                              "training and a test part, --fit takes the first and scores the second")
-    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
+    model_and_data.add_columns(parser)
     parser.add_argument("--odd", metavar="LABEL", help=f"the label of odd rows (default: {_ODD})")
     model_and_data.add_backend(parser)
     parser.add_argument("--fit", action="store_true", help="fit a detector to the data and write it to MODEL")
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
     model_and_data.check_table(args.out, args.data)
     if args.fit:
-        found = find(args.data, args.label)
+        found = find(args.data, **model_and_data.columns(args))
         odd = _odd(args, model_and_data.part_of(found, "test"))
         detector = _fit(args, model_and_data.part_of(found, "train"))
         samples = model_and_data.part_of(found, "test")
@@ -54,9 +54,11 @@ def run(args: argparse.Namespace) -> int:
         if args.contamination is not None or args.seed is not None:
             raise DataError("--contamination and --seed are for fitting: add --fit, or leave them out")
         detector = AnomalyDetector.load(args.model, args.backend)
-        samples = model_and_data.find_part(args.data, args.label, "test")
+        samples = model_and_data.part_of(find(args.data, **model_and_data.columns(args),
+                                              unneeded=detector.extra_.get("dropped", ())), "test")
         odd = _odd(args, samples)
-    samples = _fitting(detector, samples, args.data)
+    samples = model_and_data.fitting(samples, detector.n_features_in_,
+                                     getattr(detector, "extra_", {}).get("feature_names"), args.data, args.model)
     names = samples.feature_names or [f"x_{i}" for i in range(samples.X.shape[1])]
     X = samples.X.reshape(-1, *detector.input_shape_)
     parts = detector.contributions(X).reshape(len(X), -1) if args.explain else None
@@ -108,18 +110,11 @@ def _fit(args: argparse.Namespace, samples: Samples) -> AnomalyDetector:
     settings = {"contamination": args.contamination, "seed": args.seed}
     detector = AnomalyDetector(scaling="robust" if samples.image_shape is None else "shared", backend=args.backend,
                                **{name: value for name, value in settings.items() if value is not None})
+    model_and_data.say_note(samples)
     detector.fit(samples.X)
-    detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
+    detector.save(args.model, extra={"data": args.data, **about_columns(samples)})
     print(f"written to {args.model}: fitted to {len(samples.X):,} rows of {samples.X.shape[1]} features")
     return detector
-
-
-def _fitting(detector: AnomalyDetector, samples: Samples, source: str) -> Samples:
-    """The samples with their columns as the detector had them. Raises `DataError` where they are of another kind."""
-    if samples.X.shape[1] != detector.n_features_in_:
-        raise DataError(f"{source} has {samples.X.shape[1]} features a row, the detector was made for "
-                        f"{detector.n_features_in_}: give data of the same kind, or name the label column with --label")
-    return model_and_data.in_order(samples, getattr(detector, "extra_", {}).get("feature_names"), source)
 
 
 def _explain(scores: np.ndarray, parts: np.ndarray, names: list[str]) -> None:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.indices and isinstance(model, VectorQuantisedAutoencoder):
         codes, each, prefix = model.encode_indices(samples.X), "integers", "index"
     else:
-        codes, each, prefix = model.transform(*with_labels(model, samples.X, samples.labels)), "numbers", "code"
+        codes, each, prefix = model._codes(*with_labels(model, samples.X, samples.labels)), "numbers", "code"
     write(args.out, codes, prefix=prefix)
     print(f"written to {args.out}: {len(codes)} codes of {math.prod(codes.shape[1:])} {each}")
     return 0

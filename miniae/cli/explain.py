@@ -3,7 +3,7 @@
 RUN is the folder of a run. The page has a map of codes where moving the pointer decodes, the computation graph of a
 training step, the loss curves, values and gradients of all layers over epochs, first-layer filters and reconstructions.
 For what happens over epochs, the run's first epochs are trained again, and looked into: a plain autoencoder twice, with
-pretraining and without. The run itself stays as it is.
+pretraining and without. The run itself stays as it is. An older page of that name is replaced, any other file is not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from miniae.cli.model_and_data import check_folder_of, check_not_read
 from miniae.data import DataError, write_text
-from miniae.report import explanation_page
+from miniae.report import explanation_page, is_page
 from miniae.tasks import RunConfig, explain
 from miniae.training import ProgressBar
 
@@ -36,8 +36,13 @@ def run(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give the folder of a run, where miniae train wrote its results")
     config = RunConfig(**RunConfig.read(folder / "config.json"))
-    check_not_read(args.out, config.data, *(str(path) for path in folder.iterdir()))
+    check_not_read(args.out, config.data, *(str(path) for path in folder.iterdir() if not is_page(path)))
+    if Path(args.out).exists() and not is_page(args.out):
+        raise DataError(f"{args.out} is there already and no page of miniae explain, so it is not replaced: choose "
+                        "another name")
     explanation = explain(folder, args.epochs, args.backend, say=print, progress=lambda title: [ProgressBar(title)])
+    if explanation.facts["resume"]:
+        print(f"the run is not finished, and shown as far as it came: {explanation.facts['resume']} goes on with it")
     if explanation.refused:
         print(f"the page has a map without live decoding: {explanation.refused}")
     write_text(args.out, explanation_page(explanation))

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if len(chosen) <= 2 * _NEIGHBOURS:
         raise DataError(f"a map needs at least {2 * _NEIGHBOURS + 1} samples, got {len(chosen)}: give more")
     X, labels = samples.X[chosen], None if samples.labels is None else samples.labels[chosen]
-    codes = model.transform(*with_labels(model, X, labels))
+    codes = model._codes(*with_labels(model, X, labels))
     try:
         made = CodeMap(args.dimensions, args.by, seed=args.seed).fit(codes)
     except ImportError as why:

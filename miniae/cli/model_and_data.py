@@ -31,33 +31,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("data", metavar="DATA",
                         help="a name (digits, mnist, fashion-mnist: the test part), or the path of a file or folder")
-    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
+    add_columns(parser)
+
+
+def add_columns(parser: argparse.ArgumentParser, labels: str = "holds labels") -> None:
+    """The options that say which columns of a table are no features."""
+    parser.add_argument("--label", metavar="COLUMN",
+                        help=f"the column of a table that {labels}, by its name or its number from 1")
+    parser.add_argument("--drop", metavar="COLUMN", action="append",
+                        help="leave out this column of a table; may be given several times, and is remembered: a "
+                             "model's file says which columns it was made without")
+
+
+def columns(args: argparse.Namespace) -> dict[str, Any]:
+    """What these options say, for what reads the table."""
+    return {"label": args.label, "drop": args.drop or ()}
 
 
 def open_both(args: argparse.Namespace, part: str = "test") -> tuple[Autoencoder, Samples]:
     """The model, and data of the width it was made for."""
     model = load_autoencoder(args.model, args.backend)
-    return model, data_for(model, args.model, args.data, args.label, part)
+    return model, data_for(model, args.model, args.data, part, **columns(args))
 
 
-def data_for(model: Any, path: str, data: str, label: str | None, part: str = "test") -> Samples:
+def data_for(model: Any, path: str, data: str, part: str = "test", label: str | None = None,
+             drop: Sequence[str] = ()) -> Samples:
     """Data of the width that the model, of the file `path`, was made for; of a data set by name the part "train" or
     "test"."""
-    samples = find_part(data, label, part)
-    if samples.X.shape[1] != model.n_features_in_:
-        raise DataError(f"{data} has {samples.X.shape[1]} features a sample, {path} was made for "
-                        f"{model.n_features_in_}: give data of the same kind, or name the label column with --label")
+    samples = part_of(find(data, label, drop, model.extra_.get("dropped", ())), part)
+    samples = fitting(samples, model.n_features_in_, model.extra_.get("feature_names"), data, path)
     if model.needs_labels and samples.labels is None:
         raise DataError(f"{path} needs labels with the samples, and {data} has none: name the label column with "
                         "--label, or give data with labels")
     if model.takes_labels and samples.labels is not None:
         samples = dataclasses.replace(samples, labels=_as_known(samples.labels, model.classes_))
-    return in_order(samples, model.extra_.get("feature_names"), data)
-
-
-def find_part(data: str, label: str | None, part: str) -> Samples:
-    """The data of that name or path; of a data set by name the part "train" or "test"."""
-    return part_of(find(data, label), part)
+    return samples
 
 
 def part_of(samples: Dataset | Samples, part: str) -> Samples:
@@ -66,6 +74,12 @@ def part_of(samples: Dataset | Samples, part: str) -> Samples:
         return samples
     return Samples(getattr(samples, part), getattr(samples, f"{part}_labels"), samples.image_shape,
                    samples.feature_names)
+
+
+def say_note(samples: Dataset | Samples) -> None:
+    """Say what the owner of a table that something is to be learnt from may not have meant."""
+    if samples.note:
+        print(samples.note)
 
 
 def _as_known(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -107,6 +121,16 @@ def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[
     shape = model.network_.input_shape
     known = (samples and samples.image_shape) or model.extra_.get("image_shape") or (shape if len(shape) > 1 else None)
     return None if known is None else tuple(known)
+
+
+def fitting(samples: Samples, features: int, names: list[str] | None, source: str, made: str) -> Samples:
+    """The samples with their columns as what was `made` for so many features had them. Raises `DataError` for samples
+    of another kind."""
+    if samples.X.shape[1] != features:
+        raise DataError(f"{source} has {samples.X.shape[1]} features a sample, {made} was made for {features}: give "
+                        "data of the same kind, or name the label column with --label, and what is no feature with "
+                        "--drop" + (f" ({samples.note})" if samples.note else ""))
+    return in_order(samples, names, source)
 
 
 def in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:

@@ -10,7 +10,7 @@ import numpy as np
 
 from miniae.cli import model_and_data
 from miniae.data import DataError, picture_files, read_picture
-from miniae.data.storage import writing_folder
+from miniae.data.whole_files import writing_folder
 
 
 def read_all(path: str) -> dict[str, np.ndarray]:

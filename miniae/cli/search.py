@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", metavar="QUERY",
                         help="what to look for: a name (digits, mnist, fashion-mnist: the test part), the path of a "
                              "file or folder, or in an index of texts some words")
-    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that holds labels")
+    model_and_data.add_columns(parser)
     parser.add_argument("-k", type=int, default=10, metavar="N", help="how many neighbours (default: 10)")
     parser.add_argument("-o", "--out", metavar="FILE", help="where to write them (.csv)")
     parser.add_argument("--picture", metavar="FILE", help=f"where to draw those of the first {_SHOWN} queries (.png)")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
                         "Python, SemanticIndex.load(...).search(codes) looks in it")
     of_texts = "bag" in index.extra
     queries = _texts(args, index) if of_texts else \
-        model_and_data.data_for(index.model, args.index, args.query, args.label)
+        model_and_data.data_for(index.model, args.index, args.query, **model_and_data.columns(args))
     found = index.search(queries.X, args.k, queries.labels if index.model.needs_labels else None)
     names = index.extra.get("names")
     if args.out:
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _texts(args: argparse.Namespace, index: SemanticIndex) -> Samples:
     """The texts that are looked for, as the rows that the index's model takes."""
-    if args.label:
-        raise DataError(f"{args.index} is an index of texts, which are looked for without labels: leave --label out")
+    if args.label or args.drop:
+        raise DataError(f"{args.index} is an index of texts, which have no columns: leave --label and --drop out")
     documents = Documents([args.query])
     if os.path.exists(args.query):
         documents = read_documents(args.query, str(index.extra.get("column")))
@@ -108,8 +108,8 @@ def _draw(args: argparse.Namespace, index: SemanticIndex, queries: Samples, foun
     if source is None:
         raise DataError(f"{args.index} does not say what was indexed: name it with --data")
     try:
-        images = model_and_data.data_for(index.model, args.index, source, extra.get("label"),
-                                         extra.get("part") or "test").X
+        images = model_and_data.data_for(index.model, args.index, source, extra.get("part") or "test",
+                                         extra.get("label")).X
     except DataError as why:
         raise DataError(f"the images of what was found are needed for --picture: {why}"
                         + ("" if args.data else "; or say with --data where they are now")) from None

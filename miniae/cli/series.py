@@ -11,12 +11,13 @@ is above the detector's threshold is an anomaly. Labels (--label) are used to ju
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from miniae.cli import model_and_data
-from miniae.data import DataError, Samples, read, read_wav, write, write_table
+from miniae.data import DataError, Samples, about_columns, read, read_wav, write, write_table
 from miniae.data.files import read_timed
 from miniae.data.numpy_file import load_numpy
 from miniae.report.ranking import average_precision, roc_auc
@@ -30,7 +31,7 @@ _FITTING = ("window", "normalise", "contamination", "held_out", "updates", "seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a detector's .safetensors file; with --fit, the one to write")
     parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .npy, .npz or .wav file")
-    parser.add_argument("--label", metavar="COLUMN", help="the column of a table that says which moments are odd")
+    model_and_data.add_columns(parser, "says which moments are odd")
     parser.add_argument("--odd", metavar="LABEL", help=f"the label of odd moments (default: {_ODD})")
     parser.add_argument("--time", metavar="COLUMN", help="the column of a table that holds the time, and is no channel")
     model_and_data.add_backend(parser)
@@ -63,13 +64,14 @@ def run(args: argparse.Namespace) -> int:
         model_and_data.check_new_model(args.model, "detector")
         samples, time = _read(args)
         odd = _odd(args, samples)
+        model_and_data.say_note(samples)
         detector = SeriesDetector(backend=args.backend, **settings).fit(samples.X)
-        detector.save(args.model, extra={"data": args.data, "feature_names": samples.feature_names})
+        detector.save(args.model, extra={"data": args.data, **about_columns(samples)})
         print(f"written to {args.model}: fitted to {len(samples.X):,} moments of {samples.X.shape[1]} "
               f"channel{'s' * (samples.X.shape[1] > 1)}, windows of {detector.window_}")
     else:
         detector = SeriesDetector.load(args.model, args.backend)
-        samples, time = _read(args)
+        samples, time = _read(args, detector.extra_.get("dropped", ()))
         odd = _odd(args, samples)
         samples = model_and_data.in_order(samples, detector.extra_.get("feature_names"), args.data)
     scores = detector.anomaly_score(samples.X)
@@ -108,19 +110,20 @@ def _write(path: str, time: np.ndarray, scores: np.ndarray, odd: np.ndarray) -> 
         write(path, np.stack([np.arange(len(time)) if dates else time, scores, odd], axis=1), names)
 
 
-def _read(args: argparse.Namespace) -> tuple[Samples, np.ndarray]:
+def _read(args: argparse.Namespace, unneeded: Sequence[str | int] = ()) -> tuple[Samples, np.ndarray]:
     """A row for each moment, and their times: numbers, or dates as text; without --time the numbers of moments."""
     ending = Path(args.data).suffix.lower()
-    if (args.label or args.time) and ending not in (".csv", ".tsv"):
-        raise DataError(f"{args.data} has no named columns, only tables (.csv, .tsv) do: leave --label and --time out")
+    if (args.label or args.time or args.drop) and ending not in (".csv", ".tsv"):
+        raise DataError(f"{args.data} has no named columns, only tables (.csv, .tsv) do: leave --label, --time and "
+                        "--drop out")
     if args.odd is not None and not args.label:
         raise DataError("--odd says what odd moments are labelled: name their column with --label, or leave it out")
     samples, time = _of_wav(args.data) if ending == ".wav" else _flat(args.data), None
     if samples is None and args.time:
-        samples, time = read_timed(args.data, args.label, args.time)
+        samples, time = read_timed(args.data, time=args.time, unneeded=unneeded, **model_and_data.columns(args))
         time = _numbers(time, args)
     elif samples is None:
-        samples = read(args.data, args.label)
+        samples = read(args.data, unneeded=unneeded, **model_and_data.columns(args))
     if samples.image_shape is not None:
         raise DataError(f"{args.data} holds images, expected a series (T,) or (T, channels): give one of one or two "
                         "axes")

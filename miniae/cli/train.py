@@ -4,13 +4,15 @@ Without arguments: the bundled digits, pretrained layer by layer by RBMs, unroll
 --model chooses another kind: denoising, sparse, contractive, convolutional, variational, adversarial, ... and --set its
 own settings, as often as needed: --model variational --set beta=4 --set warmup=10. miniae models lists what there is.
 --resume FOLDER goes on with a run that was interrupted or killed, from its last checkpoint, to the same results.
---data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv or IDX file or a folder of images.
+--data takes a name (digits, mnist, fashion-mnist) or the path of a .npy, .npz, .csv, .tsv or IDX file (.gz, .idx,
+-ubyte), of an image, or of a folder of images. What is no image is a table, for which some defaults are others.
 mpiexec -n 4 miniae train ... trains one model by four processes, which share every minibatch (miniae[mpi]).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -18,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from miniae.backend.sharing import current_ranks
+from miniae.cli import model_and_data
 from miniae.cli.together import together
-from miniae.data import DATASETS, DataError, StorageError, check_unused
-from miniae.models import VARIANTS, Autoencoder
-from miniae.tasks import Run, RunConfig, RunFolder, check_ranks, new_folder
+from miniae.data import DataError, StorageError
+from miniae.models import VARIANTS
+from miniae.tasks import FOR_TABLES, Run, RunConfig, RunFolder, advice, check_ranks
 from miniae.training import Callback, ProgressBar, TrainingDiverged
 
 
@@ -31,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                             **settings)
 
     option("data", "what to train on", metavar="NAME_OR_PATH")
-    option("label", "the column of a table that holds labels", metavar="COLUMN")
+    model_and_data.add_columns(parser)
     parser.add_argument("--model", default=None, metavar="NAME",
                         help=f"what to train: {', '.join(VARIANTS)} (default: {RunConfig.model})")
     option("layers", "sizes of the encoder's layers after the input, the code last; in a convolutional model numbers "
@@ -60,13 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("on_nan", "of losses and gradients that are not finite numbers: stop, skip (leave those batches out) or "
                      "rollback (to the epoch before, with half the learning rate)", metavar="HOW")
     option("checkpoint_every", "a checkpoint is written after so many minutes", type=float, metavar="MINUTES")
-    parser.add_argument("--resume", metavar="FOLDER",
+    parser.add_argument("--resume", type=_folder, metavar="FOLDER",
                         help="go on with the run in this folder; beside it only --epochs, for more of them, --backend, "
                              "--on-nan, --checkpoint-every and --data, where the same data have moved to, can be given")
     parser.add_argument("--set", action="append", dest="own", type=_setting, metavar="NAME=VALUE",
                         help="a further setting of the model: dropout=0.2, beta=4, noise=masking, emphasis=[1,0.5]")
     parser.add_argument("--config", metavar="FILE", help="settings from the config.json of a run; options go first")
-    parser.add_argument("--out", metavar="DIR", help="a new folder for the results (default: runs/NAME-N)")
+    parser.add_argument("--out", type=_folder, metavar="DIR",
+                        help="a new folder for the results (default: runs/NAME-N)")
 
 
 def _default(name: str) -> str:
@@ -79,7 +83,8 @@ def _default(name: str) -> str:
         words = {"True": "yes", "False": "no", "None": "none"}
         kinds.setdefault(words.get(str(value), str(value)), []).append(kind)
     usual, *others = sorted(kinds, key=lambda value: -len(kinds[value]))
-    return "; ".join([usual, *(f"{value} for {', '.join(kinds[value])}" for value in others)])
+    table = [f"for tables {FOR_TABLES[name]}"] if name in FOR_TABLES else []
+    return "; ".join([usual, *(f"{value} for {', '.join(kinds[value])}" for value in others), *table])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,25 +94,35 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     ranks = current_ranks()
     say = _nothing if ranks.rank else print  # of several processes the first one speaks and writes
-    if args.resume and _is_complete(args, say):
-        return 0
-    config = _begun(args) if args.resume else _config(args)
-    job = _run(args, config, say)
-    check_ranks(ranks, job.data)
-    if args.resume:
-        RunFolder(args.resume).check(job)
-        ranks.gather([0.0])  # all have read what the first one writes anew
-    if ranks.rank:
-        if args.resume:
-            job.progress = RunFolder(args.resume).keeping(_silence, config.checkpoint_every)
-        with ranks.listening():
-            job.execute()
-        return 0
-    if ranks.size > 1:
-        print(f"{ranks.size} processes train together, by {ranks.library}")
-    folder, made = (Path(args.resume), False) if args.resume else _folder(args.out, config.data)
-    kept = RunFolder(folder)
-    job.progress = kept.keeping(_progress, config.checkpoint_every)
+    with contextlib.ExitStack() as in_folder:
+        kept = RunFolder(args.resume) if args.resume else None
+        if kept is not None and ranks.rank == 0:
+            in_folder.enter_context(kept.alone())
+        config = _config(args) if kept is None else _begun(args, kept, say)
+        if config is None:
+            return 0
+        job = _run(args, config, say)
+        check_ranks(ranks, job.data)
+        if kept is not None:
+            kept.check(job)
+            ranks.gather([0.0])  # all have read what the first one writes anew
+        if ranks.rank:
+            if kept is not None:
+                job.progress = kept.keeping(_silence, config.checkpoint_every)
+            with ranks.listening():
+                job.execute()
+            return 0
+        if ranks.size > 1:
+            print(f"{ranks.size} processes train together, by {ranks.library}")
+        if kept is None:
+            kept = in_folder.enter_context(RunFolder.new(args.out, config.data))
+        return _train_in(kept, job)
+
+
+def _train_in(kept: RunFolder, job: Run) -> int:
+    """Train, and write the results and a report."""
+    ranks, folder = current_ranks(), kept.path
+    job.progress = kept.keeping(_progress, job.config.checkpoint_every)
     ended: BaseException | None = None
     try:
         try:
@@ -133,23 +148,19 @@ def _train(args: argparse.Namespace) -> int:
                 f"{_resume(folder)} goes on" if kept.has_checkpoint else "nothing is saved")) from None
         if not (folder / "model.safetensors").exists():  # just after the last epoch: it is not to be lost
             job.write_model(folder)
-        print(f"written to {folder} so far: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+        print(f"written to {folder} so far: {_files(folder)}")
         raise
-    finally:
-        if not args.resume:
-            kept.abandon()
-        if made and not any(folder.iterdir()):
-            folder.rmdir()
     print(_report(measures))
     if "test_bce" in measures:
         print(f"cross-entropy per test sample: {measures['test_bce']:.2f} nats, of which "
               f"{measures['test_bce_floor']:.2f} are the entropy of the data themselves")
-    if ended is None and (hint := _still_falling(job.model)):
+    if ended is None and (hint := advice(job, measures)):
         print(hint)
-    print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+    print(f"written to {folder}: {_files(folder)}")
     if ended is not None:
+        diverged = job.config.on_nan if isinstance(ended, TrainingDiverged) else None
         print(f"miniae: training ended early; what had been trained ({job.architecture()}) is saved; "
-              f"{_advice(folder, config.on_nan if isinstance(ended, TrainingDiverged) else None)}", file=sys.stderr)
+              f"{_going_on(folder, diverged)}", file=sys.stderr)
         raise ended
     return 0
 
@@ -180,9 +191,10 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 _CHANGEABLE = {"epochs", "backend", "on_nan", "checkpoint_every", "data"}
 
 
-def _is_complete(args: argparse.Namespace, say: Callable[[str], None]) -> bool:
-    """Whether the run to go on with is finished, which is said, and no more epochs are asked for."""
-    settings, finished = RunFolder(args.resume).settings()
+def _begun(args: argparse.Namespace, kept: RunFolder, say: Callable[[str], None]) -> RunConfig | None:
+    """The settings of the run to go on with; None if it is finished, which is said, and no more epochs are asked for.
+    """
+    settings, finished = kept.settings()
     others = sorted((_given(args).keys() - _CHANGEABLE)
                     | {name for name in ("config", "out", "own") if getattr(args, name) is not None})
     if others:
@@ -194,12 +206,7 @@ def _is_complete(args: argparse.Namespace, say: Callable[[str], None]) -> bool:
                          "more, or leave it out")
     if finished and args.epochs in (None, epochs):
         say(f"{args.resume} is complete: {epochs} epochs; --epochs with a larger number trains further")
-    return finished and args.epochs in (None, epochs)
-
-
-def _begun(args: argparse.Namespace) -> RunConfig:
-    """The settings of the run to go on with."""
-    settings, _ = RunFolder(args.resume).settings()
+        return None
     return RunConfig(**settings | _given(args))
 
 
@@ -207,7 +214,7 @@ def _resume(folder: Path | str) -> str:
     return f"miniae train --resume {folder}"
 
 
-def _advice(folder: Path, diverged: str | None) -> str:
+def _going_on(folder: Path, diverged: str | None) -> str:
     """How to go on with a run that ended early: interrupted, or diverged in spite of that `--on-nan`."""
     if diverged is None:
         return f"{_resume(folder)} goes on"
@@ -229,23 +236,8 @@ def _progress(title: str) -> Sequence[Callback]:
     return [ProgressBar(title)]
 
 
-def _folder(out: str | None, data: str) -> tuple[Path, bool]:
-    """An empty folder for the results, and whether it was made here."""
-    if out is None:
-        return new_folder(data if data in DATASETS else Path(data).name), True
-    folder = Path(out)
-    made = not folder.exists()
-    if folder.is_dir():
-        RunFolder(folder).remove_leftovers()
-    check_unused(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as why:
-        raise StorageError(f"can't write into {folder}: {why.strerror}. Choose a writable folder") from None
-    return folder, made
+def _files(folder: Path) -> str:
+    return ", ".join(sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")))
 
 
 def _report(measures: dict[str, Any]) -> str:
@@ -266,23 +258,6 @@ def _beside_pca(measures: dict[str, Any]) -> str:
     return f"PCA with {measures['pca_components']} components {pca:.4g} ({verdict})"
 
 
-def _still_falling(model: Autoencoder) -> str | None:
-    """A hint for runs that ended too early: in the last tenth of the epochs the loss fell by more than 1 % an epoch.
-
-    The loss is the one that the model is judged by, of held-out data where there are any; likelihoods are below 0, too.
-    """
-    watched = getattr(model, "monitor", "val_loss")
-    losses = [row[watched if watched in row else watched.removeprefix("val_")] for row in model.history_]
-    back = max(len(losses) // 10, 1)
-    if len(losses) <= back or not losses[-1 - back]:
-        return None
-    fall = (losses[-1 - back] - losses[-1]) / abs(losses[-1 - back]) / back
-    if not fall > 0.01:
-        return None
-    return (f"the loss was still falling by {100 * fall:.1f} % an epoch: more --epochs, or a smaller --batch-size, "
-            "would help")
-
-
 def _setting(text: str) -> tuple[str, Any]:
     """NAME=VALUE, the value as JSON where it is that, and as it stands where not."""
     name, equals, value = text.partition("=")
@@ -292,6 +267,12 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a folder, got an empty one")
+    return text
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -11,8 +11,8 @@
 
 from miniae.data.arrays import as_array
 from miniae.data.corruption import gaussian_noise, masking, salt_and_pepper
-from miniae.data.datasets import DATASETS, Dataset, find, load
-from miniae.data.errors import DataError
+from miniae.data.datasets import DATASETS, Dataset, about_columns, find, load
+from miniae.data.errors import DataError, StorageError
 from miniae.data.files import Samples, read, write
 from miniae.data.images import eight_bits, write_images
 from miniae.data.pictures import picture_files, read_picture, write_picture
@@ -23,24 +23,16 @@ from miniae.data.sound import read_wav, write_wav
 from miniae.data.sparse import Sparse
 from miniae.data.spectrum import griffin_lim, istft, stft, wiener_gain
 from miniae.data.split import balanced, split
-from miniae.data.storage import (
-    StorageError,
-    check_unused,
-    load_tensors,
-    save_tensors,
-    write_json,
-    write_table,
-    write_text,
-    writing,
-)
+from miniae.data.storage import load_tensors, save_tensors
 from miniae.data.stream import Stream
+from miniae.data.whole_files import check_unused, write_json, write_table, write_text, writing
 from miniae.data.windows import Windows
 
 __all__ = [
     "DATASETS", "SCALINGS", "DataError", "Dataset", "Kept", "Order", "Ratings", "Rows", "Samples", "Scaler", "Sparse",
-    "Standard", "StorageError", "Stream", "Windows", "as_array", "balanced", "check_unused", "eight_bits", "find",
-    "gaussian_noise", "griffin_lim", "istft", "load", "load_tensors", "make_scaler", "masking", "picture_files", "read",
-    "read_picture", "read_ratings", "read_wav", "rows_on", "salt_and_pepper", "save_tensors", "scaler_from", "split",
-    "stft", "wiener_gain", "write", "write_images", "write_json", "write_picture", "write_table", "write_text",
-    "write_wav", "writing",
+    "Standard", "StorageError", "Stream", "Windows", "about_columns", "as_array", "balanced", "check_unused",
+    "eight_bits", "find", "gaussian_noise", "griffin_lim", "istft", "load", "load_tensors", "make_scaler", "masking",
+    "picture_files", "read", "read_picture", "read_ratings", "read_wav", "rows_on", "salt_and_pepper", "save_tensors",
+    "scaler_from", "split", "stft", "wiener_gain", "write", "write_images", "write_json", "write_picture",
+    "write_table", "write_text", "write_wav", "writing",
 ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from miniae.backend import BackendUnavailable, get
-from miniae.data.errors import a_kind
+from miniae.data.errors import a_kind, first_line
 from miniae.data.sparse import Sparse
 
-__all__ = ["as_array", "feature_names", "is_batches"]
+__all__ = ["as_array", "column_names", "feature_names", "is_batches", "place"]
 
 # Devices of DLPack whose memory the host reads: the CPU, and pinned memory of CUDA and of ROCm.
 _ON_HOST = (1, 3, 11)
@@ -40,8 +40,7 @@ def as_array(X: Any, name: str = "X") -> np.ndarray | Sparse:
         on_host = not hasattr(X, "__cuda_array_interface__") and _device(X) in _ON_HOST
         values = (np.from_dlpack(X) if only_dlpack else np.asarray(X)) if on_host else None
     except (RuntimeError, BufferError, TypeError) as why:  # a tensor that gradients are wanted of, sparse, of bfloat16
-        raise TypeError(f"{name} is {a_kind(X)} that can't be read as an array: "
-                        f"{str(why).splitlines()[0]}") from None
+        raise TypeError(f"{name} is {a_kind(X)} that can't be read as an array: {first_line(why)}") from None
     return _from_device(X, name) if values is None else _numbers(values, name)
 
 
@@ -53,7 +52,7 @@ def _from_device(X: Any, name: str) -> np.ndarray:
         return be.to_host(there)
     except (BackendUnavailable, RuntimeError, BufferError, ValueError) as why:
         raise TypeError(f"{name} lies on a device ({type(X).__module__}.{type(X).__name__}), where CuPy can't read it "
-                        f"({str(why).splitlines()[0]}): copy it to the host first") from None
+                        f"({first_line(why)}): copy it to the host first") from None
 
 
 def is_batches(X: Any) -> bool:
@@ -75,6 +74,18 @@ def feature_names(X: Any) -> np.ndarray | None:
         raise TypeError("Feature names are only supported if all input features have string names, but your input has "
                         f"{kinds} as feature name / column name types: make them all strings, or give an array")
     return np.array(list(X.columns), dtype=object) if strings == {True} else None
+
+
+def column_names(X: Any) -> list[Any] | None:
+    """What a frame calls its columns, by strings or not; None for what is no frame."""
+    return list(X.columns) if _is_frame(X) else None
+
+
+def place(index: tuple[int, ...], columns: Sequence[Any] | None) -> str:
+    """Where a value is, for messages: of a frame with these columns by their names."""
+    if columns is None or len(index) != 2:
+        return f"at index {index}"
+    return f"in its column {columns[index[1]]!r}, row {index[0]} (counted from 0)"
 
 
 def _is_frame(X: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from miniae.data.errors import DataError
 
-__all__ = ["EACH", "FREE", "PIXELS", "TIMES", "check_claim", "check_picture", "check_pictures"]
+__all__ = ["EACH", "FREE", "MANY", "PIXELS", "TIMES", "check_claim", "check_picture", "check_pictures"]
 
 FREE = 1 << 28
 """So many bytes any file may unpack to: 256 MB."""
@@ -17,8 +17,8 @@ TIMES = 250
 PIXELS = (1 << 30) // 12
 """So many pixels any picture may have, blank ones too: 1 GB of float32 in colour. There Pillow begins to warn."""
 
-EACH = 1 << 23
-"""So many bytes more a folder may hold for each of its pictures, however well it is packed: 8 MB."""
+EACH, MANY = 1 << 23, 500
+"""So many bytes more a folder may hold for each of its first 500 pictures, however well it is packed: 8 MB."""
 
 
 def check_claim(path: Any, claimed: int, size: int) -> None:
@@ -38,7 +38,7 @@ def check_picture(path: Any, width: int, height: int, size: int) -> None:
 
 def check_pictures(folder: Any, count: int, claimed: int, size: int) -> None:
     """The same for a folder of so many pictures, in files of `size` bytes together."""
-    if claimed > 12 * PIXELS + EACH * count + TIMES * size:
+    if claimed > 12 * PIXELS + EACH * min(count, MANY) + TIMES * size:
         raise DataError(f"{folder} holds {count:,} pictures of {claimed:,} bytes together, in files of {size:,}: more "
                         f"than {TIMES} times as much is not unpacked. Make them smaller, or save them as one array, by "
                         "numpy.save")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from miniae.data.errors import DataError
 from miniae.data.files import Samples, read
 from miniae.data.idx import read_idx
 
-__all__ = ["DATASETS", "Dataset", "find", "load"]
+__all__ = ["DATASETS", "Dataset", "about_columns", "find", "load"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Dataset:
     """Samples to train on and samples to test on, (N, features); pixels are float32 in [0, 1].
 
     `image_shape` is the shape of one sample as an image, (height, width) or (channels, height, width), or None;
-    `feature_names` are the names of a table's columns, or None.
+    `feature_names` are the names of a table's columns, or None; `dropped` and `note` are as in `Samples`.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Dataset:
     test_labels: np.ndarray | None = None
     image_shape: tuple[int, ...] | None = None
     feature_names: list[str] | None = None
+    dropped: tuple[str | int, ...] = ()
+    note: str | None = None
 
 
 # Each file's SHA-256 and size, unpacked.
@@ -70,16 +73,26 @@ def load(name: str) -> Dataset:
     return DATASETS[name]()
 
 
-def find(name: str, label: str | None = None) -> Dataset | Samples:
+def find(name: str, label: str | None = None, drop: Sequence[str] = (),
+         unneeded: Sequence[str | int] = ()) -> Dataset | Samples:
     """The data set of that name, or else what is in the file or folder of that name (see `read`).
 
-    `label` names a table's column of labels. Raises `DataError` when there are no such data.
+    `label`, `drop` and `unneeded` are columns of a table. Raises `DataError` when there are no such data.
     """
     if name not in DATASETS:
-        return read(name, label)
+        return read(name, label, drop, unneeded)
     if label is not None:
         raise DataError(f"{name} has its own labels: leave --label out")
+    if drop:
+        raise DataError(f"{name} is no table and has no column {drop[0]!r}: leave --drop out")
     return load(name)
+
+
+def about_columns(data: Dataset | Samples, before: Sequence[str | int] = ()) -> dict[str, Any]:
+    """What a file keeps of the columns that it was made for, as JSON: `feature_names`, and where there are any,
+    `dropped` ones, with those that were dropped `before`."""
+    dropped = list(dict.fromkeys([*before, *data.dropped]))
+    return {"feature_names": data.feature_names, **({"dropped": dropped} if dropped else {})}
 
 
 def _digits() -> Dataset:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from miniae.data.idx import read_idx
-from miniae.data.storage import writing
+from miniae.data.whole_files import writing
 
 __all__ = ["load_digits"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from miniae.data.errors import DataError
-from miniae.data.storage import writing
+from miniae.data.whole_files import writing
 
 __all__ = ["cache_folder", "fetch"]
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import itertools
 import math
 import os
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from miniae.data.claims import check_picture, check_pictures
-from miniae.data.errors import DataError
+from miniae.data.errors import DataError, first_line
 from miniae.data.idx import read_idx
 from miniae.data.numpy_file import load_numpy
-from miniae.data.storage import write_table, writing
+from miniae.data.tables import Table, is_number, read_table
+from miniae.data.whole_files import write_table, writing
 
 __all__ = ["Samples", "read", "write"]
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 # What Pillow may take them for: it also knows formats that other programs are started for (EPS), whatever the ending.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+_TABLES = (".csv", ".tsv")
 _KEYS = ("X", "x", "data", "images", "train")
 _LABEL_KEYS = ("y", "labels", "target")
 
@@ -33,7 +32,9 @@ _LABEL_KEYS = ("y", "labels", "target")
 @dataclass(frozen=True)
 class Samples:
     """Samples (N, features), and what is known of them: labels, the shape of one as an image, the features' names, and
-    the samples' own names (paths below the folder they came from); None where there is none.
+    the samples' own names (paths below the folder they came from); None where there is none. `dropped` are the columns
+    of the table that were left out, as `read` takes them for `unneeded`, and `note` says in a line what the owner of
+    the table may not have meant.
 
     Pixels that come as integers of 8 bits (in pictures, of 16 too) are scaled to [0, 1]; other numbers are as they are
     in the file. X is float32, or float64 where the file's numbers have more digits than that, as those of tables may.
@@ -44,15 +45,20 @@ class Samples:
     image_shape: tuple[int, ...] | None = None
     feature_names: list[str] | None = None
     names: list[str] | None = None
+    dropped: tuple[str | int, ...] = ()
+    note: str | None = None
 
 
-def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
+def read(path: str | os.PathLike[str], label: str | None = None, drop: Sequence[str] = (),
+         unneeded: Sequence[str | int] = ()) -> Samples:
     """Read a file or folder by what it is: .npy, .npz, .csv, .tsv, IDX (gzipped or not), an image, or a folder of them.
 
-    `label` names the column of a table that holds labels. In an .npz file the samples are called X, x, data, images or
-    train (or are the only array, or are named as in `file.npz:name`), the labels y, labels or target. Arrays of three
-    axes are grey images, of four images with channels first. In a folder, the names of the folders below it are the
-    labels, and hidden files are left out. Raises `DataError`, in one line, for anything that can't be used.
+    `label` is the column of a table that holds labels, and `drop` are those that are left out: by name, or by number
+    from 1. `unneeded` ones, which other samples have as `dropped`, are left out where they are there. In an .npz file
+    the samples are called X, x, data, images or train (or are the only array, or are named as in `file.npz:name`), the
+    labels y, labels or target. Arrays of three axes are grey images, of four images with channels first. In a folder,
+    the names of the folders below it are the labels, and hidden files are left out. Raises `DataError`, in one line,
+    for anything that can't be used.
     """
     text = os.fspath(path)
     file, _, key = text.rpartition(":") if ".npz:" in text else (text, "", "")
@@ -61,14 +67,14 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
         raise DataError(f"{file[:200]!r} does not exist: give a data set's name (digits, mnist, fashion-mnist), or the "
                         "path of a .npy, .npz, .csv, .tsv or IDX file, of an image or of a folder of images")
     suffix = path.suffix.lower()
-    if label is not None and suffix not in (".csv", ".tsv"):
-        raise DataError(f"{path} has no column {label!r}: only tables (.csv, .tsv) have named columns, leave --label "
-                        "out")
+    for option, column in (("--label", label), ("--drop", next(iter(drop), None))):
+        if column is not None and suffix not in _TABLES:
+            raise DataError(f"{path} has no column {column!r}: only tables (.csv, .tsv) have named columns, leave "
+                            f"{option} out")
     if path.is_dir():
         return _read_images(path)
-    if suffix in (".csv", ".tsv"):
-        samples, beside = _table(path, {} if label is None else {label: "labels"})
-        return dataclasses.replace(samples, labels=None if label is None else beside.get(label))
+    if suffix in _TABLES:
+        return _of_table(read_table(path, _aside(label), drop, unneeded), label)
     if suffix in (".npy", ".npz"):
         return _read_numpy(path, key)
     if suffix in IMAGE_ENDINGS:
@@ -79,13 +85,23 @@ def read(path: str | os.PathLike[str], label: str | None = None) -> Samples:
                     "an image or a folder of images")
 
 
-def read_timed(path: str | os.PathLike[str], label: str | None, time: str) -> tuple[Samples, np.ndarray]:
+def read_timed(path: str | os.PathLike[str], label: str | None, time: str, drop: Sequence[str] = (),
+               unneeded: Sequence[str | int] = ()) -> tuple[Samples, np.ndarray]:
     """A table as `read` reads it, without its column `time`, and the cells of that, which may be text: (N,)."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{os.fspath(path)[:200]!r} does not exist: name a table, .csv or .tsv")
-    samples, beside = _table(path, {time: "the time (--time)"} | ({} if label is None else {label: "labels"}))
-    return dataclasses.replace(samples, labels=None if label is None else beside.get(label)), beside[time]
+    table = read_table(path, {time: "the time (--time)"} | _aside(label), drop, unneeded)
+    return _of_table(table, label), table.aside[time]
+
+
+def _aside(label: str | None) -> dict[str, str]:
+    return {} if label is None else {label: "labels"}
+
+
+def _of_table(table: Table, label: str | None) -> Samples:
+    labels = None if label is None else table.aside[label]
+    return Samples(table.X, labels, None, table.names, None, table.dropped, table.note)
 
 
 def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | None = None, labels: Any = None, *,
@@ -107,7 +123,7 @@ def write(path: str | os.PathLike[str], X: np.ndarray, names: Sequence[str] | No
                 beside: dict[str, Any] = {} if labels is None else {"labels": np.asarray(labels)}
                 np.savez(file, X=X, **beside)
         return
-    if names is None or len(names) != rows.shape[1] or all(map(_is_number, names)):
+    if names is None or len(names) != rows.shape[1] or all(map(is_number, names)):
         names = [f"{prefix}_{i}" for i in range(rows.shape[1])]
     cells = ([f"{v:.9g}" for v in row.tolist()] for row in rows)
     if labels is None:
@@ -131,70 +147,6 @@ def _read_numpy(path: Path, key: str) -> Samples:
 
     array, *labels = load_numpy(path, choose)
     return _of_array(array, labels[0] if labels else None, path)
-
-
-def _table(path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.ndarray]]:
-    """The numbers of a table, and as text, by their names, the columns that are none (`aside`: what they are for)."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return _numbers(csv.reader(file, delimiter=delimiter), path, aside)
-    except (UnicodeDecodeError, csv.Error) as why:
-        raise DataError(f"{path} is not a text table ({why}): save it as UTF-8 CSV") from None
-    except OSError as why:
-        raise DataError(f"{path} can't be read: {why.strerror}") from None
-
-
-def _numbers(reader: Any, path: Path, aside: Mapping[str, str]) -> tuple[Samples, dict[str, np.ndarray]]:
-    """`_table` of the rows of cells that `reader` gives, each of which is turned into numbers as it comes."""
-    rows = (row for row in reader if row)
-    first = next(rows, None)
-    if first is None:
-        raise DataError(f"{path} is empty: expected rows of numbers")
-    # A cell without text is a missing number, and no sign of a header.
-    header = None if all(_is_number(cell) or not cell.strip() for cell in first) else [c.strip() for c in first]
-    width = len(first)
-    if width == 1 and ";" in first[0]:
-        raise DataError(f"{path} seems to separate its cells by semicolons, expected commas (or tabs, in .tsv), and "
-                        "decimal points: save it so")
-    names = header or [str(i) for i in range(width)]
-    for name, what in aside.items():
-        if names.count(name) != 1:
-            raise DataError(f"{path} has {names.count(name) or 'no'} column{'s' * (name in names)} {name!r} for "
-                            f"{what}: expected one of {', '.join(names[:20])}")
-    columns = [i for i in range(width) if names[i] not in aside]
-    beside: dict[str, list[str]] = {name: [] for name in aside}
-    if not columns:
-        raise DataError(f"{path} has no column beside {' and '.join(map(repr, aside))}: expected features too")
-    cells = array("d")
-    for row in rows if header else itertools.chain([first], rows):
-        if len(row) != width:
-            raise DataError(f"{path} row {reader.line_num} has {len(row)} cells, expected {width} as in the first: "
-                            "every row needs the same number")
-        try:
-            cells.extend([float(row[i]) for i in columns])
-        except ValueError:
-            bad, at = next((i, reader.line_num) for i in columns if not _is_number(row[i]))
-            if not row[bad].strip():
-                raise DataError(f"{path} row {at}, column {names[bad][:80]!r} is empty: fill in missing numbers, or "
-                                "drop the row or the column") from None
-            raise DataError(f"{path} row {at}, column {names[bad][:80]!r} holds {row[bad][:80]!r}, expected a number: "
-                            "drop the column, encode it, or name it as the label or, of a series, the time") from None
-        for name in aside:
-            beside[name].append(row[names.index(name)].strip())
-    if not cells:
-        raise DataError(f"{path} has a header and no rows: expected rows of numbers below it")
-    X = np.frombuffer(cells, np.float64).reshape(-1, len(columns))
-    samples = Samples(X, None, None, [names[i] for i in columns] if header else None)
-    return _checked(samples, path), {name: np.array(texts) for name, texts in beside.items()}
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_images(folder: Path) -> Samples:
@@ -245,7 +197,7 @@ def pixels(path: Path) -> np.ndarray:
     except DataError:
         raise
     except Exception as why:  # each of Pillow's decoders has its own errors for damaged files
-        reason = str(why).splitlines()[0][:200] if str(why) else type(why).__name__
+        reason = first_line(why)
         raise DataError(f"{path} can't be read as an image ({reason}): repair or remove it") from None
     if array.size and not 0 <= array.min() <= array.max() <= white:
         raise DataError(f"{path} has pixels from {array.min()} to {array.max()}, expected 8 or 16 bits: convert it")
@@ -287,8 +239,7 @@ def _checked(samples: Samples, path: Path) -> Samples:
     bad = ~np.isfinite(X)
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        name = samples.feature_names[column] if samples.feature_names else column
-        raise DataError(f"{path} holds {X[row, column]} in sample {row}, feature {name}: fill in or drop missing and "
+        raise DataError(f"{path} holds {X[row, column]} in sample {row}, feature {column}: fill in or drop missing and "
                         "infinite values")
     if labels is not None and np.shape(labels) != (len(X),):
         raise DataError(f"{path} has labels of shape {np.shape(labels)} for {len(X)} samples: expected one a sample")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from miniae.data.storage import StorageError, writing_folder
+from miniae.data.errors import StorageError
+from miniae.data.whole_files import writing_folder
 
 __all__ = ["eight_bits", "write_images"]
 

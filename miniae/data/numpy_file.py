@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from miniae.data.claims import check_claim
-from miniae.data.errors import DataError
+from miniae.data.errors import DataError, first_line
 
 __all__ = ["load_numpy"]
 
@@ -33,7 +33,7 @@ def load_numpy(path: Path, choose: Callable[[list[str]], list[str]]) -> list[np.
     except (DataError, MemoryError):
         raise
     except Exception as why:  # NumPy, zipfile, zlib and Python's tokenizer each have their own for a damaged file
-        reason = str(why).splitlines()[0][:200] if str(why) else type(why).__name__
+        reason = first_line(why)
         if "pickle" in reason:
             reason = "it holds Python objects, which are not loaded because that could run code"
         raise DataError(f"{path} can't be read ({reason}): save it again with numpy.save or numpy.savez") from None

@@ -10,7 +10,7 @@ import numpy as np
 from miniae.data.errors import DataError
 from miniae.data.files import IMAGE_ENDINGS, image_files, pixels
 from miniae.data.images import eight_bits
-from miniae.data.storage import writing
+from miniae.data.whole_files import writing
 
 __all__ = ["picture_files", "read_picture", "write_picture"]
 

@@ -12,8 +12,8 @@ from miniae.data.pieces import pieces
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream
 
-__all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "scaler_from",
-           "scaling_name"]
+__all__ = ["SCALINGS", "Identity", "MinMax", "Scaler", "Standard", "floating", "make_scaler", "row_sum",
+           "scaler_from", "scaling_name"]
 
 
 class Scaler:
@@ -114,11 +114,11 @@ def _mean_and_deviation(X: np.ndarray | Sparse | Stream) -> tuple[np.ndarray, np
     """Of each feature, in float64."""
     if isinstance(X, Stream):
         return X.mean, X.deviation
-    mean = _sum(X[rows] for rows in pieces(X)) / len(X)
-    return mean, np.sqrt(_sum(np.square(X[rows] - mean) for rows in pieces(X)) / len(X))
+    mean = row_sum(X[rows] for rows in pieces(X)) / len(X)
+    return mean, np.sqrt(row_sum(np.square(X[rows] - mean) for rows in pieces(X)) / len(X))
 
 
-def _sum(parts: Iterable[np.ndarray]) -> np.ndarray:
+def row_sum(parts: Iterable[np.ndarray]) -> np.ndarray:
     """The sum of the rows of all parts, in float64: the same number whatever the parts, as rows are added in turn."""
     parts = iter(parts)
     total = next(parts).sum(axis=0, dtype=np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from miniae.data.errors import DataError
-from miniae.data.storage import writing
+from miniae.data.whole_files import writing
 
 __all__ = ["read_wav", "write_wav"]
 

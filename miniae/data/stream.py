@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from miniae.data.arrays import as_array, feature_names, is_batches
+from miniae.data.arrays import as_array, feature_names, is_batches, place
 from miniae.data.errors import a_kind
 from miniae.data.sparse import Sparse
 
 __all__ = ["Stream", "as_rows"]
+
+_COMPARED = 16  # samples at the beginning of a pass, where all passes have to be in the same order
 
 
 def as_rows(X: Any, name: str = "X") -> np.ndarray | Sparse | Stream:
@@ -33,8 +34,9 @@ class Stream:
 
     (Chan, Golub and LeVeque, 1983). It is an error when a later pass gives fewer samples, or of another type. Samples
     that a source shuffles anew for every pass do for training without labels; where there are labels, the order of each
-    pass must be that of the first, and a pass that begins with another batch is refused. (Whoever sets codes beside
-    labels has to see to that, too.)
+    pass must be that of the first, and a pass that begins with other samples is refused. (Whoever sets codes beside
+    labels has to see to that, too.) Nobody notices another order after these, nor that a training which goes on in the
+    middle of an epoch (`training.Checkpoint`) finds other samples left than there were.
 
     A slice of it is an array. Slices are best asked for in order: reading goes on from where it is, and begins again
     for what lies before. In training samples come in their order, or with `shuffle` in random order within blocks of so
@@ -86,7 +88,7 @@ class Stream:
             yield array
 
     def keep_order(self) -> None:
-        """From now on refuse a pass that begins with another batch than the first pass: there are labels."""
+        """From now on refuse a pass that begins with other samples than the first pass: there are labels."""
         self.ordered = True
 
     def _describe(self) -> None:
@@ -98,9 +100,11 @@ class Stream:
             if not len(batch):
                 continue
             if not n:
-                self.beginning = _checksum(batch)
+                self.beginning = batch[:_COMPARED].copy()
             if batch.dtype.kind == "f" and not np.isfinite(batch).all():
-                raise ValueError(f"batch {i} holds NaN or infinite values: fill in or drop missing and infinite values")
+                where = tuple(int(at) for at in np.argwhere(~np.isfinite(batch))[0])
+                raise ValueError(f"batch {i} holds {batch[where]} {place(where, _listed(self.names))}: fill in or drop "
+                                 "missing and infinite values")
             m, x = len(batch), batch.astype(np.float64)
             low, high, mean = x.min(axis=0), x.max(axis=0), x.mean(axis=0)
             squares = np.square(x - mean).sum(axis=0)
@@ -173,7 +177,7 @@ class Reader:
             if batch is None:
                 raise ValueError(f"the batches gave {len(stream)} samples at first, and now {self._end}: they must be "
                                  "the same each time")
-            if stream.ordered and not self._end and len(batch) and _checksum(batch) != stream.beginning:
+            if stream.ordered and not self._end and not _agree(batch, stream.beginning):
                 raise ValueError("the batches begin with other samples than in the first pass, so that labels would be "
                                  "those of others: give them in the same order each time (shuffle=False of a data "
                                  "loader), and shuffle by Stream(batches, shuffle=...)")
@@ -190,8 +194,10 @@ class Reader:
         np.take(self.rows(low, int(index.max()) + 1), index - low, axis=0, out=out)
 
 
-def _checksum(batch: np.ndarray) -> int:
-    return zlib.crc32(batch.tobytes())
+def _agree(batch: np.ndarray, beginning: np.ndarray) -> bool:
+    """Whether two passes begin alike, as far as the shorter of their first batches tells."""
+    n = min(len(batch), len(beginning))
+    return np.array_equal(batch[:n], beginning[:n])
 
 
 def _listed(names: np.ndarray | None) -> list[str] | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from miniae.data.errors import a_kind
 from miniae.data.scaling import Scaler
-from miniae.data.storage import writing
+from miniae.data.whole_files import writing
 from miniae.exchange.onnx_graph import Graph
 from miniae.exchange.onnx_layers import activated, layer
 from miniae.exchange.onnx_networks import decoded, encoded

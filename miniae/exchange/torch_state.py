@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from miniae.data.errors import StorageError, first_line
 from miniae.data.scaling import Scaler
-from miniae.data.storage import StorageError, writing
+from miniae.data.whole_files import writing
 from miniae.exchange.torch_modules import Placed, modules_of, own_tensors
 from miniae.exchange.torch_networks import network_of, scaler_of
 from miniae.nn import Layer, Sequential
@@ -108,9 +109,8 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise StorageError(f"{path} does not exist: name a .safetensors file") from None
     except (SafetensorError, OSError, KeyError, ValueError) as why:
-        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
-        raise StorageError(f"{path} is damaged, not a safetensors file, or of types that NumPy has not ({reason})"
-                           ) from None
+        raise StorageError(f"{path} is damaged, not a safetensors file, or of types that NumPy has not "
+                           f"({first_line(why)})") from None
 
 
 def _scaling_of(model: Any) -> dict[str, np.ndarray]:
@@ -155,8 +155,7 @@ def _host(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (TypeError, RuntimeError) as why:
-        raise TypeError(f"{name} can't be read as an array ({str(why).splitlines()[0]}): convert it with .float()"
-                        ) from None
+        raise TypeError(f"{name} can't be read as an array ({first_line(why)}): convert it with .float()") from None
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} is of type {array.dtype}, expected real numbers")
     return array

@@ -127,6 +127,9 @@ class HeadFirst(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         trainer.model.frozen = False
 
+    def fixed_settings(self) -> dict[str, Any]:
+        return {"head_epochs": self.epochs}
+
 
 class Accuracy(Callback):
     """Adds `val_accuracy` to the epoch's logs: the share of scaled samples X whose class is the one of number k."""

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend
+from miniae.data.rows import Kept
 from miniae.models.classifier import Classifier
 from miniae.models.estimator import check_sizes
-from miniae.models.stack import Stack, pretrain
+from miniae.models.stack import Stack, activations, layer_title, pair_of, plain_rows, pretrain
 from miniae.rbm.rbm import visible_states
-from miniae.training import Callback, Estimator, NotFittedError, check_samples
+from miniae.training import Callback, Estimator, NotFittedError
 from miniae.training.conventions import Transformer
 
 
@@ -57,23 +58,57 @@ class DeepBeliefNetwork(Transformer, Estimator):
             callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> DeepBeliefNetwork:
         """Train the RBMs from the start, from the lowest to the top one. X: (N, features) in [0, 1]; y is not used.
 
+        Of batches, few are in memory: each pass computes the hidden means of the layers below anew.
         `callbacks` is called with each layer's title, as in `pretrain`. After a `KeyboardInterrupt` the model is what
         was trained before it.
         """
-        self._learn_names(X)
-        X = check_samples(X)
-        if X.ndim != 2:
+        stack = Stack()
+        with self._unless_refused():
+            try:
+                self._pretrain(X, self.epochs, stack, callbacks)
+            finally:
+                if stack.pairs:
+                    self.stack_, self.n_features_in_ = stack, stack.sizes[0]
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, *,
+                    callbacks: Callable[[str], Sequence[Callback]] = lambda title: ()) -> DeepBeliefNetwork:
+        """Train the RBMs for one more epoch each, from the lowest to the top one, on these rows: for data that come in
+        parts. X: (N, features) in [0, 1]; y is not used.
+
+        Each RBM learns from the hidden means that the one below, which has just learnt from the same rows, has for
+        them. A first part with all rows gives what `fit` gives in one epoch. But in `fit` a layer is done before the
+        next one begins; here all go on, and what a layer has learnt of earlier parts is of means that the layers below
+        no longer give. Velocities of the momentum go on, as in `RBM.partial_fit`.
+        """
+        if not hasattr(self, "stack_"):
+            stack = Stack()
+            with self._unless_refused():
+                self._pretrain(X, 1, stack, callbacks)
+                self.stack_, self.n_features_in_ = stack, stack.sizes[0]  # with all its layers: later parts add none
+            return self
+        pairs, sizes = self.stack_.pairs, self.stack_.sizes
+        data = plain_rows(self._samples(X, (sizes[0],)))
+        for i, pair in enumerate(pairs):
+            if i:
+                data = activations(pairs[i - 1].up, data)
+            rbm: Any = pair.rbm
+            try:
+                rbm.partial_fit(data, callbacks=callbacks(layer_title(sizes, i)))
+            finally:
+                pairs[i] = pair_of(rbm)  # after an interrupt, too
+        return self
+
+    def _pretrain(self, X: Any, epochs: int | Sequence[int], stack: Stack,
+                  callbacks: Callable[[str], Sequence[Callback]]) -> None:
+        """Fill the empty stack with layers, each of which is trained for so many epochs."""
+        X = self._first_samples(X)
+        if len(X.shape) != 2:
             raise ValueError(f"a DeepBeliefNetwork takes vectors, X of shape (N, features); got {X.shape}: reshape it "
                              "first")
         sizes = [X.shape[1], *check_sizes("hidden", self.hidden)]
-        stack = Stack()
-        try:
-            pretrain(X, sizes, code_unit="bernoulli", epochs=self.epochs, lr=self.lr, batch_size=self.batch_size,
-                     seed=self.seed, dtype=self.dtype, backend=self.backend, stack=stack, callbacks=callbacks)
-        finally:
-            if stack.pairs:
-                self.stack_, self.n_features_in_ = stack, sizes[0]
-        return self
+        pretrain(X, sizes, code_unit="bernoulli", epochs=epochs, lr=self.lr, batch_size=self.batch_size,
+                 seed=self.seed, dtype=self.dtype, backend=self.backend, stack=stack, callbacks=callbacks)
 
     # ---------------------------------------------------------------- use
 
@@ -102,10 +137,10 @@ class DeepBeliefNetwork(Transformer, Estimator):
         """A `Classifier` whose hidden layers are copies of the way up: see `Stack.classifier`."""
         return self._stack().classifier(**training)
 
-    def _check(self, X: Any, name: str = "X") -> np.ndarray:
+    def _check(self, X: Any, name: str = "X") -> np.ndarray | Kept:
         first: Any = self._stack().pairs[0].rbm
-        self._check_names(X)
-        return np.asarray(visible_states(first.machine_, X, name, "DeepBeliefNetwork"))
+        machine = first.machine_
+        return visible_states(machine, self._samples(X, machine.input_shape, name), name)
 
     def _features_out(self) -> int:
         return self._stack().sizes[-1]

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from miniae.backend import Backend, get
+from miniae.data.errors import StorageError
 from miniae.data.scaling import Scaler, scaler_from, scaling_name
-from miniae.data.storage import StorageError, check_kind, described, extra_of, load_tensors, save_tensors, under
+from miniae.data.storage import check_kind, described, extra_of, load_tensors, save_tensors, under
 from miniae.models.estimator import MODELS, NetworkEstimator
 from miniae.nn import Build, Layer, layer_config, layer_from_config
 from miniae.nn.layer import Room

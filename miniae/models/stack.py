@@ -10,13 +10,16 @@ import numpy as np
 
 from miniae.autodiff import no_grad
 from miniae.backend import Backend, get
+from miniae.data.rows import Kept
+from miniae.data.sparse import Sparse
+from miniae.data.stream import Stream
 from miniae.models.autoencoder import Autoencoder
 from miniae.models.classifier import Classifier
 from miniae.models.contractive import ContractiveAutoencoder
 from miniae.models.estimator import check_sizes
 from miniae.nn import Build, Dense, Layer, Masking, Sequential, TiedDense
 from miniae.rbm import RBM, get_units
-from miniae.training import Callback, check_samples
+from miniae.training import Callback, check_rows
 
 __all__ = ["PRETRAINING", "Stack", "pretrain"]
 
@@ -139,6 +142,7 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
              callbacks: Callable[[str], Sequence[Callback]] = lambda title: (), **settings: Any) -> Stack:
     """Train a stack of layers, one at a time, each on the hidden means of the one below.
 
+    X: (N, features), an array or a `data.Stream`; of a stream, those means are computed batch by batch in every pass.
     `sizes` goes from the input to the code, [784, 1000, 500, 250, 30] for instance. `method` is "rbm" (contrastive
     divergence), "autoencoder" (each layer an autoencoder of one hidden layer), "denoising" (the same from inputs of
     which a share `noise` is set to 0; Vincent et al., JMLR 11, 2010) or "contractive" (Rifai et al., ICML 2011). Units
@@ -166,7 +170,7 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
     if settings.get("scaling") is not None:
         raise ValueError("a stack has no scaling between its layers: scale the data before pretraining, and leave "
                          "scaling out")
-    data = check_samples(X, (sizes[0],) if sizes else None)
+    data = plain_rows(check_rows(X, (sizes[0],) if sizes else None))
     if len(sizes) < 2:
         raise ValueError(f"sizes goes from the input to the code, at least two numbers; got {sizes}")
     if method == "rbm" and activation != "sigmoid":
@@ -199,16 +203,36 @@ def pretrain(X: Any, sizes: Sequence[int], *, method: str = "rbm", unit: str = "
             models.append(_of_one_layer(method, size, up, down, noise, common))
         models[i]._check_parameters()  # all layers', before hours may go into the first
     for i, model in enumerate(models):
+        if i:
+            data = activations(stack.pairs[i - 1].up, data)
         if i >= len(stack.pairs):
             try:
-                model.fit(data, callbacks=callbacks(f"layer {i + 1}/{layers} ({sizes[i]}-{sizes[i + 1]})"))
+                model.fit(data, callbacks=callbacks(layer_title(sizes, i)))
             except KeyboardInterrupt:
                 if getattr(model, "history_", None):  # else no epoch was finished
                     stack.add(pair_of(model), model.history_)
                 raise
             stack.add(pair_of(model), model.history_)
-        data = _through([stack.pairs[i].up], data)
     return stack
+
+
+def layer_title(sizes: Sequence[int], i: int) -> str:
+    """What the training of layer number i is called."""
+    return f"layer {i + 1}/{len(sizes) - 1} ({sizes[i]}-{sizes[i + 1]})"
+
+
+def plain_rows(X: np.ndarray | Sparse | Stream) -> np.ndarray | Stream:
+    """X as layers are trained on it: without names of features, which layers above the first have none of."""
+    if isinstance(X, Stream):
+        return X if X.names is None else Stream(X.batches, X.shuffle)
+    return X[:] if isinstance(X, Sparse) else X
+
+
+def activations(layer: Dense, data: np.ndarray | Stream) -> np.ndarray | Stream:
+    """What the layer above is trained on: of a stream a stream, which computes them in every pass."""
+    if isinstance(data, Stream):
+        return Stream(lambda: (_through([layer], batch) for batch in data.batches()), data.shuffle)
+    return _through([layer], data)
 
 
 def pair_of(model: RBM | Autoencoder) -> Pair:
@@ -252,9 +276,9 @@ def _copy(layer: Dense, activation: str | None, place: Build) -> Dense:
 
 def _through(layers: Sequence[Dense], X: Any) -> np.ndarray:
     """X after these layers, none of which leave it as it is."""
-    X = np.asarray(X)
+    X = X if isinstance(X, Kept) else np.asarray(X)
     if not layers:
-        return X
+        return np.asarray(X)
     model = Sequential(layers, dtype=layers[0].place.dtype, backend=layers[0].place.backend)
     with no_grad():
         return np.concatenate([model(X[i:i + _CHUNK]).numpy() for i in range(0, max(len(X), 1), _CHUNK)])

@@ -141,6 +141,9 @@ class WarmUp(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         trainer.model.kl_weight.assign(np.asarray(trainer.model.beta))
 
+    def fixed_settings(self) -> dict[str, Any]:
+        return {"warmup": self.epochs}
+
 
 class PosteriorCollapse(UserWarning):
     """Some latent units carry no information: the decoder does without them."""

@@ -106,6 +106,11 @@ class Alternating(Optimizer):
             for p, before in zip(all_of_them, wanted, strict=True):
                 p.requires_grad = before
 
+    def config(self) -> dict[str, Any]:
+        """Of every phase its rule and that one's constants."""
+        return {phase: {"type": type(optimizer).__name__, **optimizer.config()}
+                for phase, optimizer in self.phases.items()}
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """The states of all optimizers, each name after that of its phase."""
         return {f"{phase}.{name}": a for phase, optimizer in self.phases.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -120,6 +121,11 @@ class Optimizer:
         loss = evaluate()
         self.step()
         return loss
+
+    def config(self) -> dict[str, Any]:
+        """The rule's constants, by the names of its constructor's arguments, and the learning rate."""
+        names = list(inspect.signature(type(self).__init__).parameters)[2:]  # but for itself and the parameters
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The learning rate, the step count and the rule's buffers, as NumPy copies: enough to go on exactly."""

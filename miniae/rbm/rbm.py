@@ -24,6 +24,7 @@ from miniae.training import (
     Estimator,
     NotFittedError,
     Trainer,
+    callback_list,
     check_count,
     check_number,
     check_rows,
@@ -45,6 +46,9 @@ class MomentumSwitch(Callback):
     def on_epoch_begin(self, trainer: Trainer) -> None:
         optimizer: Any = trainer.optimizer  # one with momentum
         optimizer.momentum = self.first if trainer.epoch < self.epochs else self.then
+
+    def fixed_settings(self) -> dict[str, Any]:
+        return {"momentum": [self.first, self.then], "momentum_switch": self.epochs}
 
 
 class RBM(Transformer, Estimator):
@@ -107,33 +111,53 @@ class RBM(Transformer, Estimator):
 
         `validation` is data of the same kind, whose reconstruction error is found after every epoch.
         """
+        with self._unless_refused():
+            X = self._begin(X)
+            held_out = None if validation is None else visible_states(self.machine_, validation, "validation")
+            try:
+                self._train(X, self.epochs, callbacks, held_out)
+            finally:
+                self._trainer.backend.release()
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, *, callbacks: Sequence[Callback] = ()) -> RBM:
+        """Train for one more epoch, on these rows: for data that come in parts. X: (N, visible); y is not used.
+
+        The velocities of the momentum and the persistent chains go on; `momentum_switch` counts calls as epochs. With
+        `visible_bias` "data" the biases begin at those of the first part.
+        """
+        with self._unless_refused():
+            X = self._check(X) if hasattr(self, "machine_") else self._begin(X)
+            self._train(X, self._trainer.epoch + 1, callbacks)
+        return self
+
+    def _begin(self, X: Any) -> np.ndarray | Kept:
+        """Make the machine and its trainer for these data; return their states."""
         self._check_parameters()
         machine = Machine(self.hidden, self.visible_units, self.hidden_units, self.init_std, self.k,
                           self.batch_size if self.persistent else 0, self.sample_visible, self.weight_cost,
                           self.sparsity_target, self.sparsity_cost, self.fast_lr)
-        source, X = X, check_rows(X)
+        X = self._first_samples(X)
         if len(X.shape) != 2:
             raise ValueError(f"an RBM takes vectors, X of shape (N, features); got {X.shape}: reshape it first")
         machine.build(X.shape[1:], Build("", self.seed, self.dtype, self.backend))
         X = visible_states(machine, X)
-        held_out = None if validation is None else visible_states(machine, validation, "validation")
-        with self._unless_refused():
-            self._learn_names(source)
-            if self.visible_bias == "data":
-                machine.visible_bias.assign(machine.visible_units.data_bias(np.asarray(X)).astype(self.dtype))
-            self.machine_, self.n_features_in_ = machine, X.shape[1]
-            settings = {"lr": self.learning_rate(), "momentum": self.momentum[0]}
-            optimizer = (Momentum(machine.parameters(), **settings) if self.max_norm is None else
-                         MaxNormMomentum(machine.parameters(), machine.weight, self.max_norm, **settings))
-            switch = MomentumSwitch(*self.momentum, self.momentum_switch)
-            trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed,
-                              callbacks=[switch, *callbacks])
-            self.history_ = trainer.history
-            try:
-                trainer.fit(X, self.epochs, validation=held_out)
-            finally:
-                trainer.backend.release()
-        return self
+        if self.visible_bias == "data":
+            machine.visible_bias.assign(machine.visible_units.data_bias(X).astype(self.dtype))
+        self.machine_, self.n_features_in_ = machine, X.shape[1]
+        settings = {"lr": self.learning_rate(), "momentum": self.momentum[0]}
+        optimizer = (Momentum(machine.parameters(), **settings) if self.max_norm is None else
+                     MaxNormMomentum(machine.parameters(), machine.weight, self.max_norm, **settings))
+        self._trainer = Trainer(machine, optimizer, batch_size=self.batch_size, seed=self.seed)
+        self.history_ = self._trainer.history
+        return X
+
+    def _train(self, X: Any, epochs: int, callbacks: Sequence[Callback], validation: Any = None) -> None:
+        self._trainer.callbacks = [MomentumSwitch(*self.momentum, self.momentum_switch), *callback_list(callbacks)]
+        try:
+            self._trainer.fit(X, epochs, validation=validation)
+        finally:
+            self._trainer.callbacks = []  # which may hold data, and need not be what a pickle can hold
 
     def learning_rate(self) -> float:
         """`lr`, or the default for these units."""
@@ -212,7 +236,7 @@ class RBM(Transformer, Estimator):
         with the means that the visible biases give.
         """
         machine = self._machine()
-        base = None if X is None else machine.visible_units.data_bias(np.asarray(self._check(X)))
+        base = None if X is None else machine.visible_units.data_bias(self._check(X))
         return annealed_importance_sampling(machine, betas, chains, seed, base, progress)
 
     def log_likelihood(self, X: Any, log_z: float | PartitionEstimate) -> np.ndarray:
@@ -244,9 +268,8 @@ class RBM(Transformer, Estimator):
         return self._machine().hidden
 
     def _check(self, X: Any) -> np.ndarray | Kept:
-        self._machine()
-        self._check_names(X)
-        return visible_states(self._machine(), X, owner="RBM")
+        machine = self._machine()
+        return visible_states(machine, self._samples(X, machine.input_shape))
 
     def _machine(self) -> Machine:
         if not hasattr(self, "machine_"):

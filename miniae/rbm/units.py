@@ -16,8 +16,11 @@ from miniae import functions as F
 from miniae.autodiff import Tensor
 from miniae.backend import Backend
 from miniae.backend.philox import Generator
+from miniae.data.pieces import pieces
+from miniae.data.scaling import row_sum
 
 if TYPE_CHECKING:
+    from miniae.data.rows import Kept
     from miniae.nn.parameter import Parameter
     from miniae.rbm.machine import Machine
 
@@ -64,9 +67,9 @@ class Units:
         """States to begin sampling from, made of numbers uniform in [0, 1), on the host."""
         return uniform - 0.5
 
-    def data_bias(self, X: np.ndarray) -> np.ndarray:
+    def data_bias(self, X: np.ndarray | Kept) -> np.ndarray:
         """The biases that give the data's means when the weights are 0, on the host: here those means."""
-        return X.mean(axis=0, dtype=np.float64)
+        return _mean(X)
 
 
 class Bernoulli(Units):
@@ -97,7 +100,7 @@ class Bernoulli(Units):
     def start(self, uniform: np.ndarray) -> np.ndarray:
         return uniform < 0.5
 
-    def data_bias(self, X: np.ndarray) -> np.ndarray:
+    def data_bias(self, X: np.ndarray | Kept) -> np.ndarray:
         """The log-odds of the data's means, which are held between 1/N and 1 - 1/N."""
         return np.array([math.log(p / (1.0 - p)) for p in _held_mean(X)])
 
@@ -313,7 +316,7 @@ class Softmax(Units):
         groups = uniform.reshape(len(uniform), -1, self.group)
         return np.eye(self.group)[groups.argmax(axis=2)].reshape(uniform.shape)
 
-    def data_bias(self, X: np.ndarray) -> np.ndarray:
+    def data_bias(self, X: np.ndarray | Kept) -> np.ndarray:
         """The logarithms of the data's means, which are held between 1/N and 1 - 1/N."""
         return np.array([math.log(p) for p in _held_mean(X)])
 
@@ -324,13 +327,20 @@ class Softmax(Units):
         return be.xp.max(groups, axis=2, keepdims=True, out=be.empty((*groups.shape[:2], 1), groups.dtype))
 
 
-def _held_mean(X: np.ndarray) -> np.ndarray:
+def _mean(X: np.ndarray | Kept) -> np.ndarray:
+    """The mean of each feature, in float64."""
+    if isinstance(X, np.ndarray):
+        return X.mean(axis=0, dtype=np.float64)
+    return row_sum(X[rows] for rows in pieces(X)) / len(X)
+
+
+def _held_mean(X: np.ndarray | Kept) -> np.ndarray:
     """Means of states in [0, 1], between 1/N and 1 - 1/N: a pixel that is always 0 has no finite log-odds.
 
     Hinton 2010, section 8.1.
     """
     smallest = 1.0 / max(len(X), 2)
-    return np.clip(X.mean(axis=0, dtype=np.float64), smallest, 1.0 - smallest)
+    return np.clip(_mean(X), smallest, 1.0 - smallest)
 
 
 UNITS: dict[str, Any] = {kind.name: kind for kind in (Bernoulli, Gaussian, Rectified, GaussianLearned, Softmax)}

@@ -19,7 +19,7 @@ from miniae.report.maps import latent, latent_3d, thumbnails
 from miniae.report.metrics import bce, bce_floor, knn_accuracy, mse, psnr, squared_error, squared_errors, ssim
 from miniae.report.neighbourhoods import continuity, leave_one_out_accuracy, trustworthiness
 from miniae.report.neighbours import neighbours
-from miniae.report.page_html import explanation_page
+from miniae.report.page_html import explanation_page, is_page
 from miniae.report.pictures import filters, images, loss_curves, reconstructions
 from miniae.report.ranking import average_precision, precision_recall_curve, ranking_curves, roc_auc, roc_curve
 from miniae.report.rbm_pictures import histograms, monitors
@@ -38,9 +38,9 @@ __all__ = [
     "ClassScores", "Computation", "DecoderSteps", "Explanation", "NotInPage", "active_fraction", "average_precision",
     "bce", "bce_floor", "class_scores", "classifier_test", "computation", "confusion_matrix", "confusion_picture",
     "continuity", "dead_units", "decoder_steps", "explanation_page", "filters", "heat_maps", "histograms", "images",
-    "interpolations", "knn_accuracy", "latent", "latent_3d", "leave_one_out_accuracy", "lifetime_sparsity",
-    "loss_curves", "manifold", "mean_activity", "mmd", "monitors", "mse", "neighbours", "population_sparsity",
-    "precision_recall_curve", "psnr", "ranking_curves", "reconstructions", "roc_auc", "roc_curve", "roofline_shares",
-    "sample_grid", "series_scores", "spectrograms", "squared_error", "squared_errors", "ssim", "step_parts",
-    "thumbnails", "traversal", "trustworthiness",
+    "interpolations", "is_page", "knn_accuracy", "latent", "latent_3d", "leave_one_out_accuracy",
+    "lifetime_sparsity", "loss_curves", "manifold", "mean_activity", "mmd", "monitors", "mse", "neighbours",
+    "population_sparsity", "precision_recall_curve", "psnr", "ranking_curves", "reconstructions", "roc_auc",
+    "roc_curve", "roofline_shares", "sample_grid", "series_scores", "spectrograms", "squared_error", "squared_errors",
+    "ssim", "step_parts", "thumbnails", "traversal", "trustworthiness",
 ]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniae.data.storage import StorageError, writing
+from miniae.data.errors import StorageError
+from miniae.data.whole_files import writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from html import escape
 
+import numpy as np
+
 from miniae.report.computation import Computation, Node, size
 
 __all__ = ["graph_svg", "graph_table"]
@@ -12,6 +14,8 @@ __all__ = ["graph_svg", "graph_table"]
 _WIDTH, _GAP, _ROW_GAP, _PAD, _LINE, _LANE = 344, 28, 38, 12, 16, 14
 _LETTERS, _TITLE_LETTERS = 44, 38  # of a line, in a box
 _MOST_LINES = 3  # of a formula
+_LANES = 6  # beside a part, at most
+_FOLDED = 6  # rows, from which on a chain is drawn in two parts, too
 
 
 def _lines(node: Node) -> list[tuple[str, str]]:
@@ -30,45 +34,70 @@ def _lines(node: Node) -> list[tuple[str, str]]:
     return [*lines, ("shape", f"→ {size(node.shape)}")]
 
 
-def graph_svg(graph: Computation, title: str) -> str:
-    """The graph as inline SVG: a box for each node, the batch above and the loss below, colours by CSS classes."""
+def graph_drawings(graph: Computation, title: str) -> str:
+    """The graph as `graph_svg` draws it; a chain of many boxes twice, in one part for narrow screens and in two for
+    wide ones, of which the page's styles show one."""
+    rows = graph.rows()
+    if max(map(len, rows)) > 1 or len(rows) < _FOLDED:
+        return graph_svg(graph, title)
+    return graph_svg(graph, title) + graph_svg(graph, title, parts=2)
+
+
+def graph_svg(graph: Computation, title: str, parts: int = 1) -> str:
+    """The graph as inline SVG: a box for each node, the batch above and the loss below, colours by CSS classes. Its
+    rows are cut into so many `parts`, of about one height, which stand side by side."""
     rows, lines = graph.rows(), [_lines(node) for node in graph.nodes]
     height = [2 * _PAD + _LINE * len(each) - 4 for each in lines]
-    places: dict[int, tuple[float, float]] = {}
-    y = 6
+    part_of_row = _parts([max(height[i] for i in row) + _ROW_GAP for row in rows], parts)
     row_of = {i: r for r, row in enumerate(rows) for i in row}
-    for row in rows:
-        for column, i in enumerate(_in_order(row, graph, places)):
-            places[i] = 6 + column * (_WIDTH + _GAP), y
-        y += max(height[i] for i in row) + _ROW_GAP
-    columns = max(map(len, rows))
-    right, lanes = 6 + columns * (_WIDTH + _GAP) - _GAP, 0
-    edges, labels = [], []
-    for i, node in enumerate(graph.nodes):
-        for slot, j in enumerate(node.inputs):
-            (x1, y1), (x2, y2) = places[j], places[i]
-            x1, x2, y1 = x1 + _WIDTH / 2, x2 + _WIDTH * (slot + 1) / (len(node.inputs) + 1), y1 + height[j]
-            if row_of[i] - row_of[j] == 1:
-                middle = (y1 + y2) / 2
-                edges.append(f"M{x1:g} {y1:g} C{x1:g} {middle:g} {x2:g} {middle:g} {x2:g} {y2:g}")
-            else:  # round the boxes in between
-                lane = right + _LANE * (1 + lanes % 6)
-                lanes += 1
-                edges.append(f"M{places[j][0] + _WIDTH:g} {y1 - 18:g} H{lane:g} V{y2 - _ROW_GAP / 2:g} H{x2:g} V{y2:g}")
+    part_of = {i: part_of_row[r] for i, r in row_of.items()}
+    edges = [(i, slot, j) for i, node in enumerate(graph.nodes) for slot, j in enumerate(node.inputs)]
+    # An edge to the next row goes straight there; others go round, by a lane on the right of the part they come from.
+    round_about = [(i, slot, j) for i, slot, j in edges if row_of[i] - row_of[j] != 1 or part_of[i] != part_of[j]]
+    places: dict[int, tuple[float, float]] = {}
+    left, tall, rights = 6, 0, []
+    for part in range(parts):
+        y, right = 6 + _ROW_GAP * (part > 0), left  # above the first row of a later part edges come in
+        for row in (row for r, row in enumerate(rows) if part_of_row[r] == part):
+            for column, i in enumerate(_in_order(row, graph, places)):
+                places[i] = left + column * (_WIDTH + _GAP), y
+                right = max(right, left + column * (_WIDTH + _GAP) + _WIDTH)
+            y += max(height[i] for i in row) + _ROW_GAP
+        rights.append(right)
+        left = right + _LANE * (min(sum(part_of[j] == part for _, _, j in round_about), _LANES) + 1)
+        tall = max(tall, y - _ROW_GAP + 6)
+    drawn, taken = "", [0] * parts
+    for i, slot, j in edges:
+        (x1, y1), (x2, y2) = places[j], places[i]
+        x2 += _WIDTH * (slot + 1) / (len(graph.nodes[i].inputs) + 1)
+        y1 += height[j]
+        if (i, slot, j) in round_about:
+            lane = rights[part_of[j]] + _LANE * (1 + taken[part_of[j]] % _LANES)
+            taken[part_of[j]] += 1
+            d = f"M{x1 + _WIDTH:g} {y1 - 18:g} H{lane:g} V{y2 - _ROW_GAP / 2:g} H{x2:g} V{y2:g}"
+        else:
+            x1, middle = x1 + _WIDTH / 2, (y1 + y2) / 2
+            d = f"M{x1:g} {y1:g} C{x1:g} {middle:g} {x2:g} {middle:g} {x2:g} {y2:g}"
+        drawn += f'<path class="edge" d="{d}" marker-end="url(#arrow{parts})"/>'
     for i, (x, top) in places.items():
         node = graph.nodes[i]
         kind = "batch" if node.batch else "loss" if node.shape == () else "function"
         text = "".join(f'<text class="{kind_of}" x="{x + 12}" y="{top + _PAD + 9 + n * _LINE}">{escape(line)}</text>'
                        for n, (kind_of, line) in enumerate(lines[i]))
-        labels.append(f'<g class="node {kind}"><rect x="{x}" y="{top}" width="{_WIDTH}" height="{height[i]}" rx="8"/>'
-                      f"{text}</g>")
-    width, tall = right + _LANE * (min(lanes, 6) + 1), y - _ROW_GAP + 6
-    arrow = ('<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        drawn += (f'<g class="node {kind}"><rect x="{x}" y="{top}" width="{_WIDTH}" height="{height[i]}" rx="8"/>'
+                  f"{text}</g>")
+    arrow = (f'<defs><marker id="arrow{parts}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
              'orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>')
-    drawn = "".join(f'<path class="edge" d="{d}" marker-end="url(#arrow)"/>' for d in edges)
-    return (f'<svg class="graph{" wide" if columns > 1 else ""}" viewBox="0 0 {width:g} {tall:g}" width="{width:g}" '
-            f'height="{tall:g}" role="img" lang="en"><title>{escape(title)}</title>{arrow}{drawn}{"".join(labels)}'
-            "</svg>")
+    kind = "folded" if parts > 1 else "wide" if max(map(len, rows)) > 1 else "chain"
+    return (f'<svg class="graph {kind}" viewBox="0 0 {left:g} {tall:g}" width="{left:g}" height="{tall:g}" role="img" '
+            f'lang="en"><title>{escape(title)}</title>{arrow}{drawn}</svg>')
+
+
+def _parts(heights: list[int], parts: int) -> list[int]:
+    """For each row, one after the other, its part: so that all parts are about as high."""
+    ends = np.cumsum(heights)
+    middles = ends - np.array(heights) / 2
+    return (middles * parts // ends[-1]).astype(int).tolist()
 
 
 def _in_order(row: list[int], graph: Computation, places: dict[int, tuple[float, float]]) -> list[int]:

@@ -18,7 +18,8 @@ __all__ = ["Explanation", "LatentPlane", "Twin", "latent_plane"]
 @dataclass(frozen=True)
 class Twin:
     """One training, looked into. `pretraining` is how its layers were pretrained, or "none"; `history` has a row an
-    epoch. `repeats` says whether its losses are those of the run that it repeats; None for one that the run was not.
+    epoch. `repeats` says whether its losses are those of the run that it repeats; None for one that the run was not,
+    and where the run has no epoch to compare with.
     """
 
     pretraining: str
@@ -46,10 +47,10 @@ class LatentPlane:
 class Explanation:
     """All that a page shows of a run.
 
-    `facts` are its settings and sizes by name, `stages` its history, stage by stage; `graph` a training step, `twins`
-    trainings that were looked into. `samples` are those whose reconstructions these show, in the units of the data;
-    `low` and `high` the smallest and largest values of each feature of the test data. `decoder` is what a page runs;
-    where it can't, `refused` says why.
+    `facts` are its settings, sizes and measures by name (`resume` a command that goes on with it, if it has not ended),
+    `stages` its history, stage by stage; `graph` a training step, `twins` trainings that were looked into. `samples`
+    are those whose reconstructions these show, in the units of the data; `low` and `high` the smallest and largest
+    values of each feature of the test data. `decoder` is what a page runs; where it can't, `refused` says why.
     """
 
     model: Autoencoder

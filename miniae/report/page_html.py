@@ -6,17 +6,28 @@ import base64
 import functools
 import hashlib
 import json
+import os
 import re
 from html import escape
 from importlib.resources import files
 
-from miniae.report.computation_picture import graph_svg, graph_table
+from miniae.report.computation_picture import graph_drawings, graph_table
 from miniae.report.explanation import Explanation
 from miniae.report.page_data import base64_floats, page_data
 
-__all__ = ["explanation_page", "page_labels"]
+__all__ = ["explanation_page", "is_page", "page_labels"]
 
-_SCRIPTS = ("decoder.js", "drawing.js", "charts.js", "map.js", "page.js")
+_SCRIPTS = ("decoder.js", "drawing.js", "charts.js", "tables.js", "map.js", "page.js")
+_GENERATOR = '<meta name="generator" content="miniae explain">'
+_BEGINNING = 1024  # bytes of a page, among which that is
+_SECTIONS = ("map", "graph", "losses", "signals", "filters", "reconstructions")
+_SECTION = """<section id="{0}" aria-labelledby="{0}-h">
+  <h2 id="{0}-h" data-label="{0}_title"></h2>"""
+_HEAT = """<h3 data-label="{0}s_title"></h3>
+    <figure>
+      <div class="heat" id="{0}-heat"></div>
+      <figcaption id="{0}-heat-caption"></figcaption>
+    </figure>"""
 
 
 def _asset(name: str) -> str:
@@ -40,7 +51,11 @@ def explanation_page(explanation: Explanation) -> str:
         "title": escape(f"{english['title']}: {explanation.facts['model']}, {explanation.facts['data']}"),
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
         "style": _asset("page.css"),
-        "graph": graph_svg(explanation.graph, english["graph_alt"]),
+        "generator": _GENERATOR,
+        "contents": "\n    ".join(f'<a href="#{name}" data-label="{name}_title"></a>' for name in _SECTIONS),
+        **{f"section_{name}": _SECTION.format(name) for name in _SECTIONS},
+        **{f"heat_{kind}": _HEAT.format(kind) for kind in ("gradient", "value")},
+        "graph": graph_drawings(explanation.graph, english["graph_alt"]),
         "graph_table": graph_table(explanation.graph),
         "data": _json(page_data(explanation)),
         "labels": _json(page_labels()),
@@ -49,6 +64,15 @@ def explanation_page(explanation: Explanation) -> str:
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
     return re.sub(r'data-label="(\w+)">(?=</)', lambda found: found[0] + escape(english[found[1]]), page)
+
+
+def is_page(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file that holds what `explanation_page` made."""
+    try:
+        with open(path, "rb") as file:
+            return _GENERATOR.encode() in file.read(_BEGINNING)
+    except OSError:
+        return False
 
 
 def _json(value: object) -> str:

@@ -7,6 +7,7 @@
 - how fast it is here: `bench`, `profile`, `machine`
 """
 
+from miniae.tasks.advice import advice, still_falling
 from miniae.tasks.bench import bench
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.config import LAYERS, RunConfig, further_settings
@@ -25,13 +26,14 @@ from miniae.tasks.quantised_compression import VectorQuantisedCompressor, load_c
 from miniae.tasks.retrieval import Neighbours, SemanticIndex
 from miniae.tasks.run import Run
 from miniae.tasks.series import Segment, SeriesDetector, period
+from miniae.tasks.table_defaults import FOR_TABLES, for_table
 from miniae.tasks.text import BagOfWords, Documents, read_documents
 from miniae.tasks.variants import own_measures, with_labels
 
 __all__ = [
-    "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor", "IndexCoder",
-    "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "RunFolder", "Segment", "SemanticIndex",
-    "SeriesDetector", "Sizes", "TextureInspector", "VectorQuantisedCompressor", "bench", "check_ranks", "describe",
-    "explain", "further_settings", "load_compressor", "machine", "new_folder", "noise_level", "own_measures", "period",
-    "profile", "read_documents", "with_labels",
+    "FOR_TABLES", "LAYERS", "AnomalyDetector", "BagOfWords", "CodeMap", "Documents", "Finding", "ImageCompressor",
+    "IndexCoder", "Neighbours", "PatchDenoiser", "Profile", "Run", "RunConfig", "RunFolder", "Segment",
+    "SemanticIndex", "SeriesDetector", "Sizes", "TextureInspector", "VectorQuantisedCompressor", "advice", "bench",
+    "check_ranks", "describe", "explain", "for_table", "further_settings", "load_compressor", "machine", "new_folder",
+    "noise_level", "own_measures", "period", "profile", "read_documents", "still_falling", "with_labels",
 ]

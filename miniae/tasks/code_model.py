@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from miniae.backend.philox import host_generator
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.tasks.entropy import Decoder, Encoder, Tables, whole_frequencies
 
 __all__ = ["LARGEST", "CodeModel"]

@@ -19,7 +19,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 
 __all__ = ["LARGEST_IMAGE", "Compressed", "pack", "unpack"]
 

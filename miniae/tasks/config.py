@@ -46,25 +46,30 @@ _CHOICES = {
 }
 
 
+_OPEN = (None, "auto")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """The settings of a run. Raises `ValueError`, naming the setting, for values that make no sense.
 
-    `model` is a name from `models.VARIANTS`, and `settings` are further parameters of that class, by name. `layers` are
-    the encoder's sizes from the first hidden layer to the code (in a convolutional model how many filters each level
-    has, and the code; in a vector-quantised one only the filters); None is what `LAYERS` has. Where `epochs`,
-    `batch_size`, `optimizer`, `lr` or `tied` is None, it becomes what the model's class has by default. "auto" is, for
-    `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none elsewhere; for `activation`: sigmoid where
-    there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and others
-    standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
+    `label` and `drop` are columns of a table, by name or by number from 1: the one that holds labels, and those that
+    are left out. `model` is a name from `models.VARIANTS`, and `settings` are further parameters of that class, by
+    name. `layers` are the encoder's sizes from the first hidden layer to the code (in a convolutional model how many
+    filters each level has, and the code; in a vector-quantised one only the filters); None is what `LAYERS` has. Where
+    `epochs`, `batch_size`, `optimizer`, `lr` or `tied` is None, it becomes what the model's class has by default.
+    "auto" is, for `pretrain`: RBMs below a plain autoencoder of sigmoid units, and none elsewhere; for `activation`:
+    sigmoid where there is pretraining, and relu elsewhere; for `scaling`: data in [0, 1] are left as they are and
+    others standardised; for `loss`: "bce" for data in [0, 1], and for others "mse", or what a model says of real data.
     `use_labels` has an adversarial model trained with the data's labels, and its prior, unless `settings` say another,
     be a mixture with a part for each; a conditional one is trained with labels in any case. `on_nan` is what is done
     about losses and gradients that are not finite (`training.on_nan`), and `checkpoint_every` are the minutes between
-    two checkpoints.
+    two checkpoints. A run on a table has other defaults (see `tasks.table_defaults`).
     """
 
     data: str = "digits"
     label: str | None = None
+    drop: tuple[str, ...] = ()
     model: str = "autoencoder"
     layers: tuple[int, ...] | None = None
     activation: str = "auto"
@@ -88,8 +93,12 @@ class RunConfig:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        vars(self)["_given"] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if not isinstance(self.data, str) or not isinstance(self.label, (str, type(None))):
             raise ValueError(f"data and label are names, got {self.data!r} and {self.label!r}")
+        if not isinstance(self.drop, (list, tuple)) or not all(isinstance(name, str) for name in self.drop):
+            raise ValueError(f"drop are names of columns, got {self.drop!r}")
+        object.__setattr__(self, "drop", tuple(self.drop))
         if self.model not in tuple(VARIANTS):
             raise ValueError(f"unknown model {self.model!r}: expected one of {', '.join(VARIANTS)}")
         own = {name: p.default for name, p in VARIANTS[self.model]._signature().items()}
@@ -142,9 +151,18 @@ class RunConfig:
             raise ValueError(f"pretraining by RBMs makes sigmoid units, got activation {self.activation!r}: choose "
                              "sigmoid, or pretrain by autoencoder or none")
 
+    @property
+    def left_open(self) -> set[str]:
+        """The settings for which nothing was given but to choose what is best."""
+        return {name for name, value in vars(self)["_given"].items() if value in _OPEN}
+
+    def but(self, **settings: Any) -> RunConfig:
+        """As if these settings had been given, beside those that were: what was left open stays so."""
+        return RunConfig(**{**vars(self)["_given"], **settings})
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values."""
-        return {**dataclasses.asdict(self), "layers": list(self.layers or ())}
+        return {**dataclasses.asdict(self), "layers": list(self.layers or ()), "drop": list(self.drop)}
 
     def portable(self) -> dict[str, Any]:
         """The settings as JSON values that repeat the run from any folder, and on any machine of this kind."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniae.data.storage import described, has_checksum, load_header
+from miniae.data.storage import described, load_header
 from miniae.tasks.compression import ImageCompressor
 from miniae.tasks.detection import AnomalyDetector
 from miniae.tasks.inspection import TextureInspector
@@ -37,7 +37,7 @@ def describe(path: str | os.PathLike[str]) -> list[str] | None:
     about = getattr(fitted, "extra_", None) or getattr(fitted, "extra", None) or {}
     source = f", fitted to {about['data']}" if about.get("data") else ""
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(Path(path).stat().st_mtime))
-    checked = "checksum verified" if has_checksum(path) else "without a checksum, as older files are"
+    checked = "checksum verified" if "checksum" in header else "without a checksum, as older files are"
     with described(path):  # a threshold may be no number, say
         said = facts(fitted, about.get("feature_names"))
     return [f"{path}: {kind} ({type(fitted).__name__}){source}, written {written}, {checked}", *said,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,14 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data.errors import a_kind
-from miniae.data.pieces import pieces
+from miniae.data.sparse import Sparse
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.data.stream import Stream
 from miniae.models import Autoencoder, DenoisingAutoencoder
 from miniae.models.files import contents, model_of
-from miniae.training import Estimator, NotFittedError, check_count, check_number, check_rows, epochs_for
+from miniae.tasks.held_out import HeldOut
+from miniae.tasks.scales import check_range, middle_and_scale, some_rows
+from miniae.training import Estimator, NotFittedError, check_count, check_number, epochs_for
 
 __all__ = ["AnomalyDetector"]
 
@@ -31,6 +34,9 @@ _ROUNDING = 1e-5
 
 # The share of a member's rows that its early stopping and its spreads are measured on.
 _HELD_OUT = 0.2
+
+# On how many rows at least `partial_fit` finds spreads and threshold anew, where there are those of `fit` or of a file.
+_ENOUGH = 100
 
 # From so many scales from the middle on, values grow by their logarithm only.
 FAR = 3.0
@@ -74,7 +80,8 @@ class AnomalyDetector(Estimator):
         None: 4 for each feature, from 64 to 256.
     updates : optimizer steps a member is trained for, at most. Training ends early when the loss of the rows that are
         held out does not fall.
-    max_samples : rows that a member is trained on, at most; drawn anew for each.
+    max_samples : rows that a member is trained on, at most; drawn anew for each. In `partial_fit` the rows that are
+        kept to measure on, at most.
     scaling : "robust" scales each feature on its own, "shared" all of them alike: for pixels, or what has one unit.
     far_out : whether the member of infinite noise counts in the score. Without it, rows are odd by what the others
         get wrong about them alone, however far out they are: for windows of a series, say, whose usual peaks are.
@@ -104,6 +111,10 @@ class AnomalyDetector(Estimator):
 
     estimator_kind = "outlier_detector"
     extra_: dict[str, Any]
+    members_: list[Autoencoder]
+    spreads_: list[np.ndarray]
+    _held_out: HeldOut | None = None  # of `partial_fit`
+    _least: int  # how many rows it needs there to measure
 
     def __init__(self, *, contamination: float = 0.1, trim: float = 0.25, false_alarms: float = 0.01,
                  noise: Sequence[float] = (0.5, 0.3), members: int = 1, hidden: int | None = None,
@@ -122,29 +133,86 @@ class AnomalyDetector(Estimator):
 
         Raises `ValueError` for data and parameters that can't be used.
         """
-        self._check_parameters()
-        source, X = X, check_rows(X)
-        if len(X) < 2:
-            raise ValueError("X has 1 row, expected at least 2 (n_samples=1): there is nothing to compare it with")
-        _check_range(X)
         with self._unless_refused():
-            self._learn_names(X if isinstance(X, Stream) else source)
+            self._check_parameters()
             rng = np.random.default_rng(self.seed)
-            pool = _some(rng, X, _POOL)
-            self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
-            self.middle_, self.scale_ = middle_and_scale(pool, self.scaling)
-            self.members_: list[Autoencoder] = []
+            _, pool = self._begin(X, rng)
             rows = self._scaled(pool)
             errors = np.square(rows)
-            self.spreads_ = [_spread(errors)]
-            oddness = self._member_score(errors, 0)
+            self.members_, self.spreads_ = [], [_spread(errors)]
+            oddness = _member_score(errors, self.spreads_[0])
             scores = oddness * self.far_out
             for model in self._models():
                 self._add_member(model, rows, oddness, rng)
-                score = self._member_score(self._errors(self.members_[-1], rows), -1)
+                score = _member_score(self._errors(self.members_[-1], rows), self.spreads_[-1])
                 scores, oddness = scores + score, oddness * score
             self._cut(scores / self._counting, self.contamination or self.false_alarms)
         return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> AnomalyDetector:
+        """Learn from one more part of the data, gone through once. X: (N, ...), finite numbers; y is not used.
+
+        What differs from `fit`:
+
+        - middles and scales are those of the first part, of at least 2 rows, some hundred better;
+        - of the rows that come a random fifth is set aside, and not trained on (unless they are given once more). A
+          uniform sample of these, `max_samples` at most, is kept, and after every part each member's spreads and the
+          threshold are found anew on it (also after `calibrate`);
+        - each member is trained for one epoch on the part's other rows that the members before it find no odder than
+          the share 1 - `trim` of the sample. `updates` plays no role: how long it trains is how often it is called.
+
+        After `fit` or `load`, which keep no rows, it goes on with those members and scales; spreads and threshold stay
+        until 100 rows have been set aside anew, of some 500. A pickle holds the sample, a file does not.
+        """
+        with self._unless_refused():
+            if hasattr(self, "threshold_"):
+                X, least = self._samples(X, self.input_shape_), min(_ENOUGH, self.max_samples)
+                check_range(X)
+            else:
+                self._check_parameters()
+                X, _ = self._begin(X, np.random.default_rng(self.seed))
+                self.members_, self.spreads_, least = list(self._models()), [], 1
+            if self._held_out is None:
+                self._least, self._held_out = least, HeldOut(_HELD_OUT, self.max_samples, self.seed)
+            for start in range(0, len(X), _BLOCK):
+                self._held_out = copy.copy(self._held_out)
+                self._learn(self._held_out.take(self._scaled(X[start:start + _BLOCK])), self._held_out.rows)
+        return self
+
+    def _begin(self, X: Any, rng: np.random.Generator) -> tuple[np.ndarray | Sparse | Stream, np.ndarray]:
+        """The checked rows to learn from, and those that set the scales, which are found."""
+        X = self._first_samples(X)
+        if len(X) < 2:
+            raise ValueError("X has 1 row, expected at least 2 (n_samples=1): there is nothing to compare it with")
+        check_range(X)
+        pool = some_rows(rng, X, _POOL)
+        self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
+        self.middle_, self.scale_ = middle_and_scale(pool, self.scaling)
+        self._held_out = None
+        return X, pool
+
+    def _learn(self, rows: np.ndarray, sample: np.ndarray) -> None:
+        """Train every member on those of these scaled rows that it is shown, and measure on the sample."""
+        n, trim, anew = len(sample), self.trim if self.contamination else 0.0, len(sample) >= self._least
+        both = np.concatenate([sample, rows])
+        errors = np.square(both)
+        spreads = [_spread(errors[:n]) if anew else self.spreads_[0]]
+        oddness = _member_score(errors, spreads[0])
+        scores = oddness * self.far_out
+        for i, member in enumerate(self.members_):
+            usual = oddness <= (np.quantile(oddness[:n], 1 - trim, method="higher") if trim else np.inf)
+            shown = rows[usual[n:]]
+            if not len(shown) and not hasattr(member, "network_"):
+                shown = rows[[oddness[n:].argmin()]]
+            if len(shown):
+                member.partial_fit(shown)
+            errors = self._errors(member, both)
+            spreads.append(_spread(errors[:n][usual[:n]]) if anew else self.spreads_[i + 1])
+            score = _member_score(errors, spreads[-1])
+            scores, oddness = scores + score, oddness * score
+        self.spreads_ = spreads
+        if anew:
+            self._cut(scores[:n] / self._counting, self.contamination or self.false_alarms)
 
     def calibrate(self, X: Any, false_alarms: float = 0.01) -> AnomalyDetector:
         """Set the threshold so that it cuts off the share `false_alarms` of X, (N, ...): clean rows, best of all ones
@@ -258,9 +326,6 @@ class AnomalyDetector(Estimator):
         """e^2, each element's squared error: (N, ...), float64."""
         return np.square(member.reconstruct(rows).astype(np.float64) - rows)
 
-    def _member_score(self, errors: np.ndarray, member: int) -> np.ndarray:
-        return (errors / self.spreads_[member]).reshape(len(errors), -1).mean(axis=1)
-
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """z = (x - middle) / scale, and beyond 3 growing by the logarithm: 3 (1 + log(|z| / 3)), with z's sign."""
         z = np.asarray((X - self.middle_) / self.scale_, np.float64)
@@ -328,40 +393,9 @@ class AnomalyDetector(Estimator):
         return detector
 
 
-def _some(rng: np.random.Generator, X: Any, most: int) -> np.ndarray:
-    """At most so many rows of X, in order."""
-    if len(X) <= most:
-        return X[:]
-    index = np.sort(rng.choice(len(X), most, replace=False, shuffle=False))
-    if isinstance(X, np.ndarray):
-        return X[index]
-    cuts = (index[slice(*np.searchsorted(index, [p.start, p.stop]))] - p.start for p in pieces(X))
-    return np.concatenate([X[p][cut] for p, cut in zip(pieces(X), cuts, strict=True)])
-
-
-def middle_and_scale(X: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    """The median of each feature, and its deviation with the outer hundredths on either side pulled in to their edge.
-
-    The plain deviation where nearly all values are equal, 1 where all are, up to rounding. For "shared", the root mean
-    square of the deviations, for all features.
-    """
-    X = X.astype(np.float64)
-    low, middle, high = np.quantile(X, (0.01, 0.5, 0.99), axis=0)
-    deviation = X.std(axis=0)
-    if scaling == "shared":
-        return middle, np.full_like(middle, math.sqrt(np.square(deviation).mean()) or 1.0)
-    least = 1e-7 * np.abs(X).max(axis=0)
-    scale = np.clip(X, low, high).std(axis=0)
-    scale = np.where(scale > least, scale, deviation)
-    return middle, np.where(scale > least, scale, np.where(least > 0, 1e7 * least, 1.0))
-
-
-def _check_range(X: np.ndarray) -> None:
-    """Raise `ValueError` for values whose squares have no room in float64."""
-    lows, highs = zip(*((part.min(), part.max()) for part in (X[rows] for rows in pieces(X))), strict=True)
-    low, high = float(min(lows)), float(max(highs))
-    if not -1e151 < low <= high < 1e151:
-        raise ValueError(f"X ranges from {low:g} to {high:g}, where squares overflow: divide it by a constant")
+def _member_score(errors: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """What one member says of how odd rows are: (N, ...) to (N,)."""
+    return (errors / spread).reshape(len(errors), -1).mean(axis=1)
 
 
 def _spread(errors: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 
 __all__ = ["PRECISION", "Decoder", "Encoder", "Tables", "whole_frequencies"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,10 +15,13 @@ import numpy as np
 
 from miniae.data import DataError
 from miniae.models import Autoencoder, load
+from miniae.models.network import AutoencoderNetwork
+from miniae.nn import Activation
 from miniae.report.computation import computation
 from miniae.report.decoder import NotInPage, decoder_steps
 from miniae.report.explanation import Explanation, Twin, latent_plane
 from miniae.tasks.config import RunConfig
+from miniae.tasks.folder import RunFolder
 from miniae.tasks.run import Run
 from miniae.tasks.variants import with_labels
 from miniae.training import Callback, Insight, TrainingDiverged, check_count
@@ -26,6 +31,7 @@ __all__ = ["explain"]
 _PROBED = 256  # samples that layers are looked at with
 _SHOWN = 10  # samples whose reconstructions are shown
 _MAPPED = 2000  # samples on the map
+_MEASURED = ("test_squared_error", "pca_squared_error", "pca_components")
 
 Progress = Callable[[str], Sequence[Callback]]
 
@@ -35,19 +41,26 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
             progress: Progress = lambda title: ()) -> Explanation:
     """Look into the run in `folder`, and train its model anew for its first epochs, `epochs` at most, looking on.
 
-    A plain autoencoder is trained twice, with pretraining and without, all else being the same: vanishing gradients are
-    then seen side by side. Other models are trained once. With 0 epochs nothing is trained. `backend` is the run's own
-    when None. Raises `DataError` for a folder that holds no run, or whose data have changed their width.
+    A plain autoencoder is trained twice, as the run was and the same with pretraining, or without: vanishing gradients
+    are then seen side by side. Other models are trained once. With 0 epochs nothing is trained. `backend` is the run's
+    own when None. A run that was interrupted is shown as far as it came. Raises `DataError` for a folder that holds no
+    run, or one that was killed and left no model, or whose data have changed their width.
     """
     folder = Path(folder)
     check_count("epochs", epochs, least=0)
     settings = RunConfig.read(folder / "config.json")
     config = RunConfig(**{**settings, **({} if backend is None else {"backend": backend})})
+    resume = f"miniae train --resume {folder}"
+    unfinished = RunFolder(folder).is_unfinished
+    if unfinished and not (folder / "model.safetensors").exists():
+        raise DataError(f"the run in {folder} has written no model yet; if it was stopped, {resume} goes on with it")
     model = load(folder / "model.safetensors", backend=config.backend)
     if not isinstance(model, Autoencoder):
         raise DataError(f"{folder} holds a model of class {type(model).__name__}, expected an autoencoder: give the "
                         "folder of a run of miniae train")
-    run = Run(config)
+    measures = _measures(folder / "metrics.json")
+    # Of fewer layers than it was to have, where it was interrupted while they were pretrained.
+    run = Run(dataclasses.replace(config, layers=measures.pop("layers", config.layers)))
     data = run.data
     if data.train.shape[1] != model.n_features_in_:
         raise DataError(f"{config.data} has {data.train.shape[1]} features a sample, the model in {folder} was made "
@@ -64,9 +77,11 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
         refused = why
     facts = {"data": data.name, "train": len(run.train), "test": len(data.test), "model": config.model,
              "layers": run.architecture(), "parameters": sum(p.size for p in model.network_.parameters()),
-             "loss": run.loss, "optimizer": config.optimizer, "lr": config.lr, "batch": config.batch_size,
-             "epochs": len(stages.get("train", ())), "pretraining": config.pretrain,
-             "pretrain_epochs": config.pretrain_epochs, "seed": config.seed}
+             "activations": _activations(model.network_), "loss": run.loss, "scaling": run.scaling,
+             "optimizer": config.optimizer, "lr": config.lr, "batch": config.batch_size,
+             "epochs": len(stages.get("train", ())), "epochs_wanted": config.epochs,
+             "resume": resume if unfinished else None, "pretraining": config.pretrain,
+             "pretrain_epochs": config.pretrain_epochs, "seed": config.seed, **measures}
     first = slice(config.batch_size)
     step = model.as_batch(run.train[first], _of(run.labels, first) if told else None)
     mapped, labels = data.test[:_MAPPED], _of(data.test_labels, slice(_MAPPED))
@@ -107,17 +122,39 @@ def _history(path: Path) -> dict[str, list[dict[str, float]]]:
     return stages
 
 
+def _measures(path: Path) -> dict[str, Any]:
+    """Of the run's measures those that the page shows; none where it has none. Raises `DataError` for another file."""
+    if not path.exists():
+        return {}
+    try:
+        measures = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: float(measures[name]) for name in _MEASURED if name in measures}
+        if not all(map(math.isfinite, found.values())):
+            raise ValueError("not all of them are finite numbers")
+        return {**found, "layers": measures["layers"]}
+    except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, RecursionError) as why:
+        raise DataError(f"{path} can't be read ({why}): expected the metrics.json that a run wrote") from None
+
+
+def _activations(network: AutoencoderNetwork) -> list[str]:
+    """The activations of the encoder's and the decoder's layers by name; "linear" only where there is no other."""
+    layers = [layer for part in (network.encoder, network.decoder) for _, layer in part.named_layers()]
+    found = {layer.function if isinstance(layer, Activation) else getattr(layer, "activation", None)
+             for layer in layers}
+    return sorted(name for name in found if isinstance(name, str) and name != "linear") or ["linear"]
+
+
 def _twins(config: RunConfig, epochs: int, batch: Sequence[np.ndarray], stages: dict[str, list[dict[str, float]]],
            say: Callable[[str], None], progress: Progress) -> list[Twin]:
-    """The run's training repeated, and of a plain autoencoder the same with pretraining, or without."""
+    """The run's training repeated, and of a plain autoencoder then the same without pretraining, or with it."""
     ways = [config.pretrain]
     if config.model == "autoencoder" and not config.settings:
-        pretrained = config.pretrain if config.pretrain != "none" else \
-            "rbm" if config.activation == "sigmoid" else "autoencoder"
-        ways = [pretrained, "none"]
+        pretraining = "rbm" if config.activation == "sigmoid" else "autoencoder"
+        ways.append(pretraining if config.pretrain == "none" else "none")
     twins = []
     for way in ways:
-        words = f"pretrained ({way})" if way != "none" else "not pretrained" if len(ways) > 1 else "the run"
+        words = "this run" if way == config.pretrain else \
+            "the same without pretraining" if way == "none" else f"the same with pretraining ({way})"
         say(f"training {epochs} epochs and looking on: {words}")
         insight = Insight(batch, _SHOWN)
 
@@ -130,8 +167,17 @@ def _twins(config: RunConfig, epochs: int, batch: Sequence[np.ndarray], stages: 
         except TrainingDiverged as why:
             say(f"{words}: ended early, {why}")
             history = [] if again.model is None else again.model.history_
-        known = [row["loss"] for row in stages.get("train", ())][:epochs]
-        same = len(known) == len(history) and bool(np.allclose(known, [row["loss"] for row in history], rtol=1e-4))
         if insight.epochs:
-            twins.append(Twin(way, insight, history, same if way == config.pretrain else None))
+            repeats = _repeats(stages.get("train", []), history, epochs) if way == config.pretrain else None
+            twins.append(Twin(way, insight, history, repeats))
     return twins
+
+
+def _repeats(known: list[dict[str, float]], again: list[dict[str, float]], epochs: int) -> bool | None:
+    """Whether a training has had the losses of the run in its first `epochs`; None for a run without any, which was
+    interrupted before."""
+    losses = [row["loss"] for row in known][:epochs]
+    if not losses:
+        return None
+    return len(again) >= len(losses) and bool(np.allclose(losses, [row["loss"] for row in again][:len(losses)],
+                                                          rtol=1e-4))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from miniae import __version__
 from miniae.backend.sharing import Ranks
-from miniae.data import Dataset, StorageError, write_json
+from miniae.data import Dataset, StorageError, check_unused, write_json
+from miniae.data.locking import Taken, alone
 from miniae.data.pieces import pieces
-from miniae.data.storage import remove_leftovers
+from miniae.data.storage import crc_of
+from miniae.data.whole_files import remove_leftovers_in
 from miniae.tasks.config import RunConfig
 from miniae.tasks.run import Run
 from miniae.training import Callback, Checkpoint
@@ -26,8 +27,6 @@ __all__ = ["RunFolder", "check_ranks", "new_folder"]
 
 _FORMAT = 1
 _SECONDS = 60  # of a minute
-_FILES = ("config.json", "run.json", "history.csv", "metrics.json", "model.safetensors", "reconstructions.png",
-          "loss.png", "filters.png", "latent.png")
 
 
 def new_folder(name: str, parent: str | os.PathLike[str] = "runs") -> Path:
@@ -62,21 +61,70 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self._config, self._state = self.path / "config.json", self.path / "run.json"
+        self._lock = self.path / ".lock"
+
+    @classmethod
+    @contextlib.contextmanager
+    def new(cls, path: str | os.PathLike[str] | None, data: str) -> Iterator[RunFolder]:
+        """A block with an empty folder for a run of this process alone, made where there is none.
+
+        None is a new one in runs, named after the data. What the block begins without a result is taken back at its
+        end. Raises `StorageError` for a folder that something is in or where nothing can be written.
+        """
+        made = path is None or not Path(path).exists()
+        kept = cls(new_folder(data) if path is None else path)
+        if not made:
+            with kept.alone():
+                kept.remove_leftovers()
+            check_unused(kept.path)
+        try:
+            kept._check_writable()
+            with kept.alone():
+                try:
+                    yield kept
+                finally:
+                    kept.abandon()
+        finally:
+            if made and kept.path.is_dir() and not any(kept.path.iterdir()):
+                kept.path.rmdir()
+
+    def _check_writable(self) -> None:
+        """Make the folder if need be. Raises `StorageError` if it can't be written into."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as why:
+            raise StorageError(f"can't write into {self.path}: {why.strerror}. Choose a writable folder") from None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """A block in which no other process trains in this folder. Raises `StorageError` where one does."""
+        with contextlib.ExitStack() as block:
+            try:
+                block.enter_context(alone(self._lock))
+            except Taken:
+                raise StorageError(f"another process is training in {self.path}: wait until it has ended, or choose "
+                                   "another folder") from None
+            yield
 
     def begin(self, run: Run) -> None:
         """Write down what the run is. The settings come first: they alone are a run that has done nothing yet."""
         self.remove_leftovers()
-        for path in self.checkpoints.glob("*.safetensors"):  # before the run is noted as unfinished
-            if not path.stem.endswith(".previous"):
-                check_readable(path)
+        for stage in {path.stem.removesuffix(".previous") for path in self._checkpoints()}:
+            check_readable(self.checkpoints / f"{stage}.safetensors")  # before the run is noted as unfinished
         write_json(self._config, run.config.portable())
         self._note(run, finished=False)
-        self.checkpoints.mkdir(exist_ok=True)
+        try:
+            self.checkpoints.mkdir(exist_ok=True)
+        except OSError as why:
+            raise StorageError(f"can't make the folder {self.checkpoints}: {why.strerror or why}") from None
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed while it wrote a file of the run has left."""
-        for name in _FILES:
-            remove_leftovers(self.path / name)
+        for folder in (self.path, self.checkpoints):
+            remove_leftovers_in(folder)
 
     def finish(self, run: Run) -> None:
         """The results are written; the last checkpoint of each stage stays, to train further from."""
@@ -87,11 +135,21 @@ class RunFolder:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is something to go on from."""
-        return any(self.checkpoints.glob("[!.]*.safetensors"))
+        return any(self._checkpoints())
+
+    def _checkpoints(self) -> Iterator[Path]:
+        return self.checkpoints.glob("[!.]*.safetensors")  # the others are leftovers
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the run that was begun here has not come to its end."""
+        if self._state.exists():
+            return not self._noted()["finished"]
+        return not (self.path / "model.safetensors").exists()  # killed at once; else of a version that noted nothing
 
     def abandon(self) -> None:
         """Take back what `begin` wrote, if nothing has come of it."""
-        written = {self._config, self._state, self.checkpoints}
+        written = {self._config, self._state, self.checkpoints, self._lock}
         if set(self.path.iterdir()) <= written and not any(self.checkpoints.glob("*")):
             self._state.unlink(missing_ok=True)
             self._config.unlink(missing_ok=True)
@@ -171,7 +229,7 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
     total = 0
     for array in (data.train, data.test):
         for part in pieces(array):
-            total = zlib.crc32(np.ascontiguousarray(array[part]).reshape(-1).view(np.uint8).data, total)
+            total = crc_of(array[part], total)
     for labels in (data.train_labels, data.test_labels):
         if labels is not None:
             total = zlib.crc32("\n".join(map(str, labels.tolist())).encode(), total)

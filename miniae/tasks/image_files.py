@@ -13,7 +13,8 @@ import numpy as np
 
 from miniae.backend import Backend
 from miniae.data import eight_bits
-from miniae.data.storage import StorageError, check_kind, described, load_tensors, save_tensors
+from miniae.data.errors import StorageError
+from miniae.data.storage import check_kind, crc_of, described, load_tensors, save_tensors
 from miniae.tasks.compressed_file import LARGEST_IMAGE, Compressed, pack, unpack
 from miniae.training import NotFittedError
 
@@ -184,7 +185,7 @@ def checksum(settings: str, arrays: dict[str, np.ndarray]) -> int:
     """The CRC-32 of what compressed files depend on."""
     total = zlib.crc32(settings.encode())
     for name in sorted(arrays):
-        total = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), zlib.crc32(name.encode(), total))
+        total = crc_of(arrays[name], zlib.crc32(name.encode(), total))
     return total
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.tasks.entropy import PRECISION, Decoder, Encoder, Tables, whole_frequencies
 
 __all__ = ["IndexCoder"]

@@ -166,8 +166,8 @@ def profile(config: RunConfig, steps: int = 40, warmup: int = 5) -> Profile:
     computed, function by function; afterwards as many are replayed from a recording, as in training.
     """
     profiler = Profiler(warmup)
-    config = dataclasses.replace(config, pretrain="none", epochs=2)
     run = Run(config, progress=lambda title: [profiler])
+    run.config = config = dataclasses.replace(run.config, pretrain="none", epochs=2)
     rows = np.arange((check_count("steps", steps) + warmup) * (run.config.batch_size or 1)) % len(run.train)
     run.train = run.train[rows]
     run.labels = None if run.labels is None else run.labels[rows]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.backend import Backend
-from miniae.data.errors import a_kind
-from miniae.data.storage import StorageError, load_tensors, under
+from miniae.data.errors import StorageError, a_kind
+from miniae.data.storage import load_tensors, under
 from miniae.data.windows import Windows
 from miniae.models import VectorQuantisedAutoencoder
 from miniae.models.files import contents, model_of

@@ -17,7 +17,7 @@ import numpy as np
 
 from miniae.backend import get, use_backend
 from miniae.backend.sharing import ALONE, current_ranks, use_ranks
-from miniae.data import Dataset, find, make_scaler, split, write_json, write_text
+from miniae.data import Dataset, about_columns, find, make_scaler, split, write_json, write_text
 from miniae.models import (
     PCA,
     VARIANTS,
@@ -30,6 +30,7 @@ from miniae.models import (
 )
 from miniae.report import metrics, pictures
 from miniae.tasks.config import RunConfig
+from miniae.tasks.table_defaults import for_table
 from miniae.tasks.variants import make_model, own_measures, own_pictures, with_labels
 from miniae.training import Callback, DamagedCheckpoint, NumericalTrouble, TrainingDiverged, on_nan
 
@@ -41,15 +42,15 @@ _LARGEST = 1e100  # what can be squared and summed in float64 without overflow
 _REPORTED = (PosteriorCollapse, NumericalTrouble, DamagedCheckpoint)
 
 
-def find_data(name: str, label: str | None = None, seed: int = 0) -> Dataset:
+def find_data(name: str, label: str | None = None, seed: int = 0, drop: Sequence[str] = ()) -> Dataset:
     """The data set of that name, or the user's own file with a fifth of its samples held out for testing."""
-    samples = find(name, label)
+    samples = find(name, label, drop)
     if isinstance(samples, Dataset):
         return samples
     kept, held_out = split(len(samples.X), _TEST_SHARE, seed)
     labels, others = (None, None) if samples.labels is None else (samples.labels[kept], samples.labels[held_out])
     return Dataset(Path(name).name, samples.X[kept], samples.X[held_out], labels, others, samples.image_shape,
-                   samples.feature_names)
+                   samples.feature_names, samples.dropped, samples.note)
 
 
 class Run:
@@ -62,7 +63,7 @@ class Run:
                  progress: Callable[[str], Sequence[Callback]] = lambda title: ()):
         self.config, self.say, self.progress = config, say, progress
         self.backend = get(current_ranks().device(config.backend))
-        self.data = find_data(config.data, config.label, config.seed)
+        self.data = find_data(config.data, config.label, config.seed, config.drop)
         self.stack = Stack()  # empty without pretraining
         self.model: Any = None  # an `Autoencoder`, once one is trained
         self._prepare()
@@ -77,6 +78,8 @@ class Run:
             self.train, self.validation = data.train[kept], data.train[held_out]
             if self.labels is not None:
                 self.labels, self.held_out_labels = self.labels[kept], self.labels[held_out]
+        if data.image_shape is None:
+            self.config = for_table(config, *self.train.shape)
         low = min(float(part.min()) for part in (data.train, data.test))
         high = max(float(part.max()) for part in (data.train, data.test))
         if max(-low, high) > _LARGEST:
@@ -118,6 +121,8 @@ class Run:
 
     def _execute(self) -> Autoencoder:
         config, began = self.config, time.perf_counter()
+        if self.data.note:
+            self.say(self.data.note)
         self.say(f"{self.data.name}: {len(self.train):,} training and {len(self.data.test):,} test samples, "
                  f"{config.model} {self.architecture()} on {self.backend.name}")
         training: dict[str, Any] = {
@@ -245,7 +250,7 @@ class Run:
         """Write the model alone."""
         data = self.data
         save(folder / "model.safetensors", self.model, extra={
-            "data": data.name, "image_shape": data.image_shape, "feature_names": data.feature_names})
+            "data": data.name, "image_shape": data.image_shape, **about_columns(data)})
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the model, settings, history, measures and pictures into `folder`; return the measures.

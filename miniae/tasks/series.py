@@ -14,7 +14,8 @@ from miniae.data import Windows
 from miniae.data.errors import a_kind
 from miniae.data.storage import extra_of, reading, save_tensors, under
 from miniae.models import Autoencoder
-from miniae.tasks.detection import AnomalyDetector, check_share, middle_and_scale
+from miniae.tasks.detection import AnomalyDetector, check_share
+from miniae.tasks.scales import middle_and_scale
 from miniae.training import Estimator, NotFittedError, check_count
 
 __all__ = ["Segment", "SeriesDetector", "period", "window_for"]

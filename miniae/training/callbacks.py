@@ -72,6 +72,13 @@ class Callback:
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Remember what `state_dict` returned."""
 
+    def fixed_settings(self) -> dict[str, Any]:
+        """What of it decides the weights, by name: a run goes on from a `Checkpoint` only with the same.
+
+        Nothing, unless a subclass says so: other callbacks may come, go and change when a run goes on.
+        """
+        return {}
+
 
 def callback_list(callbacks: Sequence[Callback]) -> list[Callback]:
     """The callbacks as a list. Raises `TypeError` for what is none."""
@@ -195,8 +202,8 @@ class EarlyStopping(Remembering):
         self._stop_if_late(trainer)
 
     def _stop_if_late(self, trainer: Trainer) -> None:
-        """End a training that goes on after it had been stopped."""
-        if trainer.epoch - self.best_epoch >= self.patience:
+        """End a training that goes on after it had been stopped: not one that this callback is new to."""
+        if self.best < math.inf and trainer.epoch - self.best_epoch >= self.patience:
             trainer.stop = True
 
     def on_train_end(self, trainer: Trainer) -> None:
@@ -247,6 +254,9 @@ class MaxNorm(Callback):
     def on_batch_end(self, trainer: Trainer, batch: int) -> None:
         for layer in self._layers:
             bound_norms(trainer.backend, layer.weight._data, self.limit, layer.unit_axis)
+
+    def fixed_settings(self) -> dict[str, Any]:
+        return {"max_norm": self.limit}
 
 
 class ReduceOnPlateau(Remembering):

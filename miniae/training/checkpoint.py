@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import warnings
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from miniae.backend.sharing import current_ranks
-from miniae.data.storage import (
-    StorageError,
-    check_kind,
-    described,
-    load_tensors,
-    remove_leftovers,
-    save_tensors,
-    under,
-)
-from miniae.nn import Layer, layer_config
+from miniae.data.errors import StorageError
+from miniae.data.storage import check_kind, described, load_tensors, save_tensors, under
+from miniae.data.whole_files import remove_leftovers
 from miniae.training.callbacks import Callback
+from miniae.training.identity import OfAnother, check_data_of, check_settings_of, data_of, settings_of
 from miniae.training.ranks import any_rank
-from miniae.training.sample import differ, sampled
 from miniae.training.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -40,10 +31,6 @@ _HEADER: dict[str, Any] = {"epoch": int, "base_lr": (int, float), "history": lis
 
 class DamagedCheckpoint(UserWarning):
     """A checkpoint can't be read, the one before it can."""
-
-
-class _OfAnother(StorageError):
-    """A checkpoint is whole, but of other data or of another network."""
 
 
 class Checkpoint(Callback):
@@ -63,9 +50,16 @@ class Checkpoint(Callback):
 
     With `resume`, training goes on from the file where there is one, so that the same program run again finishes what
     it had begun, however it ended: `model.fit(X, callbacks=[Checkpoint(path, resume=True), ...])`. Name it before the
-    callbacks that look at the epoch when training begins. A file of other data, by their number and a few rows, or of
-    another network raises `StorageError`. Of ranks that train together the first one writes, and all
-    read.
+    callbacks that look at the epoch when training begins. Of ranks that train together the first one writes, and all
+    read. What decides the steps must be as it was: the data and those held out, by their number and a few rows; batch
+    size and seed, dtype and precision, the network with its losses, penalties and corruption, the optimizer with its
+    constants and the learning rate it began with, the bound on the gradient, and the `fixed_settings` of callbacks. A
+    file of other ones raises `StorageError`, which names the first that differs. Nobody compares the weights that
+    training begins with, nor in which order a `Stream` gives its samples, which must be the same for the same bits.
+
+    All else may change: the number of epochs, other callbacks, data held out where there were none, the number of ranks
+    and the backend. For another learning rate in what is left of a run, add a `LearningRate` to the callbacks, or put a
+    trainer into the state by `restore`, which compares nothing, and set `trainer.optimizer.lr`.
     """
 
     only_device = True
@@ -78,12 +72,14 @@ class Checkpoint(Callback):
             raise ValueError(f"a checkpoint is written every so many seconds, at least 0; got {seconds}")
         self.path, self.every, self.resume, self.seconds = path, every, resume, seconds
         self.written, self.took = 0, 0.0  # how many, and in how many seconds
+        self._trainer: Trainer | None = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._saved_at, self._last = (0, 0), time.perf_counter()
         self._whole_epochs = any(callback.whole_epochs for callback in trainer.callbacks)
-        self._task = {"samples": trainer.samples, "rows": sampled(trainer.data, trainer.backend).tolist(),
-                      "network": _network(trainer.model)}
+        if trainer is not self._trainer or trainer.epoch == 0:  # later on, callbacks may have changed some
+            self._trainer, self._settings = trainer, settings_of(trainer)
+        self._task = {**data_of(trainer), "settings": self._settings}
         if trainer.ranks.rank == 0:
             remove_leftovers(self.path)
         # Whether the file is of this run, whether of an epoch's middle, and whether the one before it is of an end.
@@ -95,14 +91,17 @@ class Checkpoint(Callback):
         """Go on from the file; where epochs have to be whole, from the last one's end that was saved before it."""
         before = Snapshot.of(trainer)
         found = restore(trainer, self.path, self._task)
+        any_rank(trainer.ranks, False)  # all ranks have read it
         self._own, self._middle = True, bool(trainer.done)
         end = _end_before(Snapshot.of(trainer), self.path) if self._middle else None
         self._keeps_end = end is not None
         if self._middle and self._whole_epochs:
+            if end is None and trainer.epoch:
+                warnings.warn(f"{found} is of the middle of epoch {trainer.epoch + 1}, and of its beginning nothing is "
+                              "kept: training begins again", DamagedCheckpoint, stacklevel=2)
             (end or before).put_back(trainer)
-        elif found != Path(self.path) and not any_rank(trainer.ranks, False) and trainer.ranks.rank == 0:
-            # All ranks have read it. The next one is not to take a damaged one's place beside it.
-            os.replace(found, self.path)
+        elif found != Path(self.path) and trainer.ranks.rank == 0:
+            _take_the_place(found, self.path)  # the next one is not to take a damaged one's place beside it
         self._saved_at = trainer.epoch, trainer.done
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -115,6 +114,8 @@ class Checkpoint(Callback):
     def on_pause(self, trainer: Trainer) -> None:
         snapshot = Snapshot.of(trainer)
         if snapshot.is_finite():
+            if trainer.epoch and self._saved_at < (trainer.epoch, 0):
+                self._save(trainer.snapshot)  # the epoch's beginning, to which a run may have to go back
             self._save(snapshot)
 
     def on_snapshot(self, trainer: Trainer) -> None:
@@ -137,8 +138,8 @@ class Checkpoint(Callback):
         if not trainer.snapshot.position:
             self._save(trainer.snapshot)
         elif trainer.ranks.rank == 0 and self._keeps_end:  # it had gone on in the middle of this very epoch
-            os.replace(previous(self.path), self.path)
-        elif trainer.ranks.rank == 0:  # of the first one, which begins again
+            _take_the_place(previous(self.path), self.path)
+        elif trainer.ranks.rank == 0 and trainer.epoch == 0:  # of the first one, which begins again
             Path(self.path).unlink(missing_ok=True)
 
     def _save(self, snapshot: Snapshot) -> None:
@@ -174,6 +175,14 @@ def previous(path: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
+def _take_the_place(found: Path, path: str | os.PathLike[str]) -> None:
+    """Rename `found` to `path`. Raises `StorageError` where that can't be."""
+    try:
+        os.replace(found, path)
+    except OSError as why:
+        raise StorageError(f"can't write {path}: {why.strerror or why}") from None
+
+
 def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | None:
     """The state in `previous(path)`, if it is of an epoch's end of the run that came to this one's middle."""
     try:
@@ -181,33 +190,6 @@ def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | No
     except StorageError:
         return None
     return end if not end.position and end.history == middle.history[:end.epoch] else None
-
-
-def _network(model: Any) -> int | None:
-    """A number that networks of other layers, or other settings of these, are not likely to share."""
-    if not isinstance(model, Layer):
-        return None
-    try:
-        return zlib.crc32(json.dumps(layer_config(model), sort_keys=True).encode())
-    except (TypeError, ValueError, AttributeError):  # a layer with what can't be written down
-        return None
-
-
-def _check_task(path: Path, found: Any, task: dict[str, Any]) -> None:
-    """Raise `StorageError` where a checkpoint is of training on other data, or of another network. Older ones don't
-    say."""
-    if not isinstance(found, dict):
-        return
-    before, now = (np.asarray(t.get("rows", ()), "float64") for t in (found, task))
-    if found.get("samples") != task["samples"]:
-        what = f"training on {found.get('samples')} samples, these are {task['samples']}"
-    elif differ(before, now):
-        what = "training on other data"
-    elif None not in (found.get("network"), task["network"]) and found["network"] != task["network"]:
-        what = "a network with other layers or settings"
-    else:
-        return
-    raise _OfAnother(f"{path} is a checkpoint of {what}: choose another path, or delete it to begin anew")
 
 
 def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> Path:
@@ -222,15 +204,15 @@ def restore(trainer: Trainer, path: str | os.PathLike[str], task: dict[str, Any]
     try:
         snapshot = _read(found, task)
     except StorageError as why:
-        if isinstance(why, _OfAnother):
+        if isinstance(why, OfAnother):
             raise
         found = previous(path)
         try:
             snapshot = _read(found, task)
-        except _OfAnother:
+        except OfAnother:
             raise
-        except StorageError:
-            raise _without_both(why, path) from None
+        except StorageError as before_it:
+            raise _without_both(path, why, before_it) from None
         if os.path.exists(path):  # else a process ended just between two renamings
             warnings.warn(f"{why}. Training goes on from {found.name}, the one before it", DamagedCheckpoint,
                           stacklevel=2)
@@ -256,13 +238,17 @@ def check_readable(path: str | os.PathLike[str]) -> None:
     except StorageError as why:
         try:
             _read(previous(path))
-        except StorageError:
-            raise _without_both(why, path) from None
+        except StorageError as before_it:
+            raise _without_both(path, why, before_it) from None
 
 
-def _without_both(why: StorageError, path: str | os.PathLike[str]) -> StorageError:
-    return StorageError(f"{why}. Or delete it" + f" and {previous(path).name}" * previous(path).exists()
-                        + ", to begin this stage again")
+def _without_both(path: str | os.PathLike[str], why: StorageError, before_it: StorageError) -> StorageError:
+    """What is wrong with a checkpoint, or with the one before it where that alone is there."""
+    there = [p.name for p in (Path(path), previous(path)) if p.exists()]
+    if not there:
+        return why
+    return StorageError(f"{why if Path(path).exists() else before_it}. Or delete {' and '.join(there)}, to begin this "
+                        "stage again")
 
 
 def _read(path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> Snapshot:
@@ -280,8 +266,10 @@ def _read(path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> S
             not all(type(step) is int for step in header["generators"].values()):
         raise StorageError(f"{path} is damaged: its epoch, history or generators can't be")
     with described(path):
-        if task is not None:
-            _check_task(Path(path), header.get("task"), task)
+        found = header.get("task")
+        if task is not None and isinstance(found, dict):  # older versions wrote none
+            check_data_of(Path(path), found, task)
+            check_settings_of(Path(path), found.get("settings", {}), task["settings"])
         return Snapshot(
             under("model.", tensors), under("optimizer.", tensors), header["generators"],
             {name: under(f"callback {name}.", tensors) for name in header["callbacks"]},

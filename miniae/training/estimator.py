@@ -6,12 +6,12 @@ import contextlib
 import inspect
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from miniae.data.arrays import is_batches
+from miniae.data.arrays import column_names, is_batches, place
 from miniae.data.pieces import pieces
 from miniae.data.sparse import Sparse
 from miniae.data.stream import Stream, as_rows
@@ -84,9 +84,15 @@ class Estimator(Conventions):
             setattr(self, name, value)
         return self
 
+    def _first_samples(self, X: Any) -> np.ndarray | Sparse | Stream:
+        """`check_rows` of X, on which this estimator is trained from the start: its features' names are kept."""
+        X = Stream(X) if is_batches(X) else X
+        self._learn_names(X)
+        return check_rows(X)
+
     def _samples(self, X: Any, shape: tuple[int, ...] | None = None, name: str = "X") -> np.ndarray | Sparse | Stream:
         """`check_rows` of X, which is data of the kind that was fitted: with its features' names, if they have any."""
-        X = Stream(X) if is_batches(X) and not isinstance(X, Stream) else X
+        X = Stream(X) if is_batches(X) else X
         self._check_names(X)
         return check_rows(X, shape, name, type(self).__name__)
 
@@ -170,7 +176,7 @@ def check_rows(x: Any, shape: tuple[int, ...] | None = None, name: str = "X",
         raise ValueError(f"{name} has samples of shape {extent[1:]}, this model was made for {shape}: {name} has "
                          f"{_said(extent[1:])}, but {owner} is expecting {_said(shape)} as input")
     if not isinstance(array, Stream):  # whose samples it has checked
-        check_finite(name, array)
+        check_finite(name, array, column_names(x))
     return array
 
 
@@ -178,15 +184,16 @@ def _said(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} features" if len(shape) == 1 else f"samples of shape {shape}"
 
 
-def check_finite(name: str, x: Any) -> None:
-    """Raise `ValueError` unless all values of x are finite: an array, or what gives arrays for slices of it."""
+def check_finite(name: str, x: Any, columns: Sequence[Any] | None = None) -> None:
+    """Raise `ValueError` unless all values of x are finite: an array, or what gives arrays for slices of it. `columns`
+    are the names of those of a frame."""
     for rows in pieces(x) if x.dtype.kind == "f" else ():
         finite = np.isfinite(x[rows])
         if not finite.all():
             first, *where = (int(i) for i in np.argwhere(~finite)[0])
             value = x[rows][(first, *where)]
-            raise ValueError(f"{name} holds {value} at index {(rows.start + first, *where)}: fill in or drop missing "
-                             "and infinite values")
+            raise ValueError(f"{name} holds {value} {place((rows.start + first, *where), columns)}: fill in or drop "
+                             "missing and infinite values")
 
 
 def check_unit_interval(name: str, x: Any, why: str) -> None:

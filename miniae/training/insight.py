@@ -91,7 +91,7 @@ class Insight(Callback):
                 # A mean over the batch is behind the loss: times its size, gradients are those of one sample's loss.
                 gradient = gradients.get(id(y.creator), np.zeros(y.shape)) * len(y)
                 self._note(path, layer, y.numpy(), gradient)
-            with no_grad():
+            with no_grad():  # again, as what the loss was of may come from disturbed samples, or from codes drawn
                 shown = model.forward(*[Tensor(a[:self.shown], dtype=trainer.dtype, backend=trainer.backend)
                                         for a in self.batch])
         self.epochs.append(trainer.epoch)

@@ -21,17 +21,15 @@ Goyal et al., "Accurate, large minibatch SGD", 2017, section 3.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from miniae.autodiff import Tensor
 from miniae.backend import Backend
 from miniae.backend.sharing import Ranks, batch_mean, batch_sum, current_share
+from miniae.data.storage import checksum
 from miniae.optim import Optimizer
-from miniae.training.sample import differ, sampled
+from miniae.training.sample import differ, of_streams, sampled
 from miniae.training.snapshot import Snapshot
 
 __all__ = ["RanksDiffer", "any_rank", "check_alike", "check_data", "mean_of_all", "seed_of", "sum_gradient"]
@@ -77,7 +75,7 @@ def check_alike(ranks: Ranks, when: str, snapshot: Snapshot, **facts: float) -> 
     """Raise `RanksDiffer`, on all ranks, unless they are at the same epoch with the same weights and these facts."""
     if ranks.size == 1:
         return
-    facts = {**facts, "epoch": snapshot.epoch, "weights": _checksum(snapshot.model)}
+    facts = {**facts, "epoch": snapshot.epoch, "weights": checksum(snapshot.model)}
     told = ranks.gather(list(facts.values()))
     for name, values in zip(facts, told.T, strict=True):
         other = next((r for r, value in enumerate(values) if value != values[0]), None)
@@ -87,23 +85,16 @@ def check_alike(ranks: Ranks, when: str, snapshot: Snapshot, **facts: float) -> 
 
 
 def check_data(ranks: Ranks, data: Any, backend: Backend) -> None:
-    """Raise `RanksDiffer`, on all ranks, unless they have the same data, by a few rows of each array."""
+    """Raise `RanksDiffer`, on all ranks, unless they have the same data, by a few rows of each array, and by what the
+    first pass has found of each stream."""
     if ranks.size == 1:
         return
-    own = sampled(data, backend)
-    told = ranks.gather(own.reshape(-1).tolist()).reshape(ranks.size, *own.shape)
-    other = next((r for r in range(ranks.size) if differ(told[0], told[r])), None)
-    if other is not None:
-        raise RanksDiffer(f"ranks 0 and {other} have different data, of the same size: start all ranks with the same "
-                          "data, in the same order")
-
-
-def _checksum(arrays: dict[str, np.ndarray]) -> int:
-    """A number that two models of different weights are not likely to share."""
-    total = 0
-    for name, a in sorted(arrays.items()):
-        total = zlib.crc32(np.ascontiguousarray(a).data, zlib.crc32(name.encode(), total))
-    return total
+    for own in (sampled(data, backend), of_streams(data)):
+        told = ranks.gather(own.reshape(-1).tolist()).reshape(ranks.size, *own.shape)
+        other = next((r for r in range(ranks.size) if differ(told[0], told[r])), None)
+        if other is not None:
+            raise RanksDiffer(f"ranks 0 and {other} have different data, of the same size: start all ranks with the "
+                              "same data, in the same order")
 
 
 def any_rank(ranks: Ranks, wish: bool) -> bool:

@@ -11,11 +11,11 @@ from miniae.backend import Backend
 from miniae.data.rows import Kept
 from miniae.data.stream import Stream
 
-__all__ = ["differ", "sampled"]
+__all__ = ["blocks_of", "differ", "of_streams", "sampled"]
 
 _ROWS = 16
 # By so much of a row's root mean square equal data may differ, where other processors have scaled or encoded them.
-_ROUNDING = 1e-3
+_ROUNDING = 1e-4
 
 
 def sampled(data: Any, backend: Backend) -> np.ndarray:
@@ -27,7 +27,29 @@ def sampled(data: Any, backend: Backend) -> np.ndarray:
 
     of which r is negative for integers. It is 0 for streams, of which single rows can't be asked for.
     """
-    return np.stack([_of(a, backend) for a in (data if isinstance(data, tuple) else (data,))])
+    return np.stack([_of(a, backend) for a in _arrays(data)])
+
+
+def of_streams(data: Any) -> np.ndarray:
+    """The same numbers p and r of three rows that tell a stream from others: (arrays, 3, 2), 0 for other arrays.
+
+    They are what the first pass has found of each feature, whatever the order: the least and the largest value, scaled,
+    and the root mean square.
+    """
+    result = np.zeros((len(_arrays(data)), 3, 2))
+    for n, array in enumerate(_arrays(data)):
+        stream = _stream(array)
+        if stream is not None:
+            ends = np.stack([stream.low, stream.high])
+            ends = array.scaler.transform(ends) if isinstance(array, Kept) else ends
+            rows = np.concatenate([ends, np.hypot(stream.mean, stream.deviation)[None]]).reshape(3, -1)
+            result[n] = [_two_numbers(row, _wave(row.size)) for row in rows.astype("float64")]
+    return result
+
+
+def blocks_of(data: Any) -> list[int]:
+    """Of every stream of `data`, in blocks of how many samples it is shuffled."""
+    return [stream.shuffle for stream in map(_stream, _arrays(data)) if stream is not None]
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> bool:
@@ -35,13 +57,13 @@ def differ(a: np.ndarray, b: np.ndarray) -> bool:
     if a.shape != b.shape:
         return True
     tolerance = np.where(a[..., 1] < 0, 1e-9, _ROUNDING) * np.abs(a[..., 1]) + 1e-30
-    return bool((np.abs(a - b) > tolerance[..., None]).any())
+    return not bool((np.abs(a - b) <= tolerance[..., None]).all())
 
 
 def _of(array: Any, backend: Backend) -> np.ndarray:
     result = np.zeros((_ROWS, 2))
     array = array._data if isinstance(array, Tensor) else array
-    if isinstance(array.array if isinstance(array, Kept) else array, Stream):
+    if _stream(array) is not None:
         return result
     if not hasattr(array, "__getitem__") or not hasattr(array, "shape"):
         array = np.asarray(array)
@@ -49,10 +71,27 @@ def _of(array: Any, backend: Backend) -> np.ndarray:
     for n, i in enumerate(np.linspace(0, len(array) - 1, _ROWS).round().astype(int).tolist()):
         row = array[i:i + 1]
         host = np.asarray(backend.to_host(row) if backend.is_array(row) else row)
-        x = host.reshape(-1).astype("float64")
-        if wave is None:
-            wave = np.cos(np.arange(1, len(x) + 1))
-            wave /= np.linalg.norm(wave)
-        size = float(np.sqrt(np.mean(x * x)))
-        result[n] = wave @ x, -size if host.dtype.kind in "iub" else size
+        x = np.nan_to_num(host.reshape(-1).astype("float64"))  # missing ratings, say
+        wave = _wave(len(x)) if wave is None else wave
+        p, size = _two_numbers(x, wave)
+        result[n] = p, -size if host.dtype.kind in "iub" else size
     return result
+
+
+def _arrays(data: Any) -> tuple[Any, ...]:
+    return data if isinstance(data, tuple) else (data,)
+
+
+def _stream(array: Any) -> Stream | None:
+    inner = array.array if isinstance(array, Kept) else array
+    return inner if isinstance(inner, Stream) else None
+
+
+def _wave(n: int) -> np.ndarray:
+    wave = np.cos(np.arange(1, n + 1))
+    return wave / np.linalg.norm(wave)
+
+
+def _two_numbers(x: np.ndarray, wave: np.ndarray) -> tuple[float, float]:
+    largest = float(np.abs(x).max(initial=0.0)) or 1.0  # the squares of large numbers are none
+    return largest * float(wave @ (x / largest)), largest * float(np.sqrt(np.mean(np.square(x / largest))))

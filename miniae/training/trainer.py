@@ -12,20 +12,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from miniae.autodiff import Tensor, no_grad
-from miniae.autodiff.mode import observed
 from miniae.backend.arena import Arena
 from miniae.backend.philox import host_generator
-from miniae.backend.sharing import ALONE, Share, batch_rows, current_ranks, sharing, use_ranks
-from miniae.data.rows import Order, Rows, rows_on, shuffled
+from miniae.backend.sharing import ALONE, current_ranks, sharing, use_ranks
+from miniae.data.rows import Order, Rows, shuffled
 from miniae.nn.parameter import Parameter
 from miniae.optim import Optimizer
+from miniae.training.batches import batches, rows_of
 from miniae.training.callbacks import Callback, callback_list
 from miniae.training.estimator import check_count
-from miniae.training.ranks import any_rank, check_alike, check_data, mean_of_all, seed_of, sum_gradient
+from miniae.training.ranks import any_rank, check_alike, check_data
 from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
+from miniae.training.step import after_replay, evaluation_step, training_step
 from miniae.training.totals import Totals
-from miniae.training.trouble import Skip, TrainingDiverged
+from miniae.training.trouble import TrainingDiverged
 
 # Ranks that train together ask one another whether to stop after every so many batches: a message that can wait.
 _CHECKED = 8
@@ -93,6 +94,7 @@ class Trainer:
         self.batches = 0  # how many batches an epoch has
         self.samples = 0  # how many samples an epoch has
         self.data: Any = None  # what training is to be on, in `on_train_begin`
+        self.held_out: Any = None  # and what is held out
         self.done = 0  # how many samples of this epoch are done
         self.began = 0.0  # when this epoch did, by time.perf_counter()
         self.stop = False  # a callback sets this to end training after the epoch
@@ -108,7 +110,7 @@ class Trainer:
         self.snapshot = Snapshot.of(self)
 
     def _begin_replays(self) -> None:
-        self.replays = Replays(self, Trainer._writing)
+        self.replays = Replays(self, after_replay)
         self._validations = Replays(self, lambda trainer: lambda: None)  # which write nothing
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,24 +131,25 @@ class Trainer:
         `validation`, of the same form, is evaluated after every epoch. Raises `TrainingDiverged` when the loss or
         a weight stops being finite. After a `KeyboardInterrupt` the model is usable as it stood.
         """
-        rows = self._rows(data)
-        held_out = None if validation is None else self._rows(validation)
+        rows = rows_of(data, self.backend, self.dtype)
+        held_out = None if validation is None else rows_of(validation, self.backend, self.dtype)
         self.ranks = current_ranks()
         self.epochs, self.stop = check_count("epochs", epochs, least=0), False
         if self.done and self.samples != len(rows[0]):
             raise ValueError(f"the run stands in the middle of an epoch of {self.samples} samples, got {len(rows[0])}: "
                              "go on with the same data")
         self.samples, self.batches = len(rows[0]), -(-len(rows[0]) // self.batch_size)
-        self.data = data
+        self.data, self.held_out = data, validation
         try:
             self._tell("on_train_begin")
         finally:
-            self.data = None
+            self.data = self.held_out = None
         self.keep()
         check_alike(self.ranks, "before training", self.snapshot, samples=len(rows[0]), batch_size=self.batch_size,
                     epochs=epochs, done=self.done, arrays=len(rows),
                     **{"held-out samples": len(held_out[0]) if held_out else 0})
-        check_data(self.ranks, data, self.backend)
+        for some in (data,) if validation is None else (data, validation):
+            check_data(self.ranks, some, self.backend)
         try:
             while self.epoch < self.epochs and not self.stop:
                 try:
@@ -186,8 +189,8 @@ class Trainer:
         self.history.append(self._run_epoch(rows, held_out))
         self.epoch, self.done = self.epoch + 1, 0
         self._tell("on_epoch_end", self.history[-1])
-        self.history[-1].update((name, value.item()) for name, value in self.history[-1].items()
-                                if isinstance(value, np.generic))  # what files of JSON can hold
+        self.history[-1].update((name, value.tolist()) for name, value in self.history[-1].items()
+                                if isinstance(value, (np.generic, np.ndarray)))  # what files of JSON can hold
         self.snapshot = self._checked_snapshot()
         self.stop = any_rank(self.ranks, self.stop)
         self._tell("on_snapshot")
@@ -206,12 +209,12 @@ class Trainer:
 
         In the middle of an epoch, from a callback, it leaves the epoch as it is.
         """
-        training, rows = getattr(self.model, "training", False), self._rows(data)
+        training, rows = getattr(self.model, "training", False), rows_of(data, self.backend, self.dtype)
         totals = Totals(self.backend, self.dtype)
         try:
             self.model.train(False)
             with use_ranks(ALONE):  # not all ranks may have been asked
-                return self._evaluated(rows, totals, functools.partial(self._loss, rows, totals))
+                return self._evaluated(rows, totals, functools.partial(evaluation_step, self, rows, totals))
         finally:
             self.model.train(training)
 
@@ -220,7 +223,7 @@ class Trainer:
         self.model.train(False)
         totals = self._held_out_totals
         totals.clear()
-        self._validations.begin_epoch(functools.partial(self._loss, rows, totals), len(rows[0]))
+        self._validations.begin_epoch(functools.partial(evaluation_step, self, rows, totals), len(rows[0]))
         try:
             return self._evaluated(rows, totals, self._validations)
         finally:
@@ -230,7 +233,7 @@ class Trainer:
         """The means of the losses that `step` adds to the totals, batch by batch; the model does not learn."""
         order = Order.of(np.arange(len(rows[0])), self.backend)
         with no_grad():
-            for part, share in self._loaded(rows, order):
+            for part, share in batches(rows, order, self.batch_size):
                 with self._arena(len(part), update=False), sharing(share):
                     step(part)
                 totals.samples += share.total
@@ -256,8 +259,6 @@ class Trainer:
         return (f"lower the learning rate (it is {self.optimizer.lr:g}), clip the gradient, or check the data for "
                 "extreme values")
 
-    # ---------------------------------------------------------------- one epoch, one step
-
     def _run_epoch(self, rows: tuple[Rows, ...], held_out: tuple[Rows, ...] | None) -> dict[str, float]:
         n = len(rows[0])
         order = Order.of(shuffled(rows, host_generator(self.seed, "shuffle", self.epoch)), self.backend)
@@ -265,9 +266,10 @@ class Trainer:
         if not self.done:
             self.began = time.perf_counter()
             self.totals.clear()
-        self.replays.begin_epoch(functools.partial(self._step, rows), n)
+        self.replays.begin_epoch(functools.partial(training_step, self, rows), n)
         try:
-            for batch, (part, share) in enumerate(self._loaded(rows, order[self.done:]), self.done // self.batch_size):
+            begun = self.done // self.batch_size
+            for batch, (part, share) in enumerate(batches(rows, order[self.done:], self.batch_size), begun):
                 with self._arena(len(part), update=True), sharing(share):
                     self.replays(part)
                 self.totals.samples += share.total
@@ -298,100 +300,7 @@ class Trainer:
         with self.backend.arena(arena), self.backend.silent():  # running_losses looks for what is not finite
             yield
 
-    def _writing(self) -> Callable[[], None]:
-        """A function to call after a replay of the step that was just made: weights and gradients have been written."""
-        with_gradient = [p for p in self.parameters if p.grad is not None]
-
-        def written(optimizer: Optimizer = self.optimizer) -> None:
-            optimizer.written()
-            for p in with_gradient:
-                p.hold_grad()
-
-        return written
-
-    def _step(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Any]:
-        """One minibatch for the optimizer to lower the loss of. Every term, as it was first evaluated, goes to the
-        totals, and is returned."""
-        first: dict[str, Any] = {}
-
-        def evaluate() -> Tensor:
-            self.backend.rewind(self.optimizer.phase)
-            self.optimizer.zero_grad()
-            terms = self._terms(rows, order)
-            loss, *others = terms.values()
-            for term in others:
-                loss = loss + term
-            loss.backward(seed_of(loss))
-            sum_gradient(self.optimizer, [loss, *terms.values()])
-            if self.guard is not None and not terms.keys() <= first.keys():  # later ones are trials of a line search
-                self.guard(loss)
-            if self.clip is not None:
-                self.clip(self.optimizer)
-            for name, array in _arrays(terms).items():
-                first.setdefault(name, array)
-            return loss
-
-        try:
-            observed("optimizer", self.optimizer.minimize, lambda: observed("loss and gradient", evaluate))
-        except Skip:
-            self.totals.samples -= batch_rows(len(order))
-            return {}
-        self.totals.add(first, batch_rows(len(order)))
-        return first
-
-    def _loss(self, rows: tuple[Rows, ...], totals: Totals, order: Order) -> dict[str, Any]:
-        """The terms of one minibatch, which are added to the totals."""
-        terms = self._terms(rows, order)
-        mean_of_all(self.backend, terms.values())
-        totals.add(_arrays(terms), batch_rows(len(order)))
-        return _arrays(terms)
-
-    def _terms(self, rows: tuple[Rows, ...], order: Order) -> dict[str, Tensor]:
-        be = self.backend
-        batch = [Tensor._wrap(observed("data feeding", be.as_kernel, r.batch, order), be) for r in rows]
-        return self.model.loss_terms(*batch)
-
-    # ---------------------------------------------------------------- the rest
-
-    def _loaded(self, rows: tuple[Rows, ...], order: Order) -> Iterator[tuple[Order, Share]]:
-        """An order batch by batch, each as soon as its rows are loaded: what comes from the host comes before the step.
-
-        Of a batch that ranks share it is the part of this one. Another `batch_size` that is set in the meantime is for
-        the next epoch.
-        """
-        size, n, ranks = self.batch_size, len(order), current_ranks()
-
-        def here(start: int) -> tuple[Order | None, Share]:
-            share = Share(ranks, max(min(size, n - start), 0))
-            return (order[start:start + size][share.part] if share.total else None), share
-
-        part, share = here(0)
-        end = size
-        while part is not None:
-            following, next_share = here(end)
-            for r in rows:
-                r.load(part, following)
-            yield part, share
-            part, share, end = following, next_share, end + size
-
     def _tell(self, event: str, *args: Any) -> None:
         for callback in self.callbacks:
             if self.ranks.rank == 0 or not callback.on_first_rank:
                 getattr(callback, event)(self, *args)
-
-    def _rows(self, data: Any) -> tuple[Rows, ...]:
-        """The arrays of `data` as rows for batches on the model's backend."""
-        arrays = data if isinstance(data, tuple) else (data,)
-        rows = tuple(rows_on(self.backend, self.dtype, a._data if isinstance(a, Tensor) else a) for a in arrays)
-        if len(rows[0]) == 0:
-            raise ValueError("there are no samples to work on: the data has length 0")
-        if len({len(r) for r in rows}) > 1:
-            raise ValueError(f"the arrays have different numbers of samples: {[len(r) for r in rows]}")
-        for stream in (getattr(r, "stream", None) for r in rows if len(rows) > 1):
-            if stream is not None:
-                stream.keep_order()
-        return rows
-
-
-def _arrays(terms: dict[str, Tensor]) -> dict[str, Any]:
-    return {name: term._data for name, term in terms.items()}

@@ -43,6 +43,7 @@ def quick():
 def trained(miniae, table, tmp_path):
     """The folder of a finished run on the table."""
     folder = tmp_path / "run"
-    code, _, err = miniae("train", "--data", table, "--label", "kind", *QUICK, "--out", folder, "--backend", "numpy")
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *QUICK, "--pretrain", "rbm", "--out", folder,
+                          "--backend", "numpy")
     assert code == 0, err
     return folder

@@ -6,6 +6,9 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
+import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,10 +115,34 @@ def test_a_run_goes_on_to_the_same_results(stage, batches, error, train, miniae,
 
 
 def test_a_run_is_killed(table, tmp_path):
-    """By SIGKILL, at random moments; the whole of it is benchmarks/kills.py."""
+    """By SIGKILL, as it trains, once in a checkpoint's write if may be; the whole of it is benchmarks/kills.py."""
     runs = {"table": ["--data", table, "--label", "kind", *QUICK, "--epochs", "20"]}
-    (found,) = kills().measure(3, 0, runs).values()
-    assert found["same"] == found["runs"] and found["kills"] == 3
+    (found,) = kills().measure(2, 0, runs, within=0.1).values()
+    assert found["same"] == found["runs"] and found["kills"] == found["training"] + found["writing"] == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process by a signal")
+def test_a_run_that_another_process_is_training(table, miniae, tmp_path):
+    """It is refused, in one line, until that process has ended, however it does."""
+    folder = tmp_path / "run"
+    process = kills().train("--data", table, "--label", "kind", *QUICK, "--pretrain", "none", "--epochs", "200",
+                            "--checkpoint-every", "0", "--out", folder)
+    try:
+        while not list(folder.glob("checkpoints/*")) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        assert process.poll() is None
+        before = sorted(folder.rglob("*"))
+        for option in ("--resume", "--out"):
+            code, out, err = miniae("train", option, folder)
+            assert code == 2 and not out and err.endswith(
+                f"another process is training in {folder}: wait until it has ended, or choose another folder\n")
+            assert err.count("\n") == 1 and sorted(folder.rglob("*")) == before
+    finally:
+        process.kill()
+        process.communicate()
+    code, out, err = miniae("train", "--resume", folder, "--checkpoint-every", "5")
+    assert code == 0 and ".lock" not in out and not (folder / ".lock").exists(), err
 
 
 def test_more_epochs_are_the_same_as_if_they_had_been_asked_for_at_once(train, miniae, tmp_path):
@@ -178,6 +205,20 @@ def test_a_run_that_was_killed_before_it_had_done_anything(trained, miniae, tmp_
     assert not list(folder.glob(".*"))
 
 
+def test_a_run_that_was_killed_as_it_wrote_a_checkpoint(train, miniae, cut, tmp_path):
+    """What is left of that is no checkpoint."""
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    train(whole)
+    cut("fine-tuning", KeyboardInterrupt, 8)
+    train(folder)
+    leftover = folder / "checkpoints" / ".fine-tuning.safetensors.abcdefgh.safetensors"
+    leftover.write_bytes(b"half a header")
+    os.utime(leftover, (0, 0))
+    code, _, err = miniae("train", "--resume", folder)
+    assert code == 0 and not leftover.exists(), err
+    check_the_same(folder, whole)
+
+
 def test_a_run_that_was_killed_at_its_first_file(train, tmp_path):
     folder = tmp_path / "begun"
     folder.mkdir()
@@ -191,6 +232,43 @@ def test_a_run_that_was_killed_at_its_first_file(train, tmp_path):
     leftover.touch()
     os.utime(leftover, (0, 0))
     assert train(folder)[0] == 0
+
+
+def test_leftovers_of_checkpoints_and_pictures_hold_nobody_up(trained, miniae):
+    """Also of files that only some kinds of models write."""
+    left = [trained / "checkpoints" / ".training.safetensors.abcdefgh.safetensors",
+            trained / ".denoised.png.abcdefgh.png"]
+    for file in left:
+        file.touch()
+        os.utime(file, (0, 0))
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "5")
+    assert code == 0, err
+    assert not any(file.exists() for file in left)
+
+
+@pytest.mark.parametrize("option", ["--resume", "--out"])
+def test_a_folder_without_a_name(option, miniae):
+    code, out, err = miniae("train", option, "")
+    assert code == 2 and f"{option}: expected the name of a folder, got an empty one" in err and not out
+
+
+def test_a_file_in_the_place_of_checkpoints(trained, miniae):
+    shutil.rmtree(trained / "checkpoints")
+    (trained / "checkpoints").touch()
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "5")
+    assert code == 2 and "can't make the folder" in err and "checkpoints" in err and err.count("\n") == 1
+
+
+def test_the_one_before_alone_is_there_and_damaged(trained, miniae):
+    """The run is not noted as unfinished then, and what to delete is what is there."""
+    last = trained / "checkpoints" / "fine-tuning.safetensors"
+    assert last.exists()
+    last.rename(last.with_name("fine-tuning.previous.safetensors"))
+    last.with_name("fine-tuning.previous.safetensors").write_bytes(b"nothing")
+    noted = (trained / "run.json").read_bytes()
+    code, _, err = miniae("train", "--resume", trained, "--epochs", "5")
+    assert code == 2 and "Or delete fine-tuning.previous.safetensors, to begin this stage again" in err
+    assert (trained / "run.json").read_bytes() == noted
 
 
 @pytest.mark.parametrize(("file", "text", "said"), [

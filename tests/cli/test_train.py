@@ -119,19 +119,19 @@ def test_columns_are_found_by_name(trained, table, miniae, tmp_path):
                                           ([3, 4], None), ([], None), ([-10, -10, -12], "falling by 20.0 %"),
                                           ([1, -1], "falling by 200.0 %"), ([-10, -5], None), ([0, -1], None)])
 def test_a_hint_for_runs_that_end_too_early(losses, hint):
-    from miniae.cli.train import _still_falling
+    from miniae.tasks import still_falling
 
-    said = _still_falling(SimpleNamespace(history_=[{"loss": 1.0, "val_loss": v} for v in losses]))
+    said = still_falling(SimpleNamespace(history_=[{"loss": 1.0, "val_loss": v} for v in losses]))
     assert (said is None) if hint is None else (hint in said)
 
 
 @pytest.mark.parametrize("held_out", ["", "val_"])
 def test_the_hint_is_of_the_loss_that_a_model_is_judged_by(held_out):
-    from miniae.cli.train import _still_falling
+    from miniae.tasks import still_falling
 
     history = [{"loss": 9.0 - i, f"{held_out}loss": 9.0 - i, f"{held_out}reconstruction": 4.0} for i in range(3)]
-    assert _still_falling(SimpleNamespace(history_=history, monitor="val_reconstruction")) is None
-    assert "falling" in _still_falling(SimpleNamespace(history_=history))
+    assert still_falling(SimpleNamespace(history_=history, monitor="val_reconstruction")) is None
+    assert "falling" in still_falling(SimpleNamespace(history_=history))
 
 
 def test_runs_are_numbered_and_never_overwritten(table, miniae, quick, tmp_path, monkeypatch):
@@ -154,7 +154,8 @@ def test_interrupting_saves_what_was_trained(table, miniae, quick, tmp_path, mon
 
     monkeypatch.setattr(ProgressBar, "on_epoch_end", interrupt)
     folder = tmp_path / "cut"
-    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--epochs", 50, "--out", folder)
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--pretrain", "rbm", "--epochs", 50,
+                          "--out", folder)
     assert code == 130
     assert "saved" in err
     assert json.loads((folder / "metrics.json").read_text())["epochs"] == 2
@@ -177,7 +178,8 @@ def test_interrupting_the_pretraining_saves_the_layers_so_far(during, epoch, siz
 
     monkeypatch.setattr(ProgressBar, "on_epoch_end" if epoch else "on_epoch_begin", interrupt)
     folder = tmp_path / "cut"
-    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--scaling", scaling, "--out", folder)
+    code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--pretrain", "rbm", "--scaling",
+                          scaling, "--out", folder)
     assert code == 130 and f"what had been trained ({sizes}) is saved" in err
     assert {p.name for p in folder.iterdir()} == FILES - {"loss.png"}
     assert json.loads((folder / "metrics.json").read_text())["pca_components"] == int(sizes[-1])
@@ -191,7 +193,7 @@ def test_divergence_loses_nothing_that_was_good(table, miniae, quick, tmp_path):
     folder = tmp_path / "o"
     code, _, err = miniae("train", "--data", table, "--label", "kind", *quick, "--optimizer", "sgd", "--lr", "1e30",
                           "--epochs", 9, "--scaling", "standard",
-                          "--out", folder)
+                          "--pretrain", "rbm", "--out", folder)
     assert code == 2 and "lower the learning rate" in err and "what had been trained (5-4-2) is saved" in err
     assert {p.name for p in folder.iterdir()} == FILES - {"loss.png"}
     model = library.load(folder / "model.safetensors")
@@ -262,7 +264,7 @@ def test_one_layer_on_real_data(miniae, tmp_path):
     """An RBM can't have Gaussian units on both sides: the code's are sigmoid units then."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((50, 6)))
     code, _, err = miniae("train", "--data", tmp_path / "x.npy", "--layers", "3", "--epochs", "1", "--pretrain-epochs",
-                          "1", "--out", tmp_path / "o")
+                          "1", "--pretrain", "rbm", "--out", tmp_path / "o")
     assert code == 0, err
     assert library.load(tmp_path / "o" / "model.safetensors").code_activation == "sigmoid"
 

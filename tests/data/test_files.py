@@ -88,9 +88,9 @@ def test_csv_labels_and_tabs(tmp_path):
 
 @pytest.mark.parametrize("text, message", [
     ("a,b\n\n1,2\n\n3,x\n", "row 5, column 'b' holds 'x'"), ('"a\nb",c\n1,2\n3,x\n', "row 4, column 'c'"),
-    ("1,,3\n4,5,6\n", "row 1, column '1' is empty: fill in"),
+    ("1,,3\n4,5,6\n", "row 1, column '2' is empty: fill in"),
     ("a;b\n1,5;2\n", "by semicolons, expected commas"), ("1;2\n3;4\n", "by semicolons"),
-    ("1,2\n3,1e999\n", "inf in sample 1, feature 1"),
+    ("1,2\n3,1e999\n", "row 2, column '2' holds inf"),
 ])
 def test_csv_complaints_name_the_line_as_an_editor_shows_it(text, message, tmp_path):
     (tmp_path / "t.csv").write_text(text)
@@ -221,6 +221,8 @@ def test_blank_pictures_are_read_up_to_a_bound(tmp_path):
     check_picture("blank.png", 6000, 6000, size)
     with pytest.raises(DataError, match="masks holds 1,000 pictures of .* bytes together, in files of .*numpy.save"):
         check_pictures("masks", 1000, 1000 * 4 * 6000 * 6000, 1000 * size)
+    with pytest.raises(DataError, match="10,000 pictures"):  # however many small files there are
+        check_pictures("masks", 10_000, 10_000 * 4 * 1448 * 1448, 10_000 * size)
     data = bytearray((tmp_path / "0.png").read_bytes())
     data[16:24] = struct.pack(">II", 12_000, 12_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))

@@ -210,7 +210,8 @@ def test_a_classifier_learns_in_parts(backend):
 
 
 def test_features_keep_their_number_over_parts():
-    for model in (Autoencoder([4], 2), Classifier([4])):
+    for model in (Autoencoder([4], 2), Classifier([4]), RBM(4, visible_units="gaussian"), PCA(2),
+                  AnomalyDetector(hidden=4, noise=(0.3,))):
         model.partial_fit(X, Y)
         with pytest.raises(ValueError, match="X has 4 features, but .* is expecting 5 features as input"):
             model.partial_fit(X[:, 1:], Y)

@@ -331,19 +331,23 @@ def counting(rule, **options):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_an_autoencoder_learns_more_than_by_gradient_descent(rule, dtype, backend):
-    """For equal evaluations of the loss, whatever the learning rate of the descent; the minibatch's loss only falls."""
+def test_an_autoencoder_learns_more_than_by_gradient_descent(rule, dtype):
+    """For equal evaluations of the loss, whatever the learning rate of the descent, by the median of eight beginnings:
+    the rounding of one processor or another decides how well a single one goes."""
     rng = np.random.default_rng(0)
     X = np.tanh(rng.normal(size=(120, 3)) @ rng.normal(size=(3, 12)))
-    options = {"hidden": [10], "code": 3, "loss": "mse", "batch_size": 60, "seed": 1,
-               "dtype": dtype, "backend": backend}
-    make, evaluations = counting(rule, searches=8)
-    searched = Autoencoder(optimizer=make, lr=0.1, epochs=5, **options).fit(X)
-    assert {p.dtype for p in searched.network_.parameters()} == {np.dtype(dtype)}
-    rest = {"epochs": math.ceil(len(evaluations) / 2), **options}
-    descents = [Autoencoder(optimizer="sgd", lr=lr, **rest).fit(X) for lr in (0.03, 0.1)]
-    losses = [model._trainer.evaluate(X)["loss"] for model in (searched, *descents)]
-    assert losses[0] < 0.8 * min(losses[1:])
+    losses = []
+    for seed in range(1, 9):
+        options = {"hidden": [10], "code": 3, "loss": "mse", "batch_size": 60, "seed": seed,
+                   "dtype": dtype, "backend": "numpy"}
+        make, evaluations = counting(rule, searches=8)
+        searched = Autoencoder(optimizer=make, lr=0.1, epochs=5, **options).fit(X)
+        assert {p.dtype for p in searched.network_.parameters()} == {np.dtype(dtype)}
+        rest = {"epochs": math.ceil(len(evaluations) / 2), **options}
+        descents = [Autoencoder(optimizer="sgd", lr=lr, **rest).fit(X) for lr in (0.03, 0.1)]
+        losses.append([model._trainer.evaluate(X)["loss"] for model in (searched, *descents)])
+    searched, *descents = np.median(losses, axis=0)
+    assert searched < 0.8 * min(descents)
 
 
 def test_full_batch_training_never_rises_and_reports_the_loss_before(backend):

@@ -12,7 +12,7 @@ from miniae.autodiff.mode import note_applied
 from miniae.functions.catalogue import examples
 from miniae.models import Autoencoder, ContractiveAutoencoder, VariationalAutoencoder
 from miniae.report.computation import Computation, Node, computation, formulas
-from miniae.report.computation_picture import graph_svg, graph_table
+from miniae.report.computation_picture import graph_drawings, graph_svg, graph_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.PosteriorCollapse")
 
@@ -57,12 +57,13 @@ def test_the_network_is_left_alone():
     np.testing.assert_equal(after, before)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("model", [Autoencoder([4], 2, epochs=1, batch_norm=True, l1=1e-3, l2=1e-3),
                                    ContractiveAutoencoder(3, epochs=1), VariationalAutoencoder([4], 2, epochs=1)],
                          ids=lambda model: type(model).__name__)
-def test_boxes_stand_apart_and_follow_their_inputs(model):
+def test_boxes_stand_apart_and_follow_their_inputs(model, parts):
     graph = graph_of(model)
-    drawn = ET.fromstring(graph_svg(graph, "title"))
+    drawn = ET.fromstring(graph_svg(graph, "title", parts))
     width, height = (float(drawn.get(k)) for k in ("width", "height"))
     boxes = [tuple(float(r.get(k)) for k in ("x", "y", "width", "height")) for r in drawn.iter("rect")]
     assert len(boxes) == len(graph.nodes)
@@ -77,6 +78,16 @@ def test_boxes_stand_apart_and_follow_their_inputs(model):
     edges = [p for p in drawn.iter("path") if p.get("class") == "edge"]
     assert len(edges) == sum(len(node.inputs) for node in graph.nodes)
     assert graph_table(graph).count("<tr>") == 1 + len(graph.nodes)
+
+
+def test_only_long_chains_are_drawn_in_two_parts_too():
+    chain, short = graph_of(Autoencoder([4], 2, epochs=1)), graph_of(Autoencoder([], 2, epochs=1))
+    wide = graph_of(VariationalAutoencoder([4], 2, epochs=1))
+    assert graph_drawings(short, "title").count("<svg") == graph_drawings(wide, "title").count("<svg") == 1
+    one, two = (ET.fromstring(f"<svg{svg}") for svg in graph_drawings(chain, "title").split("<svg")[1:])
+    assert float(two.get("height")) < 0.7 * float(one.get("height"))
+    edges = [re.findall(r"-?[0-9.]+", path.get("d")) for path in two.iter("path") if path.get("class") == "edge"]
+    assert min(float(n) for d in edges for n in d) >= 0  # none leaves the picture
 
 
 def test_names_are_escaped():

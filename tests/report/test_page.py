@@ -16,7 +16,7 @@ from miniae.models import Autoencoder
 from miniae.report.computation import computation
 from miniae.report.decoder import NotInPage, decoder_steps
 from miniae.report.explanation import Explanation, Twin, latent_plane
-from miniae.report.page_html import explanation_page, page_labels
+from miniae.report.page_html import explanation_page, is_page, page_labels
 from miniae.training import Insight
 
 NASTY = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>{{data}}&amp;'\""
@@ -32,7 +32,8 @@ def explanation(name="data", features=("a", "b", "c", "d"), labels=("x", "y"), *
     model = Autoencoder([3], 2, epochs=2).fit(X, callbacks=[insight])
     facts = {"data": name, "train": 30, "test": 30, "model": "autoencoder", "layers": "4-3-2", "parameters": 40,
              "loss": "mse", "optimizer": "adam", "lr": 0.001, "batch": 128, "epochs": 2, "pretraining": "none",
-             "pretrain_epochs": 5, "seed": 0}
+             "pretrain_epochs": 5, "seed": 0, "activations": ["relu"], "scaling": "none", "epochs_wanted": 2,
+             "resume": None}
     parts = {"model": model, "facts": facts, "stages": {"train": model.history_},
              "graph": computation(model.network_, [X]), "twins": [Twin("none", insight, model.history_, True)],
              "samples": X[:5], "image_shape": None, "feature_names": list(features), "low": X.min(0), "high": X.max(0),
@@ -80,13 +81,16 @@ def test_every_text_is_there_in_both_languages():
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", chinese[key])), key
         assert text.strip() and (re.search(r"[\u4e00-\u9fff]", chinese[key]) or key == "other_language"), key
     page = explanation_page(explanation())
-    code = "".join(asset(name) for name in ("page.js", "map.js"))
+    code = "".join(asset(name) for name in ("page.js", "map.js", "tables.js"))
     used = set(re.findall(r'data-label="(\w+)"', page)) | set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)+)"', code))
     used |= {key for key in english if f'"{key}"' in code}
-    families = ("how_", "refused_")
+    families = ("how_", "refused_", "signals_of_", "values_of_", "map_text_", "map_move_", "this_run_", "same_")
     assert used >= {key for key in english if not key.startswith(families)}
+    assert all(family.rstrip("_") in code for family in families)  # their keys are put together
     assert {"how_rbm", "how_autoencoder", "how_denoising", "how_contractive", "how_none"} <= set(english)
     assert {"refused_shape", "refused_function", "refused_size"} <= set(english)
+    assert {f"{name}_{how}" for name in ("this_run", "same") for how in ("pretrained", "without")} <= set(english)
+    assert {f"map_{what}_{kind}" for what in ("text", "move") for kind in ("2", "plane")} <= set(english)
     for key in re.findall(r'data-label="(\w+)"', page):
         assert key in english, key
     assert "{{" not in re.sub(r"<script.*?</script>", "", page, flags=re.S)
@@ -123,3 +127,12 @@ def test_texts_stand_out_from_what_is_behind_them(scheme):
                          ("ink", "loss"), ("gradient", "loss"), ("quiet", "loss")):
         light, dark = sorted((luminance(text), luminance(behind)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, behind)
+
+
+def test_a_page_is_known_from_other_files(tmp_path):
+    page = tmp_path / "page.html"
+    assert not is_page(page) and not is_page(tmp_path)
+    page.write_text("<p>Made by hand, with miniae explain.</p>")
+    assert not is_page(page)
+    page.write_text(explanation_page(explanation(NASTY * 100)), encoding="utf-8")
+    assert is_page(page)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from miniae import use_backend
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.tasks import ImageCompressor, compression
 from miniae.tasks.code_model import LARGEST, CodeModel
 from miniae.tasks.compressed_file import Compressed, pack, unpack

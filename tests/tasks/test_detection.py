@@ -13,7 +13,7 @@ from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import Autoencoder
 from miniae.report import roc_auc
 from miniae.tasks import AnomalyDetector
-from miniae.tasks.detection import middle_and_scale
+from miniae.tasks.scales import middle_and_scale
 from miniae.training import NotFittedError
 
 QUICK = {"updates": 60, "noise": (0.5,), "hidden": 16}

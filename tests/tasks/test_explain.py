@@ -74,8 +74,9 @@ def test_a_pretrained_run_beside_one_that_is_not(run_on):
 
 def test_a_run_without_pretraining_beside_one_with(run_on):
     found = explain(run_on(layers=(6, 2), pretrain="none", activation="tanh"), epochs=1)
-    assert [twin.pretraining for twin in found.twins] == ["autoencoder", "none"]
-    assert [twin.repeats for twin in found.twins] == [None, True]
+    assert [twin.pretraining for twin in found.twins] == ["none", "autoencoder"]  # the run comes first
+    assert [twin.repeats for twin in found.twins] == [True, None]
+    assert found.facts["activations"] == ["tanh"]
     assert [len(twin.history) for twin in found.twins] == [1, 1]
 
 
@@ -100,8 +101,38 @@ def test_a_twin_that_diverges_is_shown_as_far_as_it_came(run_on):
     said = []
     found = explain(folder, epochs=2, say=said.append)
     assert sum("ended early" in line for line in said) >= 1
-    assert found.twins[-1].insight.epochs == [0] and found.twins[-1].history == []
+    assert found.twins[0].insight.epochs == [0] and found.twins[0].history == []
     json.dumps(page_data(found), allow_nan=False)
+
+
+def test_measures_that_the_run_has(run_on):
+    folder = run_on(layers=(4, 3), epochs=1)
+    assert not {"test_squared_error", "pca_squared_error"} & set(explain(folder, epochs=0).facts)
+    measures = {"test_squared_error": 2.5, "pca_squared_error": 1.5, "pca_components": 3, "layers": [4, 3], "more": "x"}
+    write_json(folder / "metrics.json", measures)
+    facts = explain(folder, epochs=0).facts
+    assert facts["test_squared_error"] == 2.5 and facts["pca_squared_error"] == 1.5 and "more" not in facts
+    for bad in ("{", "[]", '{"test_squared_error": "much", "layers": [4]}', '{"test_squared_error": 1}',
+                '{"test_squared_error": NaN, "layers": [4]}'):
+        (folder / "metrics.json").write_text(bad)
+        with pytest.raises(DataError, match=r"metrics\.json can't be read"):
+            explain(folder, epochs=0)
+
+
+def test_a_run_that_was_interrupted(run_on):
+    """After an epoch of three, and while its second layer was pretrained."""
+    folder = run_on(layers=(6,), epochs=1)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "epochs": 3}))
+    found = explain(folder, epochs=3)
+    assert found.twins[0].repeats is True and found.twins[0].insight.epochs == [0, 1, 2, 3]
+    assert (found.facts["epochs"], found.facts["epochs_wanted"]) == (1, 3)
+    (folder / "config.json").write_text(json.dumps({**settings, "layers": [6, 2]}))
+    write_json(folder / "metrics.json", {"layers": [6]})
+    (folder / "history.csv").write_text("stage,loss\npretrain 1,3.5\n")
+    found = explain(folder, epochs=1)
+    assert found.facts["layers"] == "36-6" and found.twins[0].repeats is None
+    assert list(found.twins[0].insight.layers) == ["encoder.0", "encoder.1", "decoder.0", "decoder.1"]
 
 
 def test_no_training(run_on):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from miniae.data import load
-from miniae.data.storage import StorageError
+from miniae.data.errors import StorageError
 from miniae.models import VectorQuantisedAutoencoder
 from miniae.tasks import IndexCoder
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from miniae.data import eight_bits, load
-from miniae.data.storage import StorageError, load_tensors, save_tensors
+from miniae.data.errors import StorageError
+from miniae.data.storage import load_tensors, save_tensors
 from miniae.models import Autoencoder, VectorQuantisedAutoencoder
 from miniae.nn import Dense, Sequential
 from miniae.tasks import ImageCompressor, VectorQuantisedCompressor, load_compressor

@@ -17,7 +17,7 @@ from together import together
 
 import miniae
 from miniae.autodiff import Tensor
-from miniae.backend import BackendUnavailable, mpi
+from miniae.backend import BackendUnavailable, get, mpi
 from miniae.backend.mpi import MPI, NCCL, launched, ranks_here
 from miniae.backend.philox import Generator
 from miniae.backend.sharing import ALONE, Interrupted, Ranks, Share, sharing, unshared, use_ranks
@@ -255,6 +255,43 @@ def test_other_numbers_are_refused_on_all_ranks(which):
 def test_other_held_out_data_are_refused_on_all_ranks(held_out):
     for why in together(2, lambda ranks: Autoencoder([8], 3, **COMMON).fit(X, validation=held_out(ranks.rank))):
         assert isinstance(why, RanksDiffer) and "differ in held-out samples before training" in str(why)
+    for why in together(2, lambda ranks: Autoencoder([8], 3, **COMMON).fit(X, validation=X[ranks.rank:9 + ranks.rank])):
+        assert isinstance(why, RanksDiffer) and "have different data" in str(why)
+
+
+@pytest.mark.filterwarnings("ignore::miniae.training.DamagedCheckpoint")
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_a_checkpoint_that_one_rank_alone_finds_damaged(damaged, tmp_path):
+    """It goes on from the one before, and the others notice."""
+    Autoencoder([8], 3, **COMMON).fit(X, callbacks=[Checkpoint(tmp_path / "0.safetensors")])
+    for file in list(tmp_path.iterdir()):
+        (tmp_path / file.name.replace("0", "1")).write_bytes(file.read_bytes())
+    with (tmp_path / f"{damaged}.safetensors").open("r+b") as file:
+        file.truncate(100)
+
+    def train(ranks):
+        Autoencoder([8], 3, **{**COMMON, "epochs": 9}).fit(
+            X, callbacks=[Checkpoint(tmp_path / f"{ranks.rank}.safetensors", resume=True)])
+
+    for why in together(2, train):
+        assert isinstance(why, RanksDiffer) and "ranks 0 and 1 differ in epoch before training" in str(why)
+
+
+def test_other_streams_are_refused_on_all_ranks():
+    for why in together(2, lambda ranks: Autoencoder([8], 3, **COMMON).fit(Stream(lambda: [X + 0.1 * ranks.rank]))):
+        assert isinstance(why, RanksDiffer) and "have different data" in str(why)
+
+
+def test_one_feature_of_large_numbers_does_not_hide_the_others():
+    backend = get("numpy")
+    years = np.hstack([np.full((22, 1), 2024.0), X])
+    assert differ(sampled(years, backend), sampled(years[::-1], backend))
+    assert not differ(sampled(years, backend), sampled(years * (1 + 1e-6), backend))
+    huge = np.full((3, 4), 1e200)
+    assert differ(sampled(huge, backend), sampled(2 * huge, backend))
+    missing = np.where(X > 0.5, X, np.nan)
+    assert not differ(sampled(missing, backend), sampled(missing.copy(), backend))
+    assert differ(sampled(missing, backend), sampled(missing / 2, backend))
 
 
 def test_the_same_data_on_other_devices_and_rounded_otherwise(backend):
@@ -609,9 +646,9 @@ FAILING = """
 import os, signal, sys
 from miniae.cli import main
 from miniae.backend.sharing import current_ranks
-from miniae.training import Trainer
+from miniae.training import trainer
 
-step = Trainer._step
+step = trainer.training_step
 def failing(self, rows, order):
     if sys.argv[1] == "memory" and current_ranks().rank == 1 and self.epochs == 4000:
         raise MemoryError
@@ -620,7 +657,7 @@ def failing(self, rows, order):
             raise OSError("the disk of this node is gone")
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, rows, order)
-Trainer._step = failing
+trainer.training_step = failing
 sys.exit(main(sys.argv[2:]))
 """
 

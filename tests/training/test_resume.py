@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import miniae.data.storage as storage
+import miniae.data.whole_files as whole_files
 from miniae import RBM, Autoencoder, nn
 from miniae.data import StorageError, load_tensors, save_tensors
 from miniae.models import (
@@ -148,17 +148,19 @@ def test_the_seconds_of_an_epoch_go_on(tmp_path):
 @pytest.mark.parametrize(("changed", "said"), [
     ({"batch_size": 11}, "batch_size 10, got 11"), ({"seed": 4}, "seed 3, got 4")])
 def test_the_rest_of_an_epoch_must_be_the_same(changed, said, tmp_path):
-    path = tmp_path / "run.safetensors"
+    """Also of a trainer that is put into a saved state, which may have other settings from the next epoch on."""
+    path, model = tmp_path / "run.safetensors", KINDS["plain"]()
     with pytest.raises(SystemExit):
-        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
-    model = KINDS["plain"]().set_params(**changed)
+        model.fit(X, callbacks=[Checkpoint(path, None, True, 0.0), KilledAfter(5)])
+    optimizer = type(model._trainer.optimizer)(model.network_.parameters())
+    trainer = Trainer(model.network_, optimizer, **{"batch_size": 10, "seed": 3, **changed})
     with pytest.raises(ValueError, match=f"from the middle of an epoch with {said}"):
-        model.fit(X, callbacks=[Checkpoint(path, resume=True)])
+        restore(trainer, path)
 
 
 @pytest.mark.parametrize(("data", "settings", "said"), [
     (X[1:], {}, "of training on 105 samples, these are 104"), (1 - X, {}, "of training on other data"),
-    (X[::-1], {}, "of training on other data"), (X, {"activation": "tanh"}, "of a network with other layers")])
+    (X[::-1], {}, "of training on other data"), (X, {"lr": 0.1}, "of training with optimizer.lr 0.001, given is 0.1")])
 def test_a_checkpoint_of_another_problem_is_refused(data, settings, said, tmp_path):
     """Else its weights would be taken for the result."""
     path = tmp_path / "run.safetensors"
@@ -288,6 +290,74 @@ def test_the_one_before_is_always_of_an_epochs_end(tmp_path):
     assert len(seen) == 30 and all(seen)
 
 
+class Late(Callback):
+    """Seconds enough for a checkpoint pass once, in the fourth batch of an epoch; in the fifth the process is gone."""
+
+    def __init__(self, checkpoint, epoch=4):
+        self.checkpoint, self.epoch = checkpoint, epoch
+
+    def on_batch_end(self, trainer, batch):
+        self.checkpoint._last = -math.inf if (trainer.epoch, batch) == (self.epoch, 3) else math.inf
+        if (trainer.epoch, batch) == (self.epoch, 4):
+            trainer.callbacks[:] = []
+            raise SystemExit
+
+
+@pytest.mark.parametrize("then", ["rolls back", "diverges"])
+def test_the_first_checkpoint_is_of_the_middle_of_a_late_epoch(then, tmp_path):
+    """The epoch's beginning is saved before it: there begins what can't go on in the middle."""
+    path = tmp_path / "run.safetensors"
+    kept = Checkpoint(path, None, True, 60.0)
+    options = {**DIVERGING, "epochs": 6}
+    with pytest.raises(SystemExit):
+        Autoencoder([5], 2, **options).fit(X, callbacks=[Late(kept), kept])
+    assert load_tensors(path)[1]["position"]["done"] == 40 and load_tensors(previous(path))[1]["epoch"] == 4
+    begun = []
+
+    class Look(Callback):
+        def on_epoch_begin(self, trainer):
+            begun.append((trainer.epoch, trainer.done))
+
+        def on_batch_end(self, trainer, batch):
+            if then == "diverges" and len(begun) == 1:
+                raise TrainingDiverged("as it has to")
+
+    again = [RollBack()] if then == "rolls back" else []
+    if then == "diverges":
+        with pytest.raises(TrainingDiverged):
+            Autoencoder([5], 2, **options).fit(X, callbacks=[Checkpoint(path, None, True, 60.0), Look()])
+        assert load_tensors(path)[1]["epoch"] == 4 and not load_tensors(path)[1]["position"]
+    resumed = Autoencoder([5], 2, **options).fit(X, callbacks=[Checkpoint(path, None, True, 60.0), *again, Look()])
+    assert begun[-2:] == [(4, 0), (5, 0)]
+    for model in (whole := Autoencoder([5], 2, **options).fit(X)), resumed:
+        for row in model.history_:
+            row.pop("rollbacks", None)
+    check_the_same(resumed, whole)
+
+
+def test_nothing_is_kept_of_the_beginning_of_a_late_epoch(tmp_path):
+    """Somebody has deleted it. Work is not thrown away where it can go on, and not without a word where it can't."""
+    path = tmp_path / "run.safetensors"
+
+    def killed():
+        kept = Checkpoint(path, None, False, 60.0)
+        with pytest.raises(SystemExit):
+            KINDS["plain"]().fit(X, callbacks=[Late(kept, 2), kept])
+        previous(path).unlink()
+
+    class Diverges(Callback):
+        def on_batch_end(self, trainer, batch):
+            raise TrainingDiverged("as it has to")
+
+    killed()
+    with pytest.raises(TrainingDiverged):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0), Diverges()])
+    assert load_tensors(path)[1]["epoch"] == 2
+    killed()
+    with pytest.warns(DamagedCheckpoint, match="of the middle of epoch 3, and of its beginning nothing is kept"):
+        KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0), RollBack()])
+
+
 # ---------------------------------------------------------------- files
 
 def two_checkpoints(folder):
@@ -368,7 +438,7 @@ def test_a_kill_between_two_renamings_and_its_leftovers(tmp_path):
 
 def test_contents_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
     """The order of system calls that a power cut leaves a whole file after."""
-    calls, real = [], {name: getattr(storage.os, name) for name in ("fsync", "replace")}
+    calls, real = [], {name: getattr(whole_files.os, name) for name in ("fsync", "replace")}
     path, _, _ = two_checkpoints(tmp_path)
 
     def fsync(handle):
@@ -381,8 +451,8 @@ def test_contents_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc to know which file is meant")
-    monkeypatch.setattr(storage.os, "fsync", fsync)
-    monkeypatch.setattr(storage.os, "replace", replace)
+    monkeypatch.setattr(whole_files.os, "fsync", fsync)
+    monkeypatch.setattr(whole_files.os, "replace", replace)
     save_tensors(path, {}, {}, previous(path))
     assert calls == ["fsync .run.", "run.s to run.previous.safetensors", ".run. to run.safetensors",
                      f"fsync {tmp_path.name[:5]}"]
@@ -397,7 +467,7 @@ def test_file_systems_that_cannot_bring_the_names_of_a_folder_to_the_disk(code, 
             raise OSError(code, "of a folder")
         real(handle)
 
-    monkeypatch.setattr(storage.os, "fsync", fsync)
+    monkeypatch.setattr(whole_files.os, "fsync", fsync)
     if code == errno.EIO:
         with pytest.raises(StorageError, match="of a folder"):
             save_tensors(path, {}, {})
@@ -455,7 +525,7 @@ def test_a_folder_that_can_not_be_written(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(storage.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(whole_files.tempfile, "mkstemp", refuse)
     with pytest.raises(StorageError, match="can't write .*run.safetensors: Read-only file system"):
         Autoencoder([2], 1, epochs=3, batch_size=50).fit(X, callbacks=[Checkpoint(path, resume=True)])
     assert restored(path)[0] == 2

@@ -476,9 +476,10 @@ def test_what_is_no_list_of_callbacks_is_refused_before_anything_is_trained(call
 def test_numbers_of_numpy_in_the_history_can_be_written(tmp_path):
     class Mine(Callback):
         def on_epoch_end(self, trainer, logs):
-            logs["mine"], logs["count"] = np.float32(1.5), np.int64(3)
+            logs["mine"], logs["count"], logs["array"] = np.float32(1.5), np.int64(3), np.array(0.5)
 
     path = tmp_path / "run.safetensors"
     history = Autoencoder([4], 2, epochs=1).fit(np.zeros((9, 5)), callbacks=[Mine(), Checkpoint(path)]).history_
-    assert [(type(history[0][name]), history[0][name]) for name in ("mine", "count")] == [(float, 1.5), (int, 3)]
+    assert [(type(history[0][name]), history[0][name]) for name in ("mine", "count", "array")] == [
+        (float, 1.5), (int, 3), (float, 0.5)]
     assert load_tensors(path)[1]["history"] == history

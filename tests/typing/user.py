@@ -113,7 +113,7 @@ def models(folder: Path) -> None:
     assert_type(variational.sample(3, seed=1), np.ndarray)
     assert_type(variational.elbo(X), np.ndarray)
 
-    rbm = RBM(8, epochs=1).fit(X)
+    rbm = RBM(8, epochs=1).fit(X).partial_fit(X)
     assert_type(rbm, RBM)
     assert_type(rbm.transform(X), np.ndarray)
     deep = miniae.pretrain(X, [X.shape[1], 16, 4], epochs=1).unroll(epochs=1)
@@ -122,7 +122,7 @@ def models(folder: Path) -> None:
 
 def tasks(folder: Path) -> None:
     X = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    detector = AnomalyDetector(updates=20).fit(X)
+    detector = AnomalyDetector(updates=20).fit(X).partial_fit(X)
     assert_type(detector, AnomalyDetector)
     assert_type(detector.predict(X), np.ndarray)
     assert_type(detector.threshold_, float)

@@ -25,6 +25,20 @@ function tick(level, levels) {
   return Math.abs(level) >= 1e5 ? level.toExponential(1) : level.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
 }
 
+// The same for a logarithmic scale, from the logarithms of its ends: powers of ten, and where there are few of them, 2
+// and 5 times these. The first and the last are the scale's ends.
+function logTicks(low, high) {
+  const factors = high - low > 3 ? [1] : [1, 2, 5], all = [];
+  for (let n = Math.floor(low); n <= Math.ceil(high); n++) all.push(...factors.map((m) => n + Math.log10(m)));
+  const before = all.filter((v) => v <= low + 1e-9).length - 1, after = all.filter((v) => v < high - 1e-9).length;
+  return all.slice(before, after + 1);
+}
+
+// Whether a logarithmic scale shows these values better.
+const spansADecade = (values) => Math.min(...values) > 0 && Math.max(...values) > 10 * Math.min(...values);
+
+const MARKED = 30; // points of a line, at most, that are marked
+
 // series: [{points: [[x, y]], style: "one" | "two", dashed}]; names: what stands at whole x, if not the numbers; range:
 // values that the scale has to hold, if not those of the series.
 function lineChart(place, { series, names = null, log = false, range = null, xTitle, yTitle, alt }) {
@@ -34,18 +48,19 @@ function lineChart(place, { series, names = null, log = false, range = null, xTi
   if (!points.length) return;
   const scaled = log ? Math.log10 : (v) => v, xs = points.map((p) => p[0]), ys = (range ? range.filter((y) => !log || y > 0) : points.map((p) => p[1])).map(scaled);
   let [low, high] = [Math.min(...ys), Math.max(...ys)];
-  if (log) [low, high] = [Math.floor(low), Math.ceil(high)];
   if (high - low < 1e-12) [low, high] = [low - 1, high + 1];
+  let levels = log ? logTicks(low, high) : ticks(low, high, 5);
+  if (log) [low, high] = [levels[0], levels.at(-1)];
+  const whole = log && levels.every((v) => Math.abs(v - Math.round(v)) < 1e-9);
+  if (whole && levels.length > 8) levels = levels.filter((v) => v % 2 === 0);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
   const X = (x) => left + (x1 > x0 ? (x - x0) / (x1 - x0) : 0.5) * (width - left - right);
   const Y = (y) => top + (1 - (scaled(y) - low) / (high - low)) * (height - top - bottom);
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": alt });
-  let levels = log ? Array.from({ length: high - low + 1 }, (_, i) => low + i) : ticks(low, high, 5);
-  if (log && levels.length > 8) levels = levels.filter((v) => v % 2 === 0);
   for (const level of levels) {
     const y = Y(log ? 10 ** level : level);
     chart.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
-    chart.append(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, log ? power(level) : tick(level, levels)));
+    chart.append(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, whole ? power(level) : log ? short(10 ** level) : tick(level, levels)));
   }
   const marks = names ? names.map((_, i) => i) : ticks(x0, x1, Math.min(x1 - x0 || 1, width / 60)).filter(Number.isInteger);
   for (const x of marks) {
@@ -59,7 +74,7 @@ function lineChart(place, { series, names = null, log = false, range = null, xTi
     const drawn = line.filter(([, y]) => Number.isFinite(y) && (!log || y > 0));
     const d = drawn.map(([x, y], i) => `${i ? "L" : "M"}${X(x).toFixed(1)} ${Y(y).toFixed(1)}`).join("");
     chart.append(svg("path", { class: `line ${style}${dashed ? " dashed" : ""}`, d }));
-    if (!dashed) for (const [x, y] of drawn) chart.append(svg("circle", { class: style, cx: X(x), cy: Y(y), r: 3 }));
+    if (!dashed && drawn.length <= MARKED) for (const [x, y] of drawn) chart.append(svg("circle", { class: style, cx: X(x), cy: Y(y), r: 3 }));
   }
   place.replaceChildren(chart);
 }

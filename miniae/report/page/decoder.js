@@ -58,26 +58,24 @@ const Decoder = (() => {
     for (let o = 0; o < s.to[0]; o++) y.fill(s.bias < 0 ? 0 : w[s.bias + o], o * n, (o + 1) * n);
   }
 
+  // y[o, to] += sum over c of W[element] x[c, from], where the windows of o and c lie so many windows apart.
+  function mix(x, y, s, w, element, from, to, apartO, apartC) {
+    const C = s.from_[0], O = s.to[0], k = s.kernel[0] * s.kernel[1], nx = area(s.from_), ny = area(s.to);
+    for (let o = 0; o < O; o++) for (let c = 0; c < C; c++) {
+      y[o * ny + to] += w[s.weight + (o * apartO + c * apartC) * k + element] * x[c * nx + from];
+    }
+  }
+
   // y[o, position] += W[o, c, element] x[c, pixel].
   function conv(x, y, s, w) {
-    const C = s.from_[0], O = s.to[0], k = s.kernel[0] * s.kernel[1], nx = area(s.from_), ny = area(s.to);
     withBias(y, s, w);
-    meetings(s, s.to, s.from_, (element, position, pixel) => {
-      for (let o = 0; o < O; o++) for (let c = 0; c < C; c++) {
-        y[o * ny + position] += w[s.weight + (o * C + c) * k + element] * x[c * nx + pixel];
-      }
-    });
+    meetings(s, s.to, s.from_, (element, position, pixel) => mix(x, y, s, w, element, pixel, position, s.from_[0], 1));
   }
 
   // y[o, pixel] += W[c, o, element] x[c, position].
   function convTranspose(x, y, s, w) {
-    const C = s.from_[0], O = s.to[0], k = s.kernel[0] * s.kernel[1], nx = area(s.from_), ny = area(s.to);
     withBias(y, s, w);
-    meetings(s, s.from_, s.to, (element, position, pixel) => {
-      for (let c = 0; c < C; c++) for (let o = 0; o < O; o++) {
-        y[o * ny + pixel] += w[s.weight + (c * O + o) * k + element] * x[c * nx + position];
-      }
-    });
+    meetings(s, s.from_, s.to, (element, position, pixel) => mix(x, y, s, w, element, position, pixel, 1, s.to[0]));
   }
 
   function pool(x, y, s, start, join, scale) {

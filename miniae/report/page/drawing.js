@@ -48,14 +48,14 @@ function drawImage(canvas, values, [channels, height, width], tint = (v) => [255
   pen.putImageData(image, 0, 0);
 }
 
-// One bar for each value in [0, 1], from `base` up or down.
-function drawBars(canvas, values, base = 0) {
+// One bar for each value in [0, 1], from `base` up or down, in these colours.
+function drawBars(canvas, values, base, above, below = above) {
   canvas.style.aspectRatio = "1.6";
   const [pen, width, height] = fresh(canvas), step = width / values.length;
   pen.fillStyle = colour("box");
   pen.fillRect(0, 0, width, height);
   values.forEach((v, i) => {
-    pen.fillStyle = colour(v >= base ? "one" : "two");
+    pen.fillStyle = colour(v >= base ? above : below);
     const top = height * (1 - Math.max(v, base)), bottom = height * (1 - Math.min(v, base));
     pen.fillRect(i * step, top, Math.max(step - 1, 0.6), Math.max(bottom - top, 0.75));
   });
@@ -63,16 +63,16 @@ function drawBars(canvas, values, base = 0) {
 
 // Weights: 0.5 is nothing, above and below are the two colours.
 function tintOfWeights() {
-  const paper = rgb("card"), one = rgb("one"), two = rgb("two");
+  const paper = rgb("card"), plus = rgb("plus"), minus = rgb("minus");
   return (v) => {
-    const share = Math.min(1, Math.abs(2 * v - 1)), to = v >= 0.5 ? one : two;
+    const share = Math.min(1, Math.abs(2 * v - 1)), to = v >= 0.5 ? plus : minus;
     return paper.map((p, c) => p + (to[c] - p) * share);
   };
 }
 
-function drawSample(canvas, values, shape) {
+function drawSample(canvas, values, shape, style) {
   if (shape) drawImage(canvas, values, shape);
-  else drawBars(canvas, Array.from(values));
+  else drawBars(canvas, Array.from(values), 0, style);
 }
 
 // Sample i of those that stand one after the other in `bytes`, as values in [0, 1].

@@ -5,15 +5,17 @@ const PALETTE_DARK = ["#6cc3f0", "#ff9a72", "#7fd08c", "#d9a1ea", "#e6bf4d", "#5
 
 function codeMap(data, weights, t) {
   const canvas = byId("map-canvas"), plane = data.plane, places = floatsOf(plane.places), n = places.length / 2;
-  const column = (k) => Array.from({ length: n }, (_, i) => places[2 * i + k]).sort((a, b) => a - b);
+  const sortedPlaces = [0, 1].map((k) => Array.from({ length: n }, (_, i) => places[2 * i + k]).sort((a, b) => a - b));
   const ends = [0, 1].map((k) => {
-    const sorted = column(k), low = sorted[Math.floor(0.002 * (n - 1))], high = sorted[Math.ceil(0.998 * (n - 1))];
+    const sorted = sortedPlaces[k], low = sorted[Math.floor(0.002 * (n - 1))], high = sorted[Math.ceil(0.998 * (n - 1))];
     const margin = (high - low || 1) * 0.06;
     return [low - margin, high + margin];
   });
   const kinds = plane.labels ? [...new Set(plane.labels)].sort((a, b) => a - b || (a < b ? -1 : 1)) : [];
   const asText = kinds.length > 0 && kinds.length <= 40 && kinds.every((k) => k.length <= 2);
-  const cursor = [0, 1].map((k) => (ends[k][0] + ends[k][1]) / 2);
+  const coloured = kinds.length > 0 && kinds.length <= (asText ? 40 : PALETTE.length);
+  const start = nearest(sortedPlaces.map((sorted) => sorted[Math.floor(n / 2)])), home = [places[2 * start], places[2 * start + 1]];
+  const cursor = [...home];
   let background = null, waiting = false;
 
   const toScreen = (x, y, width, height) => [(x - ends[0][0]) / (ends[0][1] - ends[0][0]) * width,
@@ -23,29 +25,44 @@ function codeMap(data, weights, t) {
     return Float64Array.from(plane.mean, (m, i) => m + x * plane.axes[0][i] + y * plane.axes[1][i]);
   }
 
-  function drawPlaces() {
+  function coloursOfLabels() {
+    const palette = window.matchMedia("(prefers-color-scheme: dark)").matches ? PALETTE_DARK : PALETTE, one = colour("one");
+    return (label) => (coloured ? palette[kinds.indexOf(label) % palette.length] : one);
+  }
+
+  function drawKey(colourOf) {
+    byId("map-key").replaceChildren(...(coloured && !asText ? kinds : []).map((kind) => {
+      const swatch = make("span", { class: "swatch" });
+      swatch.style.backgroundColor = colourOf(kind);
+      return make("li", {}, swatch, kind);
+    }));
+  }
+
+  function drawPlaces(colourOf) {
     const [pen, width, height] = fresh(canvas);
-    const dark = window.matchMedia("(prefers-color-scheme: dark)").matches, palette = dark ? PALETTE_DARK : PALETTE;
-    pen.font = "600 10px system-ui, sans-serif";
+    const dot = Math.min(10, Math.max(3, 0.12 * width / Math.sqrt(n))); // the fewer, the larger
+    pen.font = `600 ${Math.max(10, Math.round(1.6 * dot))}px system-ui, sans-serif`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     for (let i = 0; i < n; i++) {
       const [x, y] = toScreen(places[2 * i], places[2 * i + 1], width, height);
-      const kind = plane.labels ? kinds.indexOf(plane.labels[i]) : 0;
-      pen.fillStyle = kinds.length > 40 ? colour("one") : palette[kind % palette.length];
+      pen.fillStyle = colourOf(plane.labels && plane.labels[i]);
       pen.globalAlpha = 0.75;
+      pen.beginPath();
+      pen.arc(x, y, dot / 2, 0, 2 * Math.PI);
       if (asText) pen.fillText(plane.labels[i], x, y);
-      else pen.fillRect(x - 1.5, y - 1.5, 3, 3);
+      else pen.fill();
     }
     background = make("canvas", { width: canvas.width, height: canvas.height });
     background.getContext("2d").drawImage(canvas, 0, 0);
   }
 
-  function nearest() {
+  // The number of the sample that is nearest to a point.
+  function nearest([x, y]) {
     const unit = ends.map(([low, high]) => high - low);
     let best = 0, least = Infinity;
     for (let i = 0; i < n; i++) {
-      const d = ((places[2 * i] - cursor[0]) / unit[0]) ** 2 + ((places[2 * i + 1] - cursor[1]) / unit[1]) ** 2;
+      const d = ((places[2 * i] - x) / unit[0]) ** 2 + ((places[2 * i + 1] - y) / unit[1]) ** 2;
       if (d < least) [least, best] = [d, i];
     }
     return best;
@@ -72,7 +89,7 @@ function codeMap(data, weights, t) {
 
   function show() {
     drawCursor();
-    const values = { x: short(cursor[0]), y: short(cursor[1]), label: plane.labels ? plane.labels[nearest()] : "" };
+    const values = { x: short(cursor[0]), y: short(cursor[1]), label: plane.labels ? plane.labels[nearest(cursor)] : "" };
     byId("map-place").textContent = t(plane.labels ? "map_place_label" : "map_place", values);
     canvas.setAttribute("aria-label", `${t("map_alt")} ${byId("map-place").textContent}`);
     if (data.decoder) drawDecoded(data, Decoder.decode(data.decoder, weights, codeAt(cursor)), t);
@@ -95,7 +112,7 @@ function codeMap(data, weights, t) {
   canvas.addEventListener("pointerdown", (event) => canvas.dispatchEvent(new PointerEvent("pointermove", event)));
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (event.key === "Home") moveTo((ends[0][0] + ends[0][1]) / 2, (ends[1][0] + ends[1][1]) / 2);
+    if (event.key === "Home") moveTo(...home);
     if (step) {
       const share = event.shiftKey ? 0.1 : 0.02;
       moveTo(cursor[0] + step[0] * share * (ends[0][1] - ends[0][0]), cursor[1] + step[1] * share * (ends[1][1] - ends[1][0]));
@@ -103,31 +120,27 @@ function codeMap(data, weights, t) {
     if (step || event.key === "Home") event.preventDefault();
   });
 
-  return { draw() { drawPlaces(); show(); }, cursor, codeAt, ends };
+  function draw() {
+    const colourOf = coloursOfLabels();
+    drawKey(colourOf);
+    drawPlaces(colourOf);
+    show();
+  }
+
+  return { draw, cursor, codeAt };
 }
 
-const LISTED = 40; // features that are named, with their numbers
-
 function drawDecoded(data, sample, t) {
-  const place = byId("decoded-picture"), share = Array.from(sample, (v, i) => {
+  const place = byId("decoded-picture"), shares = Array.from(sample, (v, i) => {
     const range = data.high[i] - data.low[i];
     return Math.min(1, Math.max(0, range > 0 ? (v - data.low[i]) / range : 0.5));
   });
   byId("decoded").classList.toggle("table", !data.shape);
-  if (!data.shape && sample.length <= LISTED) {
-    const rows = share.flatMap((s, i) => {
-      const fill = make("div", { class: "fill" });
-      fill.style.width = `${100 * s}%`;
-      return [make("span", { class: "name" }, data.names ? data.names[i] : String(i + 1)),
-        make("div", { class: "track" }, fill), make("span", { class: "number" }, short(sample[i]))];
-    });
-    place.replaceChildren(make("div", { class: "bars" }, ...rows));
-    return;
-  }
+  if (isListed(data)) { drawColumns(place, data, sample, shares); return; }
   let canvas = place.querySelector("canvas");
   if (!canvas) place.replaceChildren(canvas = make("canvas", { role: "img" }));
   canvas.setAttribute("aria-label", t("decoded_alt"));
-  drawSample(canvas, share, data.shape);
+  drawSample(canvas, shares, data.shape, "one");
 }
 
 // The largest difference between what this page decodes and what miniae did, as a share of each feature's range.
