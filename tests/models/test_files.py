@@ -198,8 +198,8 @@ def test_a_file_gets_no_more_memory_than_it_holds(saved, change):
 
 @pytest.mark.parametrize("name, message", [
     ("model.onnx", "is an ONNX graph, which onnxruntime reads .*: name the .safetensors file"),
-    ("model.pt", "a pickle, which torch.load reads .* from_torch_state_dict"),
-    ("model.PTH", "a pickle, which torch.load reads .* from_torch_state_dict"),
+    ("model.pt", "a pickle, which torch.load reads .*from_torch_state_dict"),
+    ("model.PTH", "a pickle, which torch.load reads .*from_torch_state_dict"),
 ])
 def test_files_for_other_programs_are_named(name, message, saved, tmp_path):
     with pytest.raises(StorageError, match=f"{name} does not exist"):
