@@ -1,4 +1,4 @@
-"""miniae: autoencoders from first principles, on NumPy and CuPy.
+"""Autoencoders from first principles, on NumPy, and on NVIDIA GPUs by CuPy.
 
     import miniae
 
@@ -6,8 +6,35 @@
     model = miniae.Autoencoder(hidden=[256, 64], code=16, loss="bce").fit(digits.train)
     codes = model.transform(digits.test)
 
-The names below, and the packages `autodiff`, `functions`, `nn`, `optim`, `rbm`, `models`, `training`, `data`, `report`,
-`tasks` and `exchange`, are loaded when they are first used.
+What most programs need is here:
+
+- autoencoders: `Autoencoder`, `VariationalAutoencoder`, `ConditionalVariationalAutoencoder`, `SemanticHashing`, and
+  more kinds in `miniae.models`
+- restricted Boltzmann machines, and what is pretrained by them: `RBM`, `pretrain`, `Stack`, `DeepBeliefNetwork`
+- labels and ratings: `Classifier`, `AutoRec`, `MultinomialVAE`
+- tasks: `AnomalyDetector`, `SeriesDetector`, `TextureInspector`, `PatchDenoiser`, `ImageCompressor`, `SemanticIndex`,
+  `CodeMap`
+- what autoencoders are compared with: `PCA`
+- parts, for models and training of your own: `Sequential`, `Trainer`, `Tensor`, `Function`, `gradcheck`, `jvp`,
+  `no_grad`
+- files and devices: `load`, `use_backend`
+
+All else is in packages, which, as the names above, are loaded when they are first used:
+
+- `miniae.models`: autoencoders of every kind, pretraining, classifiers, recommenders
+- `miniae.rbm`: restricted Boltzmann machines
+- `miniae.tasks`: what people do with autoencoders; runs
+- `miniae.data`: data sets, files, scaling, ratings
+- `miniae.training`: the loop, callbacks, checkpoints
+- `miniae.report`: metrics and pictures
+- `miniae.nn`: layers
+- `miniae.optim`: optimizers, schedules, penalties
+- `miniae.functions`: differentiable functions
+- `miniae.autodiff`: tensors, and the tape between them
+- `miniae.backend`: what an array is, on every kind of device
+- `miniae.exchange`: models for other programs
+- `miniae.cli`: the command line
+- `miniae.gpucheck`: checks of a GPU
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ def test_tables_are_those_of_the_results():
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     """All blocks, one after the other as a reader would, on less data and for an epoch each."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    missing = [name for name in ("sklearn", "onnx") if importlib.util.find_spec(name) is None]
+    needs = {"sklearn": "sklearn", "onnx": "onnx", "onnxruntime": "onnxruntime", "import torch": "torch"}
+    missing = [words for words, package in needs.items() if importlib.util.find_spec(package) is None]
     blocks = [block for block in blocks if not any(name in block for name in missing)]
     assert len(blocks) >= 8
     code = "\n".join(blocks)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from miniae import __version__
+from miniae.cli.wording import in_options
 
 __all__ = ["exit_code", "main"]
 
@@ -80,11 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:
         return int(done.code or 0)
-    return exit_code(lambda: args.run(args))
+    return exit_code(lambda: args.run(args), args)
 
 
-def exit_code(run: Callable[[], int | None], who: str = "") -> int:
-    """The exit code of `run`; what has gone wrong is said on stderr, after the name of who says it."""
+def exit_code(run: Callable[[], int | None], args: argparse.Namespace, who: str = "") -> int:
+    """The exit code of `run`; what has gone wrong is said on stderr, in the words of the command whose arguments these
+    are, after the name of who says it."""
     try:
         return run() or 0
     except KeyboardInterrupt as why:
@@ -94,11 +96,11 @@ def exit_code(run: Callable[[], int | None], who: str = "") -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as why:
-        _complain(who + _about_memory(str(why)))
+        _complain(who + in_options(_about_memory(str(why)), args))
         return 2
     except Exception as why:
         if _mendable(why):
-            _complain(who + (str(why) or type(why).__name__))
+            _complain(who + (in_options(str(why), args) or type(why).__name__))
             return 2
         if os.environ.get("MINIAE_TRACEBACK"):
             raise

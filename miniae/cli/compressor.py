@@ -18,6 +18,7 @@ import numpy as np
 from miniae.cli import model_and_data
 from miniae.cli.compress import as_bytes
 from miniae.data import DataError, find, read_picture
+from miniae.data.errors import a_kind
 from miniae.data.files import image_files
 from miniae.models import VectorQuantisedAutoencoder
 from miniae.report import metrics
@@ -108,6 +109,6 @@ def _images(source: str) -> list[np.ndarray]:
 def _quantised(path: str, backend: str) -> VectorQuantisedAutoencoder:
     model = model_and_data.load_autoencoder(path, backend)
     if not isinstance(model, VectorQuantisedAutoencoder):
-        raise DataError(f"{path} holds a {type(model).__name__}, whose codes are no integers: train one by miniae "
+        raise DataError(f"{path} holds {a_kind(model)}, whose codes are no integers: train one by miniae "
                         "train --model vector-quantised, or leave --model out to train a compressor")
     return model

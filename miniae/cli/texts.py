@@ -4,7 +4,7 @@
     miniae search news.safetensors "rising prices of oil" -k 5
 
 TEXTS is a folder of .txt files, or a .csv or .tsv file with a column of texts. They are taken as bags of their words
-(TF-IDF; pip install miniae[text]), which an autoencoder of one layer turns into codes, by the multinomial loss; these
+(TF-IDF; pip install 'miniae[text]'), which an autoencoder of one layer turns into codes, by the multinomial loss; these
 are compared by cosine. The file holds codes, model and words, and how each text begins, not the texts themselves.
 """
 

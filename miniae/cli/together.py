@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 
@@ -16,8 +17,8 @@ __all__ = ["together"]
 _PATIENCE = 2.0
 
 
-def together(command: Callable[[], int]) -> int:
-    """The exit code of `command` on the ranks that mpiexec has started, or on this process alone.
+def together(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """The exit code of a command with these arguments on the ranks that mpiexec has started, or on this process alone.
 
     What goes wrong on one rank, and not on all alike, is said by that rank, and ends all.
     """
@@ -29,13 +30,13 @@ def together(command: Callable[[], int]) -> int:
             raise
         return 2
     if ranks.size == 1:
-        return command()
+        return command(args)
     failed = False
 
     def guarded() -> int:
         nonlocal failed
         try:
-            return command()
+            return command(args)
         except BaseException as why:
             failed = not getattr(why, "on_all_ranks", False)
             if ranks.rank and not failed:  # the first rank says it
@@ -47,7 +48,7 @@ def together(command: Callable[[], int]) -> int:
     code = 1
     try:
         with use_ranks(ranks):
-            code = exit_code(guarded, f"rank {ranks.rank}: " if ranks.rank else "")
+            code = exit_code(guarded, args, f"rank {ranks.rank}: " if ranks.rank else "")
     finally:
         if failed:
             ranks.abort(code)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -89,7 +88,7 @@ def _default(name: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    return together(functools.partial(_train, args))
+    return together(_train, args)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -159,9 +158,9 @@ def _train_in(kept: RunFolder, job: Run) -> int:
         print(hint)
     print(f"written to {folder}: {_files(folder)}")
     if ended is not None:
-        diverged = isinstance(ended, TrainingDiverged)
+        diverged = job.config.on_nan if isinstance(ended, TrainingDiverged) else None
         print(f"miniae: training ended early; what had been trained ({job.architecture()}) is saved; "
-              f"{_resume(folder)}{diverged * ' --on-nan rollback'} goes on", file=sys.stderr)
+              f"{_going_on(folder, diverged)}", file=sys.stderr)
         raise ended
     return 0
 
@@ -213,6 +212,16 @@ def _begun(args: argparse.Namespace, kept: RunFolder, say: Callable[[str], None]
 
 def _resume(folder: Path | str) -> str:
     return f"miniae train --resume {folder}"
+
+
+def _going_on(folder: Path, diverged: str | None) -> str:
+    """How to go on with a run that ended early: interrupted, or diverged in spite of that `--on-nan`."""
+    if diverged is None:
+        return f"{_resume(folder)} goes on"
+    if diverged == "rollback":  # it has tried lower learning rates, and what else may be at fault can't be changed here
+        return "lower learning rates did not help: look for extreme values in the data, or begin another run, with " \
+               "--scaling standard, say, or with --on-nan skip where it is a few batches that are at fault"
+    return f"{_resume(folder)} --on-nan rollback goes on"
 
 
 def _nothing(line: str) -> None:

@@ -1,4 +1,13 @@
-"""Data sets, the user's own files, scaling, splitting, corruption, and files written whole or not at all."""
+"""Data sets, the user's own files, scaling, splitting, corruption, and files written whole or not at all.
+
+- data sets and files: `load`, `find`, `read`, `Dataset`, `Samples`, `write`
+- batches from anywhere: `Stream`; sparse matrices: `Sparse`; ratings: `Ratings`, `read_ratings`
+- getting data ready: `split`, `balanced`, `Scaler`, `Standard`, `make_scaler`, `gaussian_noise`, `masking`,
+  `salt_and_pepper`, `Windows`
+- pictures and sounds: `read_picture`, `write_picture`, `write_images`, `read_wav`, `write_wav`, `stft`, `istft`
+- files written whole or not at all: `writing`, `save_tensors`, `load_tensors`
+- what is wrong, in one line: `DataError`, `StorageError`
+"""
 
 from miniae.data.arrays import as_array
 from miniae.data.corruption import gaussian_noise, masking, salt_and_pepper

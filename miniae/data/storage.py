@@ -36,6 +36,13 @@ _KNOWN_NEEDS: frozenset[str] = frozenset()
 # How much of what is wrong with a file is said.
 _SAID = 200
 
+_PICKLE = ("is a file of PyTorch's, a pickle, which torch.load reads and miniae never does, as it could run code. To "
+           "have a state dict's weights here, write it by safetensors.torch.save_file: "
+           "miniae.exchange.from_torch_state_dict takes them")
+_OTHERS = {".onnx": "is an ONNX graph, which onnxruntime reads and miniae only writes: name the .safetensors file that "
+                    "it was made of", ".pt": _PICKLE, ".pth": _PICKLE}
+"""What files with these endings are, where they are no safetensors files."""
+
 
 def save_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], header: dict[str, Any],
                  previous: Path | None = None) -> None:
@@ -92,6 +99,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
     except StorageError:
         raise
     except (SafetensorError, ValueError, OSError, TypeError, KeyError, RecursionError) as why:
+        if path.suffix.lower() in _OTHERS:
+            raise StorageError(f"{path} {_OTHERS[path.suffix.lower()]}") from None
         raise StorageError(f"{path} is damaged or not a safetensors file ({first_line(why)}): write it again, or use a "
                            "copy") from None
 

@@ -36,7 +36,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str], part: str | None = None) -
     class and part it is, and the classes or the threshold. Operators are those of ONNX's opset 17.
 
     Raises `ValueError` for what has no graph (a layer or an activation of your own, see `RULES`; an unknown part),
-    `ImportError` without the package onnx (pip install miniae[onnx]).
+    `ImportError` without the package onnx (pip install 'miniae[onnx]').
     """
     data = onnx_model(model, part).SerializeToString(deterministic=True)
     with writing(path) as temporary:
@@ -48,7 +48,7 @@ def onnx_model(model: Any, part: str | None = None) -> Any:
     try:
         import onnx  # noqa: F401  what Graph needs
     except ImportError as why:
-        raise ImportError(f"writing ONNX files needs the package onnx ({why}): pip install miniae[onnx]") from None
+        raise ImportError(f"writing ONNX files needs the package onnx ({why}): pip install 'miniae[onnx]'") from None
     kind = next((kind for kind in PARTS if isinstance(model, kind)), None)
     if kind is None:
         raise ValueError(f"{a_kind(model)} has no ONNX graph: expected one of "

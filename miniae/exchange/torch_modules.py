@@ -43,7 +43,8 @@ from miniae.nn import (
     UpSample2D,
 )
 
-__all__ = ["Module", "Placed", "modules_of", "own_tensors", "torch_source"]
+__all__ = ["Module", "Placed", "activation_of", "has_modules", "modules_of", "modules_source", "own_tensors",
+           "parameters_source"]
 
 
 class Placed(NamedTuple):
@@ -76,11 +77,12 @@ class Module(NamedTuple):
 _ACTIVATIONS = {
     "linear": None, "sigmoid": "nn.Sigmoid()", "tanh": "nn.Tanh()", "relu": "nn.ReLU()",
     "leaky_relu": "nn.LeakyReLU(0.01)", "elu": "nn.ELU()", "selu": "nn.SELU()", "softplus": "nn.Softplus()",
-    "gelu": "nn.GELU(approximate='tanh')", "silu": "nn.SiLU()",
+    "gelu": "nn.GELU(approximate='tanh')", "silu": "nn.SiLU()", "softmax": "nn.Softmax(-1)",
 }
 
 
-def _activation(function: Any) -> list[Module]:
+def activation_of(function: Any) -> list[Module]:
+    """The module of an activation, none for a linear one."""
     name = activation_name(function)
     if name not in _ACTIVATIONS:
         return [Module(None, {})]
@@ -93,14 +95,14 @@ def _dense(one: Dense) -> list[Module]:
     """torch.nn.Linear's weight is (out, in), ours (in, out)."""
     inputs, outputs = one.weight.shape
     tensors = {"weight": Placed.of(one.weight, (1, 0)), "bias": Placed.of(one.bias)}
-    return [Module(f"nn.Linear({inputs}, {outputs})", tensors), *_activation(one.activation)]
+    return [Module(f"nn.Linear({inputs}, {outputs})", tensors), *activation_of(one.activation)]
 
 
 def _tied(one: TiedDense) -> list[Module]:
     """x W' + b: the Linear's weight (out, in) is W (in, out) of the other layer as it is."""
     outputs, inputs = one.source.weight.shape
     tensors = {"weight": Placed.of(one.source.weight), "bias": Placed.of(one.bias)}
-    return [Module(f"nn.Linear({inputs}, {outputs})", tensors), *_activation(one.activation)]
+    return [Module(f"nn.Linear({inputs}, {outputs})", tensors), *activation_of(one.activation)]
 
 
 def _pad(one: Layer, padding: Any, value: str, sign: int = 1) -> list[Module]:
@@ -129,7 +131,7 @@ def _convolution(one: Conv2D | ConvTranspose2D) -> list[Module]:
     module = Module(f"nn.Conv{'Transpose' * transposed}{n}d({text})", {"weight": weight, "bias": Placed.of(one.bias)})
     around = [] if even else _pad(one, move.padding, "0.0", -1 if transposed else 1)
     order = [module, *around] if transposed else [*around, module]
-    return [*order, *_activation(one.activation)]
+    return [*order, *activation_of(one.activation)]
 
 
 def _max_pool(one: MaxPool2D) -> list[Module]:
@@ -178,7 +180,7 @@ _MODULES: dict[type[Layer], Callable[[Any], list[Module]]] = {
     Dense: _dense, TiedDense: _tied, BatchNorm: _batch_norm, Balanced: _batch_norm, LayerNorm: _layer_norm,
     Reshape: _reshape,
     Flatten: lambda one: [Module("nn.Flatten()", {})],
-    Activation: lambda one: _activation(one.function),
+    Activation: lambda one: activation_of(one.function),
     Dropout: lambda one: [Module(f"nn.Dropout({one.rate!r})", {})],
     **dict.fromkeys((Conv2D, Conv1D, ConvTranspose2D, ConvTranspose1D), _convolution),
     **dict.fromkeys((MaxPool2D, MaxPool1D), _max_pool), **dict.fromkeys((AvgPool2D, AvgPool1D), _avg_pool),
@@ -201,30 +203,13 @@ def own_tensors(network: Layer) -> dict[str, Tensor]:
     return {**network._parameters, **network._buffers}
 
 
-def torch_source(model: Any) -> str:
-    """The text of an expression, in terms of `torch` and `nn` (torch.nn), that makes the PyTorch module whose
-    `state_dict` `to_torch_state_dict(model)` is.
-
-        twin = eval(torch_source(model), {"torch": torch, "nn": torch.nn})
-        twin.load_state_dict({name: torch.from_numpy(a) for name, a in to_torch_state_dict(model).items()})
-
-    A `Sequential` is a torch.nn.Sequential; a model is a torch.nn.ModuleDict of its parts, encoder and decoder usually,
-    without the output activation of the reconstruction and without the scaling. What has parameters and is no module
-    (a codebook) is a ParameterDict. Raises `ValueError` for a layer that PyTorch has not.
-    """
-    layer = model if isinstance(model, Layer) else model._network()
-    if type(layer) in _MODULES:
-        return _sequence(layer)
-    parts = {name: child for name, child in layer.children().items() if not name.startswith("corruption")}
-    texts = {name: _sequence(child) if type(child) in _MODULES else _parameters(own_tensors(child))
-             for name, child in parts.items() if type(child) in _MODULES or own_tensors(child)}
-    if own_tensors(layer):
-        texts["own"] = _parameters(own_tensors(layer))
-    lines = ",\n".join(f"    {name!r}: {_indented(text)}" for name, text in texts.items())
-    return f"nn.ModuleDict({{\n{lines},\n}})"
+def has_modules(layer: Layer) -> bool:
+    """Whether a layer is modules of PyTorch: a network is not, nor is a layer of your own."""
+    return type(layer) in _MODULES
 
 
-def _sequence(layer: Layer) -> str:
+def modules_source(layer: Layer) -> str:
+    """The text of the expression that makes a layer's modules. Raises `ValueError` for a layer that PyTorch has not."""
     sources = []
     for module in modules_of(layer):
         if module.source is None:
@@ -237,10 +222,7 @@ def _sequence(layer: Layer) -> str:
     return f"nn.Sequential(\n{lines})" if sources else "nn.Sequential()"
 
 
-def _parameters(tensors: dict[str, Tensor]) -> str:
+def parameters_source(tensors: dict[str, Tensor]) -> str:
+    """The text of what holds tensors that are no module's."""
     shapes = ", ".join(f"{name!r}: torch.zeros({tuple(t.shape)})" for name, t in tensors.items())
     return f"nn.ParameterDict({{{shapes}}})"
-
-
-def _indented(text: str) -> str:
-    return text.replace("\n", "\n    ")

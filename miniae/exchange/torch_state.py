@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import Any
 import numpy as np
 
 from miniae.data.errors import StorageError, first_line
+from miniae.data.scaling import Scaler
 from miniae.data.whole_files import writing
 from miniae.exchange.torch_modules import Placed, modules_of, own_tensors
+from miniae.exchange.torch_networks import network_of, scaler_of
 from miniae.nn import Layer, Sequential
 
 __all__ = ["from_torch_state_dict", "read_tensors", "to_torch_state_dict", "write_tensors"]
 
 _COUNT = "num_batches_tracked"
 """What PyTorch's batch normalisation counts, and ours does not."""
+
+_SCALING = "scaling."
+"""What the names of a model's scaling begin with."""
 
 
 def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
@@ -32,10 +38,11 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
         BatchNorm             weight (our scale), bias (shift), running_mean, running_var, num_batches_tracked (0)
         LayerNorm             weight (scale), bias (shift)
 
-    What PyTorch has no module for has its own name: `quantiser.codebook`, `likelihood.log_sigma`.
+    What PyTorch has no module for has its own name: `quantiser.codebook`, `likelihood.log_sigma`. A model that scales
+    its data has `scaling.offset` and `scaling.scale`, float64.
     """
-    state: dict[str, np.ndarray] = {}
-    for name, placed in _places(_layer(model)):
+    state: dict[str, np.ndarray] = _scaling_of(model)
+    for name, placed in _places(network_of(model)):
         state[name] = placed.to_torch()
         if name.endswith("running_var"):
             state[name.removesuffix("running_var") + _COUNT] = np.zeros((), np.int64)
@@ -46,12 +53,15 @@ def from_torch_state_dict(model: Any, state: Mapping[str, Any]) -> None:
     """Write the weights of a state dict, as `to_torch_state_dict` describes them, into a model or a built layer.
 
     Values are PyTorch's tensors, of any device, or arrays. A model that has none yet gets its network by `fit` with
-    epochs=0. Raises `ValueError`, in one line and changing nothing, for names that are missing or not known, for a
-    shape that does not fit, and for tied weights that differ; `TypeError` for what is no array of real numbers.
+    epochs=0. Where the state dict has no scaling, as that of layers written by hand, the model keeps its own. Raises
+    `ValueError`, in one line and changing nothing, for names that are missing or not known, for a shape that does not
+    fit, and for tied weights that differ; `TypeError` for what is no array of real numbers.
     """
-    places = dict(_places(_layer(model)))
+    places, scaling = dict(_places(network_of(model))), _scaling_of(model)
     given = {name for name in state if not name.endswith(_COUNT)}
-    missing, unknown = sorted(places.keys() - given), sorted(given - places.keys())
+    scaled = any(name.startswith(_SCALING) for name in given)
+    wanted = places.keys() | (scaling.keys() if scaled else set())
+    missing, unknown = sorted(wanted - given), sorted(given - wanted)
     if missing or unknown:
         raise ValueError(f"the state dict does not fit the model: missing {_some(missing)}, unknown {_some(unknown)}; "
                          "torch_source(model) shows the module whose state dict fits")
@@ -65,8 +75,11 @@ def from_torch_state_dict(model: Any, state: Mapping[str, Any]) -> None:
         if not np.array_equal(before, ours, equal_nan=True):
             raise ValueError(f"{name} is not the transpose of {first}, and the model's are tied: train a model without "
                              "tied=True to import both")
+    rescaled = _rescaled(model, scaling, state) if scaled else None
     for placed in places.values():
         placed.tensor.assign(values[id(placed.tensor)][1])
+    if rescaled is not None:
+        model.scaler_ = rescaled
 
 
 def write_tensors(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
@@ -100,8 +113,21 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
                            f"({first_line(why)})") from None
 
 
-def _layer(model: Any) -> Layer:
-    return model if isinstance(model, Layer) else model._network()
+def _scaling_of(model: Any) -> dict[str, np.ndarray]:
+    """Offset and scale by PyTorch's names; nothing where data are not scaled."""
+    scaler = scaler_of(model)
+    return {} if scaler is None else {_SCALING + name: np.asarray(a) for name, a in scaler.state().items()}
+
+
+def _rescaled(model: Any, scaling: dict[str, np.ndarray], state: Mapping[str, Any]) -> Scaler:
+    """The model's scaler with the offset and scale of a state dict."""
+    given = {name: _host(name, state[name]).astype(np.float64) for name in scaling}
+    for name, value in given.items():
+        if value.shape != scaling[name].shape:
+            raise ValueError(f"{name} has shape {value.shape}, expected {scaling[name].shape}")
+    scaler = copy.copy(model.scaler_)
+    scaler.offset, scaler.scale = given[f"{_SCALING}offset"], given[f"{_SCALING}scale"]
+    return scaler
 
 
 def _places(layer: Layer, path: str = "") -> Iterator[tuple[str, Placed]]:

@@ -1,4 +1,19 @@
-"""Differentiable functions, each a hand-written pair of forward and backward."""
+"""Differentiable functions, each a hand-written pair of forward and backward.
+
+Each takes tensors or arrays.
+
+- arithmetic: `add`, `subtract`, `multiply`, `divide`, `power`, `negative`, `matmul`, `dense`
+- element by element: `exp`, `log`, `sqrt`, `absolute`, `clip`
+- activations: `linear`, `sigmoid`, `tanh`, `relu`, `leaky_relu`, `elu`, `selu`, `softplus`, `gelu`, `silu`, and
+  `activation` for one of your own; `softmax`, `log_softmax`, `logsumexp`, `top_k`
+- over axes: `sum`, `mean`, `max`, `min`; shapes: `reshape`, `transpose`, `flatten`, `concatenate`, `getitem`, `pad`,
+  `broadcast_to`
+- images: `conv2d`, `conv_transpose2d`, `max_pool2d`, `avg_pool2d`, `upsample2d`
+- normalisation and noise: `batch_norm`, `layer_norm`, `unit_norm`, `dropout`
+- losses: `squared_error`, `absolute_error`, `huber`, `binary_cross_entropy`, `binary_cross_entropy_with_logits`,
+  `cross_entropy`
+- of codes: `gaussian_code`, `gaussian_code_kl`, `gaussian_kl`, `kl_sparsity`, `mmd`, `straight_through`
+"""
 
 from miniae.functions.activation import (
     ACTIVATIONS,

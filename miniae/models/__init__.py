@@ -1,4 +1,18 @@
-"""Autoencoders of every kind, deep belief networks, classifiers, and what they are compared with."""
+"""Autoencoders of every kind, deep belief networks, classifiers, and what they are compared with.
+
+- `Autoencoder`, of dense layers or of your own; those below are kinds of it
+- against noise: `DenoisingAutoencoder`, `RecorruptedAutoencoder`, `RestoringAutoencoder`
+- for codes with some property: `SparseAutoencoder`, `L1SparseAutoencoder`, `KSparseAutoencoder`,
+  `ContractiveAutoencoder`, `SemanticHashing`
+- of images and series: `ConvolutionalAutoencoder`, `SeriesAutoencoder`, `VectorQuantisedAutoencoder`,
+  `CompressiveAutoencoder`
+- models that make new samples: `VariationalAutoencoder`, `ConditionalVariationalAutoencoder`,
+  `AdversarialAutoencoder`, `WassersteinAutoencoder`
+- layer by layer: `pretrain`, `Stack`, `DeepBeliefNetwork`
+- of labels and ratings: `Classifier`, `AutoRec`, `MultinomialVAE`
+- to compare with: `PCA`
+- files: `load`, `save`
+"""
 
 from miniae.models.adversarial import AdversarialAutoencoder, AdversarialNetwork
 from miniae.models.autoencoder import Autoencoder

@@ -100,7 +100,8 @@ class AutoRec(Recommender):
 
     Attributes
     ----------
-    biases_ : the `Biases`; ratings_ : the `data.Ratings` it was fitted to.
+    biases_ : the `Biases`.
+    ratings_ : the `data.Ratings` it was fitted to.
 
     >>> users, items, ratings = [1, 1, 2, 2, 3], [10, 20, 10, 30, 20], [5, 3, 4, 1, 2]
     >>> model = AutoRec(hidden=[], code=4, epochs=5).fit((users, items, ratings))

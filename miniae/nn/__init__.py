@@ -1,4 +1,13 @@
-"""Layers that own parameters, and models made of them."""
+"""Layers that own parameters, and models made of them.
+
+- `Layer`, what all layers have; `Sequential`, one after the other
+- dense: `Dense`, `TiedDense`, `Activation`, `Flatten`, `Reshape`
+- images: `Conv2D`, `ConvTranspose2D`, `MaxPool2D`, `AvgPool2D`, `UpSample2D`, `Crop`
+- series: `Conv1D`, `ConvTranspose1D`, `MaxPool1D`, `AvgPool1D`, `UpSample1D`, `Crop1D`
+- normalisation: `BatchNorm`, `LayerNorm`, `UnitNorm`
+- noise, in training only: `Dropout`, `GaussianNoise`, `Masking`, `SaltAndPepper`
+- what parameters are, and where they lie: `Parameter`, `ParameterPack`, `Build`
+"""
 
 from miniae.nn.conv import Conv2D, ConvTranspose2D
 from miniae.nn.dense import Dense, TiedDense

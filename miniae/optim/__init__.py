@@ -1,4 +1,11 @@
-"""Update rules, learning-rate schedules, gradient clipping and weight penalties."""
+"""Update rules, learning-rate schedules, gradient clipping and weight penalties.
+
+- by the gradient: `SGD`, `Momentum`, `Nesterov`, `Adam`, `AdamW`, `NAdam`, `RMSProp`, `AdaGrad`, `AdaDelta`
+- along a line: `ConjugateGradient`, `LBFGS`
+- several losses by turns: `Alternating`
+- `L1` and `L2` penalties, `ClipByNorm`, `ClipByValue`, `bound_norms`
+- what all share: `Optimizer`, `get_optimizer`
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Restricted Boltzmann machines."""
+"""Restricted Boltzmann machines.
+
+`RBM` is trained and used like other models. Below it are the `Machine`, an energy with its conditionals, its training
+by `ContrastiveDivergence`, what tells how good it is (`annealed_importance_sampling`, `exact_log_partition`,
+`PartitionEstimate`), monitors (`PseudoLikelihood`, `FreeEnergyGap`, `Activity`), and kinds of units: `Bernoulli`,
+`Gaussian`, `GaussianLearned`, `Rectified`, `Softmax`. `pretrain` of `miniae.models` puts machines on one another.
+"""
 
 from miniae.rbm.divergence import ContrastiveDivergence
 from miniae.rbm.machine import Machine

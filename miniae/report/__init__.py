@@ -1,4 +1,13 @@
-"""How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn."""
+"""How good a model is, in numbers and in pictures. matplotlib is imported when the first picture is drawn.
+
+- reconstructions: `squared_error`, `mse`, `bce`, `bce_floor`, `psnr`, `ssim`
+- codes: `knn_accuracy`, `leave_one_out_accuracy`, `trustworthiness`, `continuity`, `lifetime_sparsity`, `dead_units`
+- samples of a model against data: `mmd`, `classifier_test`
+- classes and anomalies: `confusion_matrix`, `class_scores`, `roc_auc`, `average_precision`
+- pictures: `reconstructions`, `images`, `filters`, `latent`, `latent_3d`, `thumbnails`, `loss_curves`, `sample_grid`,
+  `interpolations`, `manifold`, `traversal`, `heat_maps`, `neighbours`, `ranking_curves`, `confusion_picture`
+- the page of `miniae explain`: `Explanation`, `explanation_page`
+"""
 
 from miniae.report.classes import ClassScores, class_scores, confusion_matrix, confusion_picture
 from miniae.report.computation import Computation, computation

@@ -1,4 +1,11 @@
-"""What people do with autoencoders, from data to results on disk."""
+"""What people do with autoencoders, from data to results on disk.
+
+- anomalies: `AnomalyDetector` in tables and images, `SeriesDetector` in series, `TextureInspector` in textures
+- pictures: `PatchDenoiser`, `ImageCompressor`, `VectorQuantisedCompressor`
+- what is like a sample or a text: `SemanticIndex`, `Neighbours`, `BagOfWords`, `Documents`, `read_documents`; `CodeMap`
+- whole runs, from data to a folder of results: `Run`, `RunConfig`, `RunFolder`, `explain`, `describe`
+- how fast it is here: `bench`, `profile`, `machine`
+"""
 
 from miniae.tasks.advice import advice, still_falling
 from miniae.tasks.bench import bench

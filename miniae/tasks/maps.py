@@ -26,8 +26,8 @@ class CodeMap(Estimator):
 
         "codes"   as they are, where they have `dimensions` numbers
         "pca"     their first principal components (`PCA`), which are linear
-        "tsne"    t-SNE (van der Maaten and Hinton, JMLR 9, 2008) by scikit-learn: pip install miniae[tsne]
-        "umap"    UMAP (McInnes, Healy and Melville 2018) by umap-learn: pip install miniae[umap]
+        "tsne"    t-SNE (van der Maaten and Hinton, JMLR 9, 2008) by scikit-learn: pip install 'miniae[tsne]'
+        "umap"    UMAP (McInnes, Healy and Melville 2018) by umap-learn: pip install 'miniae[umap]'
 
     The last two keep neighbours together and say little by distances between groups, and by the size of these. Those
     of the same codes and seed are the same.
@@ -120,7 +120,7 @@ def _tsne(settings: CodeMap, codes: np.ndarray) -> Any:
     try:
         from sklearn.manifold import TSNE
     except ImportError as why:
-        raise ImportError(f"t-SNE needs scikit-learn ({why}): pip install miniae[tsne]") from None
+        raise ImportError(f"t-SNE needs scikit-learn ({why}): pip install 'miniae[tsne]'") from None
     return TSNE(settings.dimensions, perplexity=perplexity, init="pca", random_state=settings.seed)
 
 
@@ -129,7 +129,7 @@ def _umap(settings: CodeMap, codes: np.ndarray) -> Any:
     try:
         from umap import UMAP
     except ImportError as why:
-        raise ImportError(f"UMAP needs umap-learn ({why}): pip install miniae[umap]") from None
+        raise ImportError(f"UMAP needs umap-learn ({why}): pip install 'miniae[umap]'") from None
     # Spectral initialisation needs more samples than it has dimensions and one.
     init = "spectral" if len(codes) > 2 * settings.dimensions + 2 else "random"
     return UMAP(n_neighbors=max(2, neighbours), n_components=settings.dimensions, init=init,

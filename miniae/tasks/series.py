@@ -77,7 +77,8 @@ class SeriesDetector(Estimator):
 
     Attributes
     ----------
-    window_ : the length of the windows. threshold_ : the score above which a moment is an anomaly.
+    window_ : the length of the windows.
+    threshold_ : the score above which a moment is an anomaly.
     detector_ : the `AnomalyDetector` of the windows.
 
     >>> import numpy as np

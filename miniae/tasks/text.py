@@ -87,7 +87,7 @@ class BagOfWords:
         "tfidf"     x_i = n_i w_i / |(n_j w_j)_j|,  w_i = 1 + log((1 + N) / (1 + N_i)),
 
     where N_i of the N documents given to `fit` have the word. A document without any of the words is a row of zeros.
-    scikit-learn's CountVectorizer does the counting: pip install miniae[text].
+    scikit-learn's CountVectorizer does the counting: pip install 'miniae[text]'.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ def _vectoriser(**settings: Any) -> Any:
     try:
         from sklearn.feature_extraction.text import CountVectorizer
     except ImportError as why:
-        raise ImportError(f"counting words needs scikit-learn ({why}): pip install miniae[text]") from None
+        raise ImportError(f"counting words needs scikit-learn ({why}): pip install 'miniae[text]'") from None
     return CountVectorizer(**settings)
 
 

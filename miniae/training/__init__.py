@@ -1,4 +1,11 @@
-"""The training loop, and what happens around it."""
+"""The training loop, and what happens around it.
+
+- `Trainer`, the loop
+- callbacks: `Callback`, `ProgressBar`, `EarlyStopping`, `ReduceOnPlateau`, `LearningRate`, `MaxNorm`, `Insight`
+- runs that go on: `Checkpoint`, `restore`, `DamagedCheckpoint`
+- numbers that are not finite: `TrainingDiverged`, `SkipBatches`, `RollBack`, `on_nan`
+- what estimators share: `Estimator`, `NotFittedError`
+"""
 
 from miniae.training.callbacks import (
     Callback,

@@ -108,30 +108,30 @@ def test_bad_data(case, miniae, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("options, message", [
-    (("--activation", "rellu"), "unknown activation 'rellu': expected one of"),
-    (("--pretrain", "magic"), "unknown pretrain 'magic': expected one of auto, rbm"),
-    (("--optimizer", "adamm"), "unknown optimizer"),
-    (("--loss", "l3"), "unknown loss"),
-    (("--scaling", "robust"), "unknown scaling"),
-    (("--backend", "tpu"), "unknown backend"),
-    (("--dtype", "float16"), "unknown dtype"),
-    (("--precision", "half"), "unknown precision"),
+    (("--activation", "rellu"), "unknown --activation 'rellu': expected one of"),
+    (("--pretrain", "magic"), "unknown --pretrain 'magic': expected one of auto, rbm"),
+    (("--optimizer", "adamm"), "unknown --optimizer"),
+    (("--loss", "l3"), "unknown --loss"),
+    (("--scaling", "robust"), "unknown --scaling"),
+    (("--backend", "tpu"), "unknown --backend"),
+    (("--dtype", "float16"), "unknown --dtype"),
+    (("--precision", "half"), "unknown --precision"),
     (("--layers", "a-b"), "not a list of sizes"),
-    (("--layers", "0"), "every size in layers must be an integer of at least 1"),
-    (("--epochs", "0"), "epochs must be an integer of at least 1"),
+    (("--layers", "0"), "every size in --layers must be an integer of at least 1"),
+    (("--epochs", "0"), "--epochs must be an integer of at least 1"),
     (("--epochs", "many"), "invalid int value"),
-    (("--pretrain-epochs", "-1"), "pretrain_epochs"),
-    (("--batch-size", "0"), "batch_size"),
-    (("--lr", "-1"), "lr must be a positive number"),
-    (("--lr", "nan"), "lr must be a positive number"),
-    (("--seed", "-3"), "seed"),
-    (("--validation", "1.5"), "validation"),
+    (("--pretrain-epochs", "-1"), "--pretrain-epochs must"),
+    (("--batch-size", "0"), "--batch-size must"),
+    (("--lr", "-1"), "--lr must be a positive number"),
+    (("--lr", "nan"), "--lr must be a positive number"),
+    (("--seed", "-3"), "--seed must"),
+    (("--validation", "1.5"), "--validation is the share"),
     (("--activation", "relu", "--pretrain", "rbm"), "sigmoid units"),
     (("--data", "cifar"), "does not exist: give a data set's name"),
     (("--label", "nope"), "no column 'nope'"),
     (("--scaling", "standard", "--loss", "bce"), "bce needs data in \\[0, 1\\]"),
     (("--config", "none.json"), "does not exist"),
-    (("--seed", str(2**63)), "seed must be below"),
+    (("--seed", str(2**63)), "--seed must be below"),
     (("--data", "digits", "--label", "kind"), "digits has its own labels: leave --label out"),
     (("--frobnicate",), r"unrecognized arguments: --frobnicate \(see miniae train --help\)"),
     (("--optimizer", "sgd", "--lr", "1e30", "--pretrain", "none", "--scaling", "standard", "--epochs",
@@ -262,11 +262,11 @@ def test_the_config_of_a_run_is_plain_json(trained):
 def test_more_memory_than_there_is(miniae, table):
     out = ("train", "--data", table, "--label", "kind", "--pretrain", "none", "--backend", "numpy")
     expect(miniae(*out, "--layers", f"{10**14}-2"),
-           r"out of memory on the CPU: .*allocate.*; [\d.]+ .iB of [\d.]+ .iB are free. Lower batch_size")
+           r"out of memory on the CPU: .*allocate.*; [\d.]+ .iB of [\d.]+ .iB are free. Lower --batch-size")
 
 
 def test_more_memory_than_a_gpu_has(miniae, table, quick, cuda_on_cpu, monkeypatch):
     monkeypatch.setitem(backends._instances, "cupy", cuda_on_cpu)
     monkeypatch.setattr(cuda_on_cpu.xp.pool, "most", 200)
     expect(miniae("train", "--data", table, "--label", "kind", *quick, "--backend", "cupy"),
-           r"out of memory on cupy:0, pretended GPU: .* wanted; .* are free. Lower batch_size")
+           r"out of memory on cupy:0, pretended GPU: .* wanted; .* are free. Lower --batch-size")

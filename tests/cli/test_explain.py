@@ -40,7 +40,7 @@ def test_bad_input(trained, table, miniae, tmp_path):
     expect(miniae("explain", trained, "-o", "page.pdf"), "expected a name that ends in .html")
     expect(miniae("explain", trained, "-o", tmp_path / "no" / "page.html"), "there is no folder")
     expect(miniae("explain", trained, "-o", page, "--epochs", -1), "epochs must be an integer of at least 0")
-    expect(miniae("explain", trained, "-o", page, "--backend", "abacus"), "unknown backend 'abacus'")
+    expect(miniae("explain", trained, "-o", page, "--backend", "abacus"), "unknown --backend 'abacus'")
     for read in (table, trained / "model.safetensors"):
         before = read.read_bytes()
         page.symlink_to(read)

@@ -128,5 +128,5 @@ def test_bad_input(miniae, model, images, trained, table, tmp_path, monkeypatch)
     expect(miniae("map", trained / "model.safetensors", table, *label, "--dimensions", 3), "codes have 2 numbers")
     for by, module in (("tsne", "sklearn.manifold"), ("umap", "umap")):
         monkeypatch.setitem(sys.modules, module, None)
-        expect(miniae("map", model, images, "--by", by), f"pip install miniae[{by}]")
+        expect(miniae("map", model, images, "--by", by), f"pip install 'miniae[{by}]'")
     assert not list(tmp_path.glob("*.png"))

@@ -66,7 +66,7 @@ def test_a_model_of_integers(miniae, tmp_path):
     (("--user", "u001", "--model", "multinomial", "--threshold", "9"), "no rating reaches"),
     (("--user", "u001", "-k", "0"), "k must be"),
     (("--user", "u001", "--epochs", "-1"), "epochs must be"),
-    (("--user", "u001", "--backend", "tpu"), "unknown backend"),
+    (("--user", "u001", "--backend", "tpu"), "unknown --backend"),
 ])
 def test_bad_options(arguments, message, miniae, ratings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

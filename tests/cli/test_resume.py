@@ -367,7 +367,7 @@ def test_what_to_do_about_numbers_that_are_not_finite(train, miniae, tmp_path):
     code, out, err = train(tmp_path / "skipped", "--on-nan", "skip")
     assert code == 0 and {row["skipped"] for row in history(tmp_path / "skipped")} == {"0"}
     code, _, err = train(tmp_path / "x", "--on-nan", "explode")
-    assert code == 2 and "unknown on_nan 'explode': expected one of stop, skip, rollback" in err
+    assert code == 2 and "unknown --on-nan 'explode': expected one of stop, skip, rollback" in err
 
 
 def test_a_run_that_diverged_goes_on_with_a_lower_rate(train, miniae, tmp_path, monkeypatch):
@@ -385,6 +385,18 @@ def test_a_run_that_diverged_goes_on_with_a_lower_rate(train, miniae, tmp_path, 
     assert [float(row["lr"]) for row in history(folder)] == [0.002, 0.001, 0.001]
 
 
+def test_where_lower_rates_do_not_help_no_more_of_them_are_advised(train, tmp_path, monkeypatch):
+    class Explode(Callback):
+        def on_batch_end(self, trainer, batch):
+            if trainer.epoch == 1:
+                trainer.model.parameters()[0].assign(np.full(trainer.model.parameters()[0].shape, np.nan))
+
+    monkeypatch.setattr("miniae.cli.train._progress", lambda title: [Explode()] if title == "training" else [])
+    code, _, err = train(tmp_path / "run", "--pretrain", "none", "--on-nan", "rollback")
+    assert code == 2 and "lower learning rates did not help" in err and "begin another run" in err
+    assert "--resume" not in err and "rollback" not in err
+
+
 def test_how_often_a_checkpoint_is_written(train, tmp_path, monkeypatch):
     written, real = [], Checkpoint._save
 
@@ -396,7 +408,7 @@ def test_how_often_a_checkpoint_is_written(train, tmp_path, monkeypatch):
     assert train(tmp_path / "seldom")[0] == 0
     assert written == ["layer-1-of-2", "layer-2-of-2", "fine-tuning"]
     code, _, err = train(tmp_path / "x", "--checkpoint-every", "-1")
-    assert code == 2 and "checkpoint_every must be a finite number of at least 0, got -1" in err
+    assert code == 2 and "--checkpoint-every must be a finite number of at least 0, got -1" in err
 
 
 # ---------------------------------------------------------------- by several ranks

@@ -103,7 +103,7 @@ def test_bad_input(miniae, model, index, images, tmp_path):
     expect(miniae("index", tmp_path / "none", images), "does not exist")
     expect(miniae("index", model, tmp_path / "none"), "does not exist")
     expect(miniae("index", model, tmp_path / "wide.npy"), "has 9 features a sample")
-    expect(miniae("index", model, images, "--metric", "l1"), "unknown metric 'l1'")
+    expect(miniae("index", model, images, "--metric", "l1"), "unknown --metric 'l1'")
     expect(miniae("index", model, images, "-o", tmp_path / "no" / "i.safetensors"), "there is no folder")
     expect(miniae("search", model, images), "holds a model, expected a file of the kind 'index'")
     expect(miniae("search", tmp_path / "none", images), "does not exist")

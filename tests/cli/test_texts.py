@@ -97,6 +97,6 @@ def test_bad_input(miniae, news, tmp_path, monkeypatch):
         expect(miniae("search", out, "oil"), "a.safetensors is damaged: ")
     out.unlink()
     monkeypatch.setitem(__import__("sys").modules, "sklearn.feature_extraction.text", None)
-    expect(miniae("texts", table, "--column", "body", "-o", out), r"pip install miniae\[text\]")
-    expect(miniae("search", index, "oil"), r"pip install miniae\[text\]")
+    expect(miniae("texts", table, "--column", "body", "-o", out), r"pip install 'miniae\[text\]'")
+    expect(miniae("search", index, "oil"), r"pip install 'miniae\[text\]'")
     assert [p.name for p in tmp_path.iterdir()] == ["empty.csv"]

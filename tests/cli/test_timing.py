@@ -57,7 +57,7 @@ def test_bench_of_backends_that_there_are(tiny, miniae, tmp_path):
 def test_bench_of_a_backend_that_there_is_not(tiny, miniae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = miniae("bench", "--quick", "--backend", "abacus")
-    assert code == 2 and "unknown backend 'abacus'" in err and err.count("\n") == 1
+    assert code == 2 and "unknown --backend 'abacus'" in err and err.count("\n") == 1
     try:
         get("cupy")
     except BackendUnavailable:

@@ -347,7 +347,7 @@ def test_encode_as_integers(name, miniae, images, model_of, tmp_path):
 # ---------------------------------------------------------------- what can't be
 
 @pytest.mark.parametrize("options, says", [
-    (("--model", "magic"), "unknown model 'magic': expected one of autoencoder, denoising"),
+    (("--model", "magic"), "unknown --model 'magic': expected one of autoencoder, denoising"),
     (("--model", "variational", "--set", "betta=2"), "no further setting 'betta': expected one of .*beta"),
     (("--model", "variational", "--set", "beta=-1"), "beta must be"),
     (("--model", "variational", "--set", "beta"), "not of the form NAME=VALUE"),
@@ -359,8 +359,8 @@ def test_encode_as_integers(name, miniae, images, model_of, tmp_path):
     (("--model", "convolutional", "--layers", "12"), "filters and, last, the size .* two or more, 16-12 say; got 12"),
     (("--lr", "-1"), "lr must be a positive number, got -1.0"),
     (("--model", "variational", "--use-labels"), "no use for labels: .* conditional or adversarial"),
-    (("--loss", "gaussian"), "unknown loss 'gaussian' for the model autoencoder: expected one of auto, mse"),
-    (("--model", "conditional", "--loss", "mse"), "unknown loss 'mse' .* expected one of auto, bce, gaussian"),
+    (("--loss", "gaussian"), "unknown --loss 'gaussian' for the model autoencoder: expected one of auto, mse"),
+    (("--model", "conditional", "--loss", "mse"), "unknown --loss 'mse' .* expected one of auto, bce, gaussian"),
     (("--model", "adversarial", "--use-labels", "--set", "prior=gaussian"),
      '2 different .* prior has 0 parts .* prior={"name": "mixture", "components": 2} say'),
     (("--model", "adversarial", "--set", 'prior={"name": "mixture", "petals": 2}'), "can't be made of .*petals"),

@@ -38,7 +38,12 @@ def tensors(state: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 def twin_of(model) -> torch.nn.Module:
     """The module of the source text, with the model's weights: all of them, and no others."""
-    twin = eval(torch_source(model), {"torch": torch, "nn": torch.nn})
+    if isinstance(model, nn.Layer):
+        twin = eval(torch_source(model), {"nn": torch.nn})
+    else:
+        names: dict = {}
+        exec(torch_source(model), names)
+        twin = names["Model"]()
     twin.load_state_dict(tensors(to_torch_state_dict(model)), strict=True)
     return twin.eval()
 
@@ -57,7 +62,7 @@ def test_every_model(any_model, small_model):
     """Encoder and decoder, or hidden layers and head, of every kind of model."""
     model, (X, *_) = small_model(any_model)
     network = model.network_
-    twin = {}
+    twin = None
     try:
         twin = twin_of(model)
     except ValueError as why:  # the one layer that PyTorch has not
@@ -66,13 +71,98 @@ def test_every_model(any_model, small_model):
     for name in names if twin else ():
         part = getattr(network, name)
         x = np.random.default_rng(0).normal(size=(6, *part.input_shape)).astype(np.float32)
-        np.testing.assert_allclose(outputs(twin[name], x), ours(part, x), **CLOSE)
+        np.testing.assert_allclose(outputs(getattr(twin, name), x), ours(part, x), **CLOSE)
     state = to_torch_state_dict(model)
     count = sum(p.size for p in network.parameters())
     tied = sum(part.source.weight.size for _, part in network.named_layers() if isinstance(part, nn.TiedDense))
     buffers = sum(t.size for _, t in network._walk("_buffers"))
     counts = sum(name.endswith("num_batches_tracked") for name in state)
-    assert sum(a.size for a in state.values()) - counts == count + tied + buffers  # every number is there
+    scaling = sum(np.size(a) for a in model.scaler_.state().values())
+    assert sum(a.size for a in state.values()) - counts == count + tied + buffers + scaling  # every number is there
+
+
+def test_every_model_as_a_whole(any_model, small_model):
+    """Data as they are to what the model says of them: scaling, codes and output activation are part of the twin."""
+    model, (X, *labels) = small_model(any_model)
+    if any_model == "MultinomialVAE":
+        return
+    twin, told = twin_of(model), [torch.from_numpy(a) for a in labels]
+    if any_model == "Classifier":
+        np.testing.assert_allclose(outputs(twin, X), model.predict_proba(X), **CLOSE)
+        return
+    through = model._through
+    rows = X if isinstance(model, models.Recommender) else model._scaled(X)
+    codes = through(model.network_.encode, rows, *labels)
+    whole = model.scaler_.inverse_transform(through(model.network_.forward, rows, *labels))
+    with torch.no_grad():
+        np.testing.assert_allclose(twin.encode(torch.from_numpy(X), *told).numpy(), codes, **CLOSE)
+        np.testing.assert_allclose(twin(torch.from_numpy(X), *told).numpy(), whole, **CLOSE)
+    if not labels and not isinstance(model, models.Recommender):
+        np.testing.assert_allclose(outputs(twin, X), model.reconstruct(X), **CLOSE)
+
+
+@pytest.mark.parametrize("make, data", [
+    (lambda: models.Autoencoder([8], 3, loss="bce", epochs=1), (30, 12)),
+    (lambda: models.Autoencoder([8], 3, loss="bce", scaling="minmax", epochs=1), (30, 12)),
+    (lambda: models.Classifier([8], dropout=0.5, scaling="standard", epochs=1), (30, 12)),
+    (lambda: models.ConditionalVariationalAutoencoder(
+        encoder=nn.Sequential([nn.Conv2D(3, 3, 2), nn.Flatten()]),
+        decoder=nn.Sequential([nn.Dense(72), nn.Reshape((2, 6, 6))]), code=2, epochs=0), (30, 2, 6, 6)),
+])
+def test_more_models_as_a_whole(make, data):
+    X, y = np.random.default_rng(0).random(data, np.float32), np.arange(data[0]) % 2
+    model = make()
+    if isinstance(model, models.Classifier):
+        np.testing.assert_allclose(outputs(twin_of(model.fit(X, y)), X), model.predict_proba(X), **CLOSE)
+    elif model.needs_labels:
+        with torch.no_grad():
+            theirs = twin_of(model.fit(X, y))(torch.from_numpy(X), torch.eye(2)[y]).numpy()
+        np.testing.assert_allclose(theirs, model.reconstruct(X, y), **CLOSE)
+    else:
+        np.testing.assert_allclose(outputs(twin_of(model.fit(X)), X), model.reconstruct(X), **CLOSE)
+
+
+def test_scaling_keeps_the_digits_of_large_numbers():
+    X = 1e6 + np.random.default_rng(0).random((50, 4)) * 100
+    model = models.Autoencoder([8], 2, epochs=2, scaling="standard", dtype="float64").fit(X)
+    twin = twin_of(model).double()
+    np.testing.assert_allclose(outputs(twin, X), model.reconstruct(X), rtol=1e-9)
+    X = X.astype(np.float32)
+    np.testing.assert_allclose(outputs(twin.float(), X), model.reconstruct(X), rtol=1e-6)
+
+
+def test_scaling_comes_back():
+    X = np.random.default_rng(0).random((20, 4), np.float32)
+    first, second = (models.Autoencoder([], 2, scaling="standard", epochs=1).fit(a) for a in (X, 3 * X + 1))
+    state = to_torch_state_dict(first)
+    assert state["scaling.offset"].dtype == np.float64
+    from_torch_state_dict(second, tensors(state))
+    np.testing.assert_array_equal(second.reconstruct(X), first.reconstruct(X))
+    kept = second.scaler_
+    from_torch_state_dict(second, {name: a for name, a in state.items() if "scaling" not in name})
+    assert second.scaler_ is kept
+    with pytest.raises(ValueError, match="missing scaling.scale, unknown nothing"):
+        from_torch_state_dict(second, {name: a for name, a in state.items() if name != "scaling.scale"})
+    before = to_torch_state_dict(second)["encoder.0.weight"]
+    with pytest.raises(ValueError, match=r"scaling.scale has shape \(2,\), expected \(4,\)"):
+        from_torch_state_dict(second, {**state, "encoder.0.weight": 0 * before, "scaling.scale": np.ones(2)})
+    np.testing.assert_array_equal(to_torch_state_dict(second)["encoder.0.weight"], before)
+    with pytest.raises(ValueError, match="unknown scaling.offset, scaling.scale"):
+        from_torch_state_dict(models.Autoencoder([], 2, epochs=1).fit(X), state)
+
+
+def test_what_has_no_module():
+    class Halved(models.network.AutoencoderNetwork):
+        def encode(self, x):
+            return super().encode(x) * 0.5
+
+    halved = Halved(nn.Sequential([nn.Dense(2)]), nn.Sequential([nn.Dense(4)]))
+    halved.build((4,), Build(""))
+    with pytest.raises(ValueError, match="a Halved has a way to encode of its own"):
+        torch_source(halved)
+    for use in (torch_source, to_torch_state_dict):
+        with pytest.raises(ValueError, match="a PCA has no PyTorch module: .* to_onnx takes other models"):
+            use(miniae.PCA(2))
 
 
 LAYERS = {

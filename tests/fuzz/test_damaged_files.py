@@ -115,11 +115,21 @@ ODD = st.one_of(
               st.lists(st.integers(0, 2**20), max_size=4)))
 
 
-@pytest.mark.parametrize("name", TENSOR_FILES)
-def test_headers_that_say_something_else(name, folder):
-    path = folder / "header.safetensors"
-    path.write_bytes(valid(name, folder))
-    tensors, header = load_tensors(path)
+@pytest.fixture(params=TENSOR_FILES)
+def stored(request, folder):
+    """The arrays and the header of each kind of file, and what reads it with others in their place."""
+    path = folder / "stored.safetensors"
+    path.write_bytes(valid(request.param, folder))
+
+    def check_with(tensors, header):
+        save_tensors(path, tensors, header)
+        check(request.param, path)
+
+    return *load_tensors(path), check_with
+
+
+def test_headers_that_say_something_else(stored):
+    tensors, header, check_with = stored
     where = places(header)
 
     @hypothesis.settings(CHECKS, max_examples=25)
@@ -131,17 +141,13 @@ def test_headers_that_say_something_else(name, folder):
                 put(changed, where[int(at * len(where))], what)
             except (TypeError, KeyError, IndexError):  # the first change took the second one's place away
                 hypothesis.reject()
-        save_tensors(path, tensors, changed)
-        check(name, path)
+        check_with(tensors, changed)
 
     check_one()
 
 
-@pytest.mark.parametrize("name", TENSOR_FILES)
-def test_arrays_of_other_shapes_and_types(name, folder):
-    path = folder / "arrays.safetensors"
-    path.write_bytes(valid(name, folder))
-    tensors, header = load_tensors(path)
+def test_arrays_of_other_shapes_and_types(stored):
+    tensors, header, check_with = stored
     names = sorted(tensors)
 
     @hypothesis.settings(CHECKS, max_examples=10)
@@ -153,8 +159,7 @@ def test_arrays_of_other_shapes_and_types(name, folder):
         changed = {key: a for key, a in tensors.items() if key != chosen}
         if dtype is not None:
             changed[chosen] = np.full(shape, value).astype(dtype)
-        save_tensors(path, changed, header)
-        check(name, path)
+        check_with(changed, header)
 
     check_one()
 

@@ -196,6 +196,22 @@ def test_a_file_gets_no_more_memory_than_it_holds(saved, change):
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name, message", [
+    ("model.onnx", "is an ONNX graph, which onnxruntime reads .*: name the .safetensors file"),
+    ("model.pt", "a pickle, which torch.load reads .*from_torch_state_dict"),
+    ("model.PTH", "a pickle, which torch.load reads .*from_torch_state_dict"),
+])
+def test_files_for_other_programs_are_named(name, message, saved, tmp_path):
+    with pytest.raises(StorageError, match=f"{name} does not exist"):
+        load(tmp_path / name)
+    (tmp_path / name).write_bytes(b"\x08\x08 what others write" * 9)
+    with pytest.raises(StorageError, match=f"{name} .*{message}") as why:
+        load(tmp_path / name)
+    assert "\n" not in str(why.value)
+    (tmp_path / name).write_bytes(saved.read_bytes())  # by its contents, whatever it is called
+    load(tmp_path / name)
+
+
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(StorageError, match="does not exist"):
         load(tmp_path / "none.safetensors")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
+from tasks.forged import NO_IMAGES, flip_a_bit, memory_below, resealed
 
 from miniae import use_backend
 from miniae.data.errors import StorageError
@@ -206,9 +204,7 @@ def test_saved_and_loaded(compressor, tmp_path):
     data = compressor.compress(image, 50)
     assert again.checksum_ == compressor.checksum_ and again.compress(image, 50) == data
     np.testing.assert_array_equal(again.decompress(data), compressor.decompress(data))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 8
-    path.write_bytes(content)
+    flip_a_bit(path)
     with pytest.raises(StorageError, match="damaged"):
         ImageCompressor.load(path)
     compressor.model_.save(path)
@@ -232,12 +228,6 @@ def test_the_bundled_compressor_knows_photographs():
 
 
 # ---------------------------------------------------------------- files that are refused
-
-
-def resealed(data, at, value):
-    """Other bytes at a place, with the checksum that fits them."""
-    body = data[:at] + value + data[at + len(value):-4]
-    return body + struct.pack("<I", zlib.crc32(body))
 
 
 def test_what_is_packed_is_unpacked():
@@ -276,26 +266,18 @@ def test_large_images_have_files_in_proportion(codes):
 
 
 def test_few_bytes_that_claim_many_pixels_are_refused_before_memory_is_taken(compressor):
-    import tracemalloc
-
     data = compressor.compress(np.zeros((16, 16), np.uint8), 1)
     size = b"\x80\x80\x01"  # 16,384 where 16 was: one byte for three
-    body = data[:8] + size + b"\x80\x40" + data[10:-4]
-    tracemalloc.start()
-    try:
-        with pytest.raises(StorageError, match="1 images of 8192x16384, in .* bytes: expected at least 520,192"):
-            compressor.decompress(body + struct.pack("<I", zlib.crc32(body)))
-        assert tracemalloc.get_traced_memory()[1] < 1e6
-    finally:
-        tracemalloc.stop()
+    forged = resealed(data, 8, size + b"\x80\x40", 2)
+    message = "1 images of 8192x16384, in .* bytes: expected at least 520,192"
+    with memory_below(1e6), pytest.raises(StorageError, match=message):
+        compressor.decompress(forged)
     image = np.full((1100, 1000), 77, np.uint8)  # and what is as plain as that is compressed, and comes back
     data = compressor.compress(image, 1)
     assert np.abs(compressor.decompress(data).astype(int) - 77).max() < 20
 
 
 def test_nothing_in_few_bytes_is_not_many_images(compressor):
-    import tracemalloc
-
     nothing = compressor.codes_.encode(np.zeros((1, 20, 2, 2), np.int64))  # no channel has a number: any size would fit
     content = unpack(compressor.compress(scene(16, 16), 50))._replace(codes=nothing)
     assert compressor.decompress(pack(content._replace(count=300, height=1, width=1))).shape == (300, 1, 1, 3)
@@ -303,13 +285,8 @@ def test_nothing_in_few_bytes_is_not_many_images(compressor):
                  {"count": 1 << 20, "height": 1, "width": 1}, {"count": 1 << 15, "height": 1, "width": 1},
                  {"count": 1 << 20, "height": 1, "width": 100}, {"height": 1, "width": 200_000}):
         data = pack(content._replace(**size))
-        tracemalloc.start()
-        try:
-            with pytest.raises(StorageError, match="are more than|no more than .* pixels"):
-                compressor.decompress(data)
-            assert tracemalloc.get_traced_memory()[1] < 4e6
-        finally:
-            tracemalloc.stop()
+        with memory_below(4e6), pytest.raises(StorageError, match="are more than|no more than .* pixels"):
+            compressor.decompress(data)
     with pytest.raises(ValueError, match="20000 images of 1x1 are more than 1,088,576 pixels when .* padded to 8x8"):
         compressor.compress_many(np.zeros((20_000, 1, 1), np.uint8))
 
@@ -320,8 +297,7 @@ def test_another_model_is_named(compressor):
         compressor.decompress(pack(content._replace(name="zoo", model=1)))
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8),
-                                   np.zeros(4, np.uint8)])
+@pytest.mark.parametrize("image", NO_IMAGES)
 def test_what_is_no_image_is_refused(compressor, image):
     with pytest.raises(ValueError, match="expected|an image is"):
         compressor.compress(image)

@@ -60,8 +60,8 @@ def test_tsne_has_no_place_for_others():
         CodeMap(2, "tsne").fit(CODES[:10]).transform(CODES[:2])
 
 
-@pytest.mark.parametrize("by, module, extra", [("tsne", "sklearn.manifold", "miniae[tsne]"),
-                                               ("umap", "umap", "miniae[umap]")])
+@pytest.mark.parametrize("by, module, extra", [("tsne", "sklearn.manifold", "'miniae[tsne]'"),
+                                               ("umap", "umap", "'miniae[umap]'")])
 def test_what_is_not_installed_is_named(by, module, extra, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError) as why:

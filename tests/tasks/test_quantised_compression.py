@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import struct
-import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
+from tasks.forged import NO_IMAGES, flip_a_bit, memory_below, resealed
 
 from miniae.data import eight_bits, load
 from miniae.data.errors import StorageError
@@ -167,9 +165,7 @@ def test_models_that_are_not_what_they_should_be(model, compressor, tmp_path):
     path = tmp_path / "vq.safetensors"
     compressor.save(path)
     arrays, header = load_tensors(path)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 8
-    path.write_bytes(content)
+    flip_a_bit(path)
     with pytest.raises(StorageError, match="damaged"):
         load_compressor(path)
     few = arrays["frequencies"][:, :30].copy()
@@ -207,12 +203,6 @@ def test_models_that_are_not_what_they_should_be(model, compressor, tmp_path):
 # ---------------------------------------------------------------- files that are refused
 
 
-def resealed(data, at, value, length):
-    """Other bytes in place of so many, with the checksum that fits them."""
-    body = data[:at] + value + data[at + length:-4]
-    return body + struct.pack("<I", zlib.crc32(body))
-
-
 def test_damage_at_every_byte_and_cuts_at_every_place_are_refused_in_a_line(compressor):
     data = compressor.compress(scene(31, 40, 3))
     damaged = [data[:i] + bytes([data[i] ^ bit]) + data[i + 1:] for i in range(len(data)) for bit in (1, 128)]
@@ -241,13 +231,8 @@ def test_what_was_forged_is_refused_or_of_the_size_that_it_says(compressor):
                                   {"height": 1000, "width": 1000}])
 def test_sizes_that_can_not_be_are_refused_before_memory_is_taken(compressor, size):
     data = pack(unpack(compressor.compress(scene(28, 28)))._replace(**size))
-    tracemalloc.start()
-    try:
-        with pytest.raises(StorageError, match="can't hold|pixels"):
-            compressor.decompress(data)
-        assert tracemalloc.get_traced_memory()[1] < 4e6
-    finally:
-        tracemalloc.stop()
+    with memory_below(4e6), pytest.raises(StorageError, match="can't hold|pixels"):
+        compressor.decompress(data)
 
 
 def test_another_model_and_another_kind_of_model_are_named(model, compressor):
@@ -264,8 +249,7 @@ def test_another_model_and_another_kind_of_model_are_named(model, compressor):
         compressor.decompress(photos.compress(image))
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8),
-                                   np.zeros(4, np.uint8), np.zeros((0, 4, 4), np.uint8)])
+@pytest.mark.parametrize("image", [*NO_IMAGES, np.zeros((0, 4, 4), np.uint8)])
 def test_what_is_no_image_is_refused(compressor, image):
     with pytest.raises(ValueError, match="expected|an image is"):
         compressor.compress(image)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training.killed import KilledAfter
 
 import miniae.data.whole_files as whole_files
 from miniae import RBM, Autoencoder, nn
@@ -37,20 +38,6 @@ from miniae.training import (
 from miniae.training.checkpoint import previous
 
 X = np.random.default_rng(0).random((105, 6), dtype=np.float32)
-
-
-class KilledAfter(Callback):
-    """Ends training at the end of one more than so many batches, and nobody may save anything then, as if the process
-    were gone."""
-
-    def __init__(self, batches):
-        self.left = batches
-
-    def on_batch_end(self, trainer, batch):
-        self.left -= 1
-        if self.left < 0:
-            trainer.callbacks[:] = []
-            raise SystemExit
 
 
 def outcome(model):

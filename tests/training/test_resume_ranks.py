@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from together import together
+from training.killed import KilledAfter
 
 from miniae.backend.sharing import ALONE
 from miniae.data import Stream, load_tensors
 from miniae.data.rows import Order, rows_on
 from miniae.models import Autoencoder, Classifier, SparseAutoencoder, VariationalAutoencoder
 from miniae.rbm import RBM
-from miniae.training import Callback, Checkpoint, SkipBatches
+from miniae.training import Checkpoint, SkipBatches
 
 RNG = np.random.default_rng(0)
 # Batches of 10, the last of 2 samples: one of three ranks is left without.
@@ -26,19 +27,6 @@ KINDS = {
     "persistent rbm": lambda: RBM(6, persistent=True, fast_lr=0.05, **COMMON),
 }
 pytestmark = pytest.mark.filterwarnings("ignore::miniae.models.variational.PosteriorCollapse")
-
-
-class KilledAfter(Callback):
-    """Ends training at the end of one more than so many batches, on all ranks; nobody may save anything then."""
-
-    def __init__(self, batches):
-        self.left = batches
-
-    def on_batch_end(self, trainer, batch):
-        self.left -= 1
-        if self.left < 0:
-            trainer.callbacks[:] = []
-            raise SystemExit
 
 
 def curves(model):
@@ -66,15 +54,9 @@ def check_the_same(model, whole):
         np.testing.assert_array_equal(weights(model)[name], a, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("size", [2, 3])
-def test_ranks_go_on_in_the_middle_of_an_epoch(kind, size, tmp_path):
-    """They are killed twice, and saved after every batch: bit for bit what they are that never stopped."""
-    path = tmp_path / "run.safetensors"
-
-    def train(*callbacks):
-        return KINDS[kind]().fit(X, callbacks=callbacks)
-
+def check_that_ranks_go_on(size, train, path):
+    """`train(*callbacks)` by so many ranks, killed twice in the middle of an epoch, and saved after every batch: bit
+    for bit what they are that never stopped."""
     whole = all_well(together(size, lambda ranks: train()))
     for lives in (3, 4):
         killed(together(size, lambda ranks, n=lives: train(Checkpoint(path, None, True, 0.0), KilledAfter(n))))
@@ -82,6 +64,15 @@ def test_ranks_go_on_in_the_middle_of_an_epoch(kind, size, tmp_path):
     for model, other in zip(all_well(together(size, lambda ranks: train(Checkpoint(path, resume=True)))), whole,
                             strict=True):
         check_the_same(model, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_go_on_in_the_middle_of_an_epoch(kind, size, tmp_path):
+    def train(*callbacks):
+        return KINDS[kind]().fit(X, callbacks=callbacks)
+
+    check_that_ranks_go_on(size, train, tmp_path / "run.safetensors")
 
 
 def test_another_number_of_ranks_goes_on_in_the_middle_of_an_epoch(tmp_path):
@@ -146,18 +137,10 @@ def test_an_empty_piece_of_a_stream(backend):
 @pytest.mark.parametrize("shuffle", [1, 16])
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_stream_goes_on_in_the_middle_of_an_epoch(shuffle, size, tmp_path):
-    path = tmp_path / "run.safetensors"
-
     def train(*callbacks):
         return Autoencoder([8], 3, dropout=0.2, **COMMON).fit(stream(shuffle), callbacks=callbacks)
 
-    whole = all_well(together(size, lambda ranks: train()))
-    for lives in (3, 4):
-        killed(together(size, lambda ranks, n=lives: train(Checkpoint(path, None, True, 0.0), KilledAfter(n))))
-        assert load_tensors(path)[1]["position"]
-    for model, other in zip(all_well(together(size, lambda ranks: train(Checkpoint(path, resume=True)))), whole,
-                            strict=True):
-        check_the_same(model, other)
+    check_that_ranks_go_on(size, train, tmp_path / "run.safetensors")
 
 
 def test_labels_beside_a_stream_go_on_with_their_samples(tmp_path):
