@@ -88,6 +88,9 @@ class DeepBeliefNetwork(Transformer, Estimator):
                 self.stack_, self.n_features_in_ = stack, stack.sizes[0]  # with all its layers: later parts add none
             return self
         pairs, sizes = self.stack_.pairs, self.stack_.sizes
+        if len(pairs) < len(self.hidden):
+            raise ValueError(f"fit was interrupted when {len(pairs)} of {len(self.hidden)} layers were trained: call "
+                             "it again before partial_fit")
         data = plain_rows(self._samples(X, (sizes[0],)))
         for i, pair in enumerate(pairs):
             if i:

@@ -45,8 +45,8 @@ class PCA(Transformer, Estimator):
 
     the new R is found from the old one, the part's rows less k, and one row more, (k - m) sqrt(n b / (n + b)), just as
     `fit` finds it from its rows. Nothing is cut off, so that the result is that of `fit` on all rows, but for rounding.
-    The memory it takes does not grow with the rows: 8 bytes for each number of R, at most features^2, which `fit` keeps
-    too, and several times as much while it works.
+    The memory it takes does not grow with the rows: 8 bytes for each number of R, at most features^2, which `fit` does
+    not keep, and several times as much while it works.
 
     Attributes
     ----------
@@ -67,6 +67,8 @@ class PCA(Transformer, Estimator):
     Ross et al., "Incremental learning for robust visual tracking", IJCV 77, 2008, for the rows that stand for them.
     """
 
+    _root: np.ndarray | None = None  # R, of `partial_fit`
+
     def __init__(self, components: int):
         self.components = components
 
@@ -76,45 +78,55 @@ class PCA(Transformer, Estimator):
         Of batches, 4096 rows are in memory at a time; all of them where there are fewer rows than features. Raises
         `ValueError` for more components than samples or features.
         """
-        with self._unless_refused():
-            X = _whole(self._first_samples(X))
-            self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
-            mean = _mean(X)
-            self._find(_centred(X, mean), mean, len(X))
+        self._first(X)
+        self._root = None
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> PCA:
-        """Find mean and components of these rows and all before, those of `fit` or of other parts. X: (N, ...).
+        """Find mean and components of these rows and all parts before. X: (N, ...).
 
         The first part must have as many rows as there are components. A call takes time of the order of features^3, so
-        that parts of as many rows as features, or more, are best.
+        that parts of as many rows as features, or more, are best. Raises `ValueError` after `fit`, which keeps nothing
+        but its components.
         """
         if not hasattr(self, "components_"):
-            return self.fit(X)
+            self._root = self._first(X)
+            return self
+        if self._root is None:
+            raise ValueError("this PCA was fitted by fit, which keeps too little to go on: give all parts, the first "
+                             "one too, to partial_fit")
         X = _whole(self._samples(X, self.input_shape_))
         seen, n, mean = self.n_samples_seen_, self.n_samples_seen_ + len(X), _mean(X)
         change = mean - self.mean_
         moved = change[None] * math.sqrt(seen * len(X) / n)
         blocks = itertools.chain([self._root, moved], _centred(X, mean))
-        self._find(blocks, self.mean_ + change * (len(X) / n), n)
+        self._root = self._find(blocks, self.mean_ + change * (len(X) / n), n)
         return self
 
-    def _find(self, blocks: Iterable[np.ndarray], mean: np.ndarray, n: int) -> None:
+    def _first(self, X: Any) -> np.ndarray:
+        """Forget all, and find what there is to know of these rows; return R."""
+        with self._unless_refused():
+            X = _whole(self._first_samples(X))
+            self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
+            mean = _mean(X)
+            return self._find(_centred(X, mean), mean, len(X))
+
+    def _find(self, blocks: Iterable[np.ndarray], mean: np.ndarray, n: int) -> np.ndarray:
         """Set what there is to know of n rows, from rows (in blocks) that have the same scatter about 0 as those about
-        their mean."""
+        their mean; return R."""
         most, wanted = min(n, len(mean)), self.components
         if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or not 1 <= wanted <= most:
             raise ValueError(f"components is {wanted!r}, expected a whole number from 1 to {most}, the smaller one of "
                              f"{n} samples and {len(mean)} features: ask for fewer, or give more samples")
         variances, directions = (_from_covariance if len(mean) <= n else _from_samples)(blocks, n)
         variances, directions = variances[:most], directions[:most]
-        self._root = np.sqrt(variances * max(n - 1, 1))[:, None] * directions
         self.mean_, self.n_samples_seen_ = mean, n
         largest = directions[np.arange(wanted), np.abs(directions[:wanted]).argmax(axis=1)]
         self.components_ = directions[:wanted] * np.where(largest < 0, -1.0, 1.0)[:, None]
         self.explained_variance_ = variances[:wanted]
         total = variances.sum()
         self.explained_variance_ratio_ = variances[:wanted] / (total if total > 0 else 1.0)
+        return np.sqrt(variances * max(n - 1, 1))[:, None] * directions
 
     def transform(self, X: Any) -> np.ndarray:
         """The codes of X: (N, ...) to (N, components)."""

@@ -61,7 +61,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self._config, self._state = self.path / "config.json", self.path / "run.json"
-        self._lock = self.path / ".lock"
+        self._lock = self.path / ".miniae-lock"
 
     @classmethod
     @contextlib.contextmanager

@@ -11,10 +11,10 @@ import numpy as np
 
 from miniae.backend.sharing import current_ranks
 from miniae.data.errors import StorageError
-from miniae.data.storage import check_kind, described, load_tensors, save_tensors, under
+from miniae.data.storage import check_kind, described, load_header, load_tensors, save_tensors, under
 from miniae.data.whole_files import remove_leftovers
 from miniae.training.callbacks import Callback
-from miniae.training.identity import OfAnother, check_data_of, check_settings_of, data_of, settings_of
+from miniae.training.identity import OfAnother, check_data_of, check_settings_of, data_of
 from miniae.training.notice import warn
 from miniae.training.ranks import any_rank
 from miniae.training.snapshot import Snapshot
@@ -57,8 +57,8 @@ class Checkpoint(Callback):
     file of other ones raises `StorageError`, which names the first that differs. Nobody compares the weights that
     training begins with, nor in which order a `Stream` gives its samples, which must be the same for the same bits.
 
-    All else may change: the number of epochs, other callbacks, data held out where there were none, the number of ranks
-    and the backend. For another learning rate in what is left of a run, add a `LearningRate` to the callbacks, or put a
+    All else may change: the number of epochs, other callbacks, whether data are held out, the number of ranks and the
+    backend. For another learning rate in what is left of a run, add a `LearningRate` to the callbacks, or put a
     trainer into the state by `restore`, which compares nothing, and set `trainer.optimizer.lr`.
     """
 
@@ -72,14 +72,11 @@ class Checkpoint(Callback):
             raise ValueError(f"a checkpoint is written every so many seconds, at least 0; got {seconds}")
         self.path, self.every, self.resume, self.seconds = path, every, resume, seconds
         self.written, self.took = 0, 0.0  # how many, and in how many seconds
-        self._trainer: Trainer | None = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._saved_at, self._last = (0, 0), time.perf_counter()
         self._whole_epochs = any(callback.whole_epochs for callback in trainer.callbacks)
-        if trainer is not self._trainer or trainer.epoch == 0:  # later on, callbacks may have changed some
-            self._trainer, self._settings = trainer, settings_of(trainer)
-        self._task = {**data_of(trainer), "settings": self._settings}
+        self._task = {**data_of(trainer), "settings": trainer.settings}
         if trainer.ranks.rank == 0:
             remove_leftovers(self.path)
         # Whether the file is of this run, whether of an epoch's middle, and whether the one before it is of an end.
@@ -97,8 +94,11 @@ class Checkpoint(Callback):
         self._keeps_end = end is not None
         if self._middle and self._whole_epochs:
             if end is None and trainer.epoch:
-                warn(f"{found} is of the middle of epoch {trainer.epoch + 1}, and of its beginning nothing is kept: "
-                     "training begins again", DamagedCheckpoint)
+                epoch = trainer.epoch + 1
+                before.put_back(trainer)
+                raise StorageError(f"{found} is of the middle of epoch {epoch}, and nothing is kept of its beginning, "
+                                   "to which a run that rolls back may have to go: go on without rolling back until "
+                                   "that epoch has ended, or delete it to begin anew")
             (end or before).put_back(trainer)
         elif found != Path(self.path) and trainer.ranks.rank == 0:
             _take_the_place(found, self.path)  # the next one is not to take a damaged one's place beside it
@@ -140,7 +140,8 @@ class Checkpoint(Callback):
         elif trainer.ranks.rank == 0 and self._keeps_end:  # it had gone on in the middle of this very epoch
             _take_the_place(previous(self.path), self.path)
         elif trainer.ranks.rank == 0 and trainer.epoch == 0:  # of the first one, which begins again
-            Path(self.path).unlink(missing_ok=True)
+            for file in filter(_is_middle, (Path(self.path), previous(self.path))):
+                file.unlink()
 
     def _save(self, snapshot: Snapshot) -> None:
         began = time.perf_counter()
@@ -157,7 +158,7 @@ class Checkpoint(Callback):
             "generators": snapshot.generators,
             "callbacks": list(snapshot.callbacks),
             "position": snapshot.position,
-            "task": self._task,
+            "task": {**self._task, "settings": snapshot.settings},
         }
         # A state of an epoch's middle is not to push out that of its beginning, to which a run may have to go back.
         keeps = not self._middle or not (self._keeps_end or self._diverged or self._whole_epochs)
@@ -181,6 +182,14 @@ def _take_the_place(found: Path, path: str | os.PathLike[str]) -> None:
         os.replace(found, path)
     except OSError as why:
         raise StorageError(f"can't write {path}: {why.strerror or why}") from None
+
+
+def _is_middle(path: Path) -> bool:
+    """Whether a file is a checkpoint of an epoch's middle."""
+    try:
+        return bool(load_header(path).get("position"))
+    except StorageError:
+        return False
 
 
 def _end_before(middle: Snapshot, path: str | os.PathLike[str]) -> Snapshot | None:
@@ -273,4 +282,5 @@ def _read(path: str | os.PathLike[str], task: dict[str, Any] | None = None) -> S
             under("model.", tensors), under("optimizer.", tensors), header["generators"],
             {name: under(f"callback {name}.", tensors) for name in header["callbacks"]},
             header["epoch"], header["history"], float(header["base_lr"]), header["position"],
+            found.get("settings") if isinstance(found, dict) else None,
         )

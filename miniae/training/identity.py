@@ -11,7 +11,7 @@ import numpy as np
 from miniae.backend import Backend
 from miniae.data.errors import StorageError
 from miniae.nn import Layer, layer_config
-from miniae.training.sample import blocks_of, differ, of_streams, sampled
+from miniae.training.sample import blocks_of, differ, number_of, of_streams, sampled
 
 if TYPE_CHECKING:
     from miniae.training.trainer import Trainer
@@ -28,13 +28,12 @@ class OfAnother(StorageError):
 def data_of(trainer: Trainer) -> dict[str, Any]:
     """What tells the data that training is to be on from others, and the held-out data, where there are any."""
     held_out = trainer.held_out
-    return {"samples": trainer.samples, "shuffle": blocks_of(trainer.data),
-            **_rows(trainer.data, trainer.backend),
+    return {"shuffle": blocks_of(trainer.data), **_rows(trainer.data, trainer.backend),
             "held_out": None if held_out is None else _rows(held_out, trainer.backend)}
 
 
 def _rows(data: Any, backend: Backend) -> dict[str, Any]:
-    return {"rows": sampled(data, backend).tolist(), "streams": of_streams(data).tolist()}
+    return {"samples": number_of(data), "values": sampled(data, backend).tolist(), "streams": of_streams(data).tolist()}
 
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
@@ -51,8 +50,8 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
         "optimizer": {"type": type(trainer.optimizer).__name__, **trainer.optimizer.config()},
         "clip": None if trainer.clip is None else {"type": type(trainer.clip).__name__,
                                                    **getattr(trainer.clip, "__dict__", {})},
-        "callbacks": [{"type": type(callback).__name__, **settings} for callback in trainer.callbacks
-                      if (settings := callback.fixed_settings())],
+        "callbacks": sorted(({"type": type(callback).__name__, **settings} for callback in trainer.callbacks
+                             if (settings := callback.fixed_settings())), key=repr),
     })
 
 
@@ -62,14 +61,15 @@ def check_data_of(path: Path, found: dict[str, Any], given: dict[str, Any]) -> N
         raise _refused(path, f"training on {found.get('samples')} samples, these are {given['samples']}")
     if _differ(found, given):
         raise _refused(path, "training on other data")
-    if found.get("held_out") and given["held_out"] and _differ(found["held_out"], given["held_out"]):
+    before, now = found.get("held_out"), given["held_out"]
+    if before and now and (before.get("samples", now["samples"]) != now["samples"] or _differ(before, now)):
         raise _refused(path, "training with other data held out")
     if "shuffle" in found:
         check_settings_of(path, {"shuffle": found["shuffle"]}, given)
 
 
 def _differ(found: dict[str, Any], given: dict[str, Any]) -> bool:
-    pairs = [(np.asarray(found.get(name, ()), "float64"), np.asarray(given[name])) for name in ("rows", "streams")]
+    pairs = [(np.asarray(found.get(name, ()), "float64"), np.asarray(given[name])) for name in ("values", "streams")]
     return any(before.size and now.size and differ(before, now) for before, now in pairs)
 
 

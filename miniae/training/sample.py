@@ -11,7 +11,7 @@ from miniae.backend import Backend
 from miniae.data.rows import Kept
 from miniae.data.stream import Stream
 
-__all__ = ["blocks_of", "differ", "of_streams", "sampled"]
+__all__ = ["blocks_of", "differ", "number_of", "of_streams", "sampled"]
 
 _ROWS = 16
 # By so much of a row's root mean square equal data may differ, where other processors have scaled or encoded them.
@@ -21,9 +21,10 @@ _ROUNDING = 1e-4
 def sampled(data: Any, backend: Backend) -> np.ndarray:
     """Of every array (N, ...) of `data` what tells it from others: (arrays, 16, 2), float64.
 
-    For 16 evenly spaced rows x, the first and the last among them, in double precision
+    For 16 evenly spaced rows x, the first and the last among them, in double precision and with large numbers made
+    smaller, that they do not hide others, y = sign(x) ln(1 + |x|),
 
-        p = sum_k x_k cos(k) / sqrt(sum_k cos(k)^2),   k = 1, 2, ...,     and     r = sqrt(mean_k x_k^2),
+        p = sum_k y_k cos(k) / sqrt(sum_k cos(k)^2),   k = 1, 2, ...,     and     r = sqrt(mean_k y_k^2),
 
     of which r is negative for integers. It is 0 for streams, of which single rows can't be asked for.
     """
@@ -45,6 +46,11 @@ def of_streams(data: Any) -> np.ndarray:
             rows = np.concatenate([ends, np.hypot(stream.mean, stream.deviation)[None]]).reshape(3, -1)
             result[n] = [_two_numbers(row, _wave(row.size)) for row in rows.astype("float64")]
     return result
+
+
+def number_of(data: Any) -> int:
+    """How many samples there are."""
+    return len(_arrays(data)[0])
 
 
 def blocks_of(data: Any) -> list[int]:
@@ -93,5 +99,5 @@ def _wave(n: int) -> np.ndarray:
 
 
 def _two_numbers(x: np.ndarray, wave: np.ndarray) -> tuple[float, float]:
-    largest = float(np.abs(x).max(initial=0.0)) or 1.0  # the squares of large numbers are none
-    return largest * float(wave @ (x / largest)), largest * float(np.sqrt(np.mean(np.square(x / largest))))
+    y = np.sign(x) * np.log1p(np.abs(x))
+    return float(wave @ y), float(np.sqrt(np.mean(y * y)))

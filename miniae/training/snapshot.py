@@ -21,7 +21,7 @@ class Snapshot:
     """Copies of all that a run needs to go on exactly: nothing that happens to the run later changes them.
 
     `position`, as JSON values, is where in the epoch the run stands, and what its losses add up to; between two epochs
-    it is empty.
+    it is empty. `settings` are what the run was begun with (`identity.settings_of`), where that is known.
     """
 
     model: dict[str, np.ndarray]
@@ -32,6 +32,7 @@ class Snapshot:
     history: list[dict[str, float]]
     base_lr: float
     position: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, trainer: Trainer) -> Snapshot:
@@ -41,6 +42,7 @@ class Snapshot:
             {name: g.step for name, g in _generators(trainer.model).items()},
             {name: callback.state_dict() for name, callback in _named(trainer.callbacks).items()},
             trainer.epoch, [dict(row) for row in trainer.history], trainer.base_lr, _position(trainer),
+            trainer.settings,
         )
 
     @property
@@ -63,6 +65,7 @@ class Snapshot:
         for name, generator in generators.items():
             generator.step = self.generators[name]
         trainer.epoch, trainer.base_lr = self.epoch, self.base_lr
+        trainer.settings = self.settings or trainer.settings
         trainer.history[:] = [dict(row) for row in self.history]
         trainer.done = self.position.get("done", 0)
         if self.position:

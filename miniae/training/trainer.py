@@ -21,6 +21,7 @@ from miniae.optim import Optimizer
 from miniae.training.batches import batches, rows_of
 from miniae.training.callbacks import Callback, callback_list
 from miniae.training.estimator import check_count
+from miniae.training.identity import settings_of
 from miniae.training.ranks import any_rank, check_alike, check_data
 from miniae.training.replay import Replays
 from miniae.training.snapshot import Snapshot
@@ -95,6 +96,7 @@ class Trainer:
         self.samples = 0  # how many samples an epoch has
         self.data: Any = None  # what training is to be on, in `on_train_begin`
         self.held_out: Any = None  # and what is held out
+        self.settings: dict[str, Any] | None = None  # what it trains by, as `fit` found it at first (`settings_of`)
         self.done = 0  # how many samples of this epoch are done
         self.began = 0.0  # when this epoch did, by time.perf_counter()
         self.stop = False  # a callback sets this to end training after the epoch
@@ -140,6 +142,8 @@ class Trainer:
                              "go on with the same data")
         self.samples, self.batches = len(rows[0]), -(-len(rows[0]) // self.batch_size)
         self.data, self.held_out = data, validation
+        if self.settings is None or not (self.epoch or self.done):  # later on, callbacks may have changed some
+            self.settings = settings_of(self)
         try:
             self._tell("on_train_begin")
         finally:

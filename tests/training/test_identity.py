@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,16 @@ from miniae.data import StorageError, Stream, load_tensors, save_tensors
 from miniae.models import VARIANTS, Classifier
 from miniae.nn import Masking
 from miniae.optim import Adam, Momentum, get_optimizer
-from miniae.training import Callback, Checkpoint, EarlyStopping, LearningRate, ReduceOnPlateau, RollBack, restore
+from miniae.training import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LearningRate,
+    MaxNorm,
+    ReduceOnPlateau,
+    RollBack,
+    restore,
+)
 from miniae.training.identity import settings_of
 
 RNG = np.random.default_rng(0)
@@ -84,7 +95,7 @@ def test_another_learning_rate_for_what_is_left(tmp_path):
 
 
 def test_checkpoints_of_before_there_were_settings(tmp_path):
-    """They are read as ever, the data being compared, and what a version did not know is not."""
+    """They are read as ever, the number of samples being compared, and what a version did not know is not."""
     path = tmp_path / "run.safetensors"
     fit(path)
     tensors, header = load_tensors(path)
@@ -92,12 +103,12 @@ def test_checkpoints_of_before_there_were_settings(tmp_path):
     header["task"]["settings"]["optimizer"]["more"] = 1
     save_tensors(path, tensors, header)
     fit(path, l2=0.1, clip=1.0)
-    header["task"] = {"samples": 40, "rows": header["task"]["rows"], "network": 123}
+    header["task"] = {"samples": 40, "rows": [[[0.5, 0.5]] * 16], "network": 123}
     save_tensors(path, tensors, header)
     fit(path, lr=0.1)
     save_tensors(path, tensors, header)
-    with pytest.raises(StorageError, match="other data"):
-        fit(path, X[::-1])
+    with pytest.raises(StorageError, match="training on 40 samples, these are 39"):
+        fit(path, X[:39])
 
 
 def test_what_callbacks_have_changed_is_not_what_a_run_was_made_with(tmp_path):
@@ -122,6 +133,62 @@ def test_what_callbacks_have_changed_is_not_what_a_run_was_made_with(tmp_path):
     assert trainer.base_lr < 1e-3
     assert load_tensors(path)[1]["task"]["settings"]["optimizer"]["lr"] == 1e-3
     assert len(make().fit(X, 7)) == 7
+
+
+def halved(epoch):
+    return 0.5 ** epoch
+
+
+@pytest.mark.parametrize("how", ["restored", "pickled", "checkpoint of a later fit"])
+def test_settings_are_those_that_training_began_with(how, tmp_path):
+    """Whatever a schedule has made of them since, and whoever writes the file."""
+    path = tmp_path / "run.safetensors"
+    callbacks = [Checkpoint(path, resume=True), LearningRate(halved)]
+
+    def make(epochs, callbacks=callbacks):
+        model = Autoencoder([5], 2, epochs=epochs, batch_size=10)
+        return model.fit(X, callbacks=callbacks)
+
+    if how == "checkpoint of a later fit":
+        make(2, callbacks[1:]).partial_fit(X, callbacks=[Checkpoint(path)])
+    else:
+        trainer = make(2)._trainer
+        if how == "restored":
+            other = make(0, callbacks[1:])._trainer
+            restore(other, path)
+            other.callbacks = callbacks[:1]
+            other.fit(X, 3)
+        else:
+            again = pickle.loads(pickle.dumps(trainer))
+            again.callbacks = [Checkpoint(path)]
+            again.fit(X, 3)
+    assert load_tensors(path)[1]["epoch"] == 3
+    assert len(make(4).history_) == 4
+
+
+class OneMore(Callback):
+    def fixed_settings(self):
+        return {"one more": 1}
+
+
+def test_callbacks_in_another_order_are_the_same(tmp_path):
+    path, two = tmp_path / "run.safetensors", [MaxNorm(2.0), OneMore()]
+    Autoencoder([5], 2, epochs=1).fit(X, callbacks=[Checkpoint(path, resume=True), *two])
+    resumed = Autoencoder([5], 2, epochs=2).fit(X, callbacks=[*two[::-1], Checkpoint(path, resume=True)])
+    assert len(resumed.history_) == 2
+
+
+@pytest.mark.parametrize("other", [lambda: X[:9], lambda: X[:10] * 0.9, lambda: Stream(lambda: [X[:9] / 2])])
+def test_other_held_out_data(other, tmp_path):
+    path = tmp_path / "run.safetensors"
+    constant = np.full_like(X[:10], 0.5)
+    for held_out in (X[:10], constant, Stream(lambda: [X[:10]])):
+        Autoencoder([5], 2, epochs=1).fit(X, validation=held_out, callbacks=[Checkpoint(path)])
+        with pytest.raises(StorageError, match="training with other data held out"):
+            Autoencoder([5], 2, epochs=2).fit(X, validation=other(), callbacks=[Checkpoint(path, resume=True)])
+    Autoencoder([5], 2, epochs=1).fit(X, validation=constant, callbacks=[Checkpoint(path)])
+    with pytest.raises(StorageError, match="training with other data held out"):
+        Autoencoder([5], 2, epochs=2).fit(X, validation=constant[:5], callbacks=[Checkpoint(path, resume=True)])
 
 
 def test_a_stream_is_known_by_what_its_first_pass_finds(tmp_path):

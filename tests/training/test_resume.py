@@ -323,7 +323,7 @@ def test_the_first_checkpoint_is_of_the_middle_of_a_late_epoch(then, tmp_path):
 
 
 def test_nothing_is_kept_of_the_beginning_of_a_late_epoch(tmp_path):
-    """Somebody has deleted it. Work is not thrown away where it can go on, and not without a word where it can't."""
+    """Somebody has deleted it. Work is not thrown away."""
     path = tmp_path / "run.safetensors"
 
     def killed():
@@ -341,8 +341,33 @@ def test_nothing_is_kept_of_the_beginning_of_a_late_epoch(tmp_path):
         KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0), Diverges()])
     assert load_tensors(path)[1]["epoch"] == 2
     killed()
-    with pytest.warns(DamagedCheckpoint, match="of the middle of epoch 3, and of its beginning nothing is kept"):
+    kept = path.read_bytes()
+    with pytest.raises(StorageError, match="of the middle of epoch 3, and nothing is kept of its beginning, .* wi"):
         KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0), RollBack()])
+    assert path.read_bytes() == kept and not previous(path).exists()
+    check_the_same(KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 60.0)]), KINDS["plain"]().fit(X))
+
+
+def test_a_first_epoch_that_diverges_begins_again(tmp_path):
+    """And not in an older middle of it."""
+    path, begun = tmp_path / "run.safetensors", []
+
+    class Look(Callback):
+        def __init__(self, error):
+            self.error = error
+
+        def on_epoch_begin(self, trainer):
+            begun.append(trainer.done)
+
+        def on_batch_end(self, trainer, batch):
+            if batch == 4:
+                trainer.callbacks[:] = trainer.callbacks if self.error is TrainingDiverged else []
+                raise self.error("as it has to")
+
+    for error in (SystemExit, TrainingDiverged, SystemExit):
+        with pytest.raises(error):
+            KINDS["plain"]().fit(X, callbacks=[Checkpoint(path, None, True, 0.0), Look(error)])
+    assert begun[0] == 0 and begun[1] > 20 and begun[2] == 0
 
 
 # ---------------------------------------------------------------- files
