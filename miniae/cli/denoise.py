@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         model_and_data.write_samples(args.out, clean, model, image_shape, samples.names)
         print(f"written to {args.out}: {len(clean)} samples")
     if args.picture:
-        rows = {"noisy": noisy, "denoised": clean}
-        pictures.reconstructions(args.picture, samples.X, rows if args.disturb else {"denoised": clean}, image_shape)
+        drawn, names = model_and_data.as_drawn(model, samples)
+        rows = {**({"noisy": drawn(noisy)} if args.disturb else {}), "denoised": drawn(clean)}
+        pictures.reconstructions(args.picture, drawn(samples.X), rows, image_shape, names=names)
         print(f"drawn to {args.picture}")
     return 0

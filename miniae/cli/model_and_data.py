@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,13 @@ def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[
     shape = model.network_.input_shape
     known = (samples and samples.image_shape) or model.extra_.get("image_shape") or (shape if len(shape) > 1 else None)
     return None if known is None else tuple(known)
+
+
+def as_drawn(model: Autoencoder, samples: Samples) -> tuple[Callable[[Any], np.ndarray], list[str] | None]:
+    """What samples are to be drawn as, and the names of their columns: those of a table as the model sees them, lest
+    the column of the largest numbers be all that is seen."""
+    names = samples.feature_names or model.extra_.get("feature_names")
+    return (model.scaler_.transform if names else np.asarray), names
 
 
 def fitting(samples: Samples, features: int, names: list[str] | None, source: str, made: str) -> Samples:

@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"written to {args.out}: {reconstruction.shape[0]} x {reconstruction.shape[1]}")
     if args.picture or not args.out:
         picture = args.picture or _PICTURE
-        pictures.reconstructions(picture, samples.X, reconstruction, model_and_data.image_shape_of(model, samples))
+        drawn, names = model_and_data.as_drawn(model, samples)
+        pictures.reconstructions(picture, drawn(samples.X), drawn(reconstruction),
+                                 model_and_data.image_shape_of(model, samples), names=names)
         print(f"drawn to {picture}")
     return 0

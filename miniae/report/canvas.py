@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def drawing(path: str | os.PathLike[str], width: float, height: float) -> Iterat
         from matplotlib.figure import Figure
     except ImportError as why:
         raise ImportError(f"pictures need matplotlib ({why}): pip install matplotlib") from None
-    with style.context(["default", _STYLE]):
+    with style.context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in scripts that the font does not have
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         FigureCanvasAgg(figure)
         yield figure
@@ -191,9 +193,31 @@ def spans_a_decade(values: np.ndarray) -> bool:
     return bool(values.min() > 0 and values.max() > 10 * values.min())
 
 
+def plain(text: str) -> str:
+    """A name as it is to be read, where it might be taken for a formula."""
+    return text.replace("$", r"\$")
+
+
 def number(value: float) -> str:
     """A number to three digits, as short as it goes: 0.123, 12.3, 12,345, 1.2e-05."""
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.1e}"
     digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"
+
+
+def whole_numbers(count: int, most: int) -> np.ndarray:
+    """Ticks for positions 0 to count - 1: round steps, `most` of them at most."""
+    step = next(s * 10**power for power in range(12) for s in (1, 2, 5) if s * 10**power * most >= count)
+    return np.arange(0, count, step)
+
+
+def diverging(axes: Axes, values: np.ndarray, reach: float) -> Any:
+    """`values` as an image, blue through white to red from -reach to reach."""
+    return axes.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest", aspect="auto")
+
+
+def extend(values: np.ndarray, reach: float) -> str:
+    """Which ends of the colour bar stand for more than is written there."""
+    above, below = values.max() > reach, values.min() < -reach
+    return {(True, True): "both", (True, False): "max", (False, True): "min", (False, False): "neither"}[above, below]

@@ -314,6 +314,7 @@ def _classes(labels: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
 
     values, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
     names = [f"{v:g}" if labels.dtype.kind == "f" else v.decode() if isinstance(v, bytes) else str(v) for v in values]
+    names = [canvas.plain(name) for name in names]
     if len(names) > 20:
         kept = np.sort(np.argsort(-counts, kind="stable")[:19])
         position = np.full(len(names), 19)
@@ -349,6 +350,7 @@ def _key(figure: Figure, panels: Sequence[Axes], labels: np.ndarray | None, of: 
 
     if labels is None:
         return
+    of = canvas.plain(of)
     if _is_continuous(labels):
         if bar is not None:
             bar.set_axis_on()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniae.rbm.monitors import MONITORED
-from miniae.report import canvas
+from miniae.report import canvas, tables
 from miniae.report.canvas import QUIET, SERIES, drawing, number
 from miniae.report.maps import latent
 from miniae.report.metrics import squared_errors
@@ -30,13 +30,15 @@ __all__ = ["filters", "latent", "loss_curves", "reconstructions"]
 # -------------------------------------------------------------------- reconstructions
 
 def reconstructions(path: str | os.PathLike[str], originals: Any, reconstructions: Any | Mapping[str, Any],
-                    image_shape: Sequence[int] | None = None, *, title: str | None = None, columns: int = 10) -> Path:
+                    image_shape: Sequence[int] | None = None, *, title: str | None = None, columns: int = 10,
+                    names: Sequence[str] | None = None) -> Path:
     """The first samples above their reconstructions, each with its squared error.
 
     `originals` is (N, ...); `reconstructions` an array of the same shape, or several by name, one row each: a noisy
     version and its cleaned one, or PCA and an autoencoder. `image_shape` is (height, width) or (channels, height,
     width) of samples that are images but flat; flat samples without it are drawn as bars, or lines where they have
-    many features. Errors are summed over features; the mean in front of a row is over all N samples given.
+    many features; or, where these have `names` and are not too many, as a table of colours with a line for each, beside
+    its error. Errors are summed over features; the mean in front of a row is over all N samples given.
     """
     originals = check_samples(originals, name="originals")
     if not isinstance(reconstructions, Mapping):
@@ -51,7 +53,12 @@ def reconstructions(path: str | os.PathLike[str], originals: Any, reconstruction
     shape = canvas.as_image_shape(image_shape, originals.shape[1:])
     flat = originals[:n].reshape(n, -1).astype(np.float64)
     flat_rows = {name: y[:n].reshape(n, -1).astype(np.float64) for name, y in rows.items()}
-    if shape is None:
+    if shape is None and names is not None and len(names) <= tables.MOST:
+        every = originals.reshape(len(originals), -1)
+        means = {name: np.square(y.reshape(every.shape).astype(np.float64) - every).mean(axis=0)
+                 for name, y in rows.items()}
+        tables.draw_rows(path, flat, flat_rows, errors, _checked_names(names, flat.shape[1]), means, title)
+    elif shape is None:
         _feature_panels(path, flat, flat_rows, errors, title)
     else:
         _image_rows(path, flat, flat_rows, errors, shape, title)
@@ -116,17 +123,17 @@ def _feature_panels(path: str | os.PathLike[str], originals: np.ndarray, rows: d
                            weight="normal", loc="center", pad=3)
         if features == 1:
             panels[0].set_xlim(-1.5, 1.5)
-        panels[0].set_xticks(_whole_numbers(features, 5))
+        panels[0].set_xticks(canvas.whole_numbers(features, 5))
         figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=len(handles),
                       title=title, title_fontproperties={"weight": "bold", "size": 10})
         figure.supxlabel(f"feature number. Above each panel: {_error_note(errors, 'features')}", fontsize=8,
                          color=QUIET)
 
 
-def _whole_numbers(count: int, most: int) -> np.ndarray:
-    """Ticks for positions 0 to count - 1: round steps, `most` of them at most."""
-    step = next(s * 10**power for power in range(12) for s in (1, 2, 5) if s * 10**power * most >= count)
-    return np.arange(0, count, step)
+def _checked_names(names: Sequence[str], features: int) -> Sequence[str]:
+    if len(names) != features:
+        raise ValueError(f"there are {len(names)} names and {features} features: give one for each")
+    return names
 
 
 def _error_note(errors: dict[str, np.ndarray], what: str) -> str:
@@ -202,12 +209,13 @@ def _terms(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, tuple[
 # -------------------------------------------------------------------- filters
 
 def filters(path: str | os.PathLike[str], weights: Any, image_shape: Sequence[int] | None = None, *,
-            title: str | None = None, limit: int = 100) -> Path:
+            title: str | None = None, limit: int = 100, names: Sequence[str] | None = None) -> Path:
     """What the units of a first layer respond to: white is 0, red positive, blue negative, on one scale for all.
 
     `weights` is that of a `Dense`, (features, units), or of a `Conv2D`, (out, in, height, width). With `image_shape`,
     (height, width) or (channels, height, width), each unit of a Dense is drawn as an image, those of three channels in
-    their colours, grey for 0; without it the whole matrix is one heat map. At most `limit` units are drawn, the first.
+    their colours, grey for 0; without it the whole matrix is one heat map, with the features' `names`, where they are
+    given and not too many. At most `limit` units are drawn, the first.
     The scale ends where 99.8 % of the weights lie within.
     """
     weights = check_samples(weights, name="weights")
@@ -224,7 +232,9 @@ def filters(path: str | os.PathLike[str], weights: Any, image_shape: Sequence[in
     total, units = len(units), units[:limit].astype(np.float64)
     reach = float(np.quantile(np.abs(units), 0.998)) or float(np.abs(units).max()) or 1.0
     note = f"{total:,} unit{'s' if total > 1 else ''}" if total <= limit else f"the first {limit} of {total:,} units"
-    if shape is None:
+    if shape is None and names is not None and len(names) <= tables.MOST:
+        tables.draw_weights(path, units, reach, _checked_names(names, units.shape[1]), title or note)
+    elif shape is None:
         _weight_heat_map(path, units, reach, title, note)
     else:
         _filter_tiles(path, units.reshape(len(units), *shape), reach, title, note)
@@ -249,11 +259,11 @@ def _filter_tiles(path: str | os.PathLike[str], units: np.ndarray, reach: float,
             canvas.write(figure, edge, foot, f"{note}; grey is 0, the scale ends at ±{number(reach)}", va="bottom",
                          fontsize=8, color=QUIET)
             return
-        colours = _diverging(axes, mosaic[:, :, 0], reach)
+        colours = canvas.diverging(axes, mosaic[:, :, 0], reach)
         _outline(axes, n, columns, height, width)
         bar = canvas.place(figure, edge + across + 26, top, 22, max(down, 200))
         bar.set_axis_on()
-        figure.colorbar(colours, cax=bar, extend=_extend(units, reach), label="weight")
+        figure.colorbar(colours, cax=bar, extend=canvas.extend(units, reach), label="weight")
         canvas.write(figure, edge, foot, note, va="bottom", fontsize=8, color=QUIET)
 
 
@@ -274,25 +284,14 @@ def _weight_heat_map(path: str | os.PathLike[str], units: np.ndarray, reach: flo
     with drawing(path, 1050, min(900, max(340, 40 * n + 200))) as figure:
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
-        colours = _diverging(axes, units, reach)
+        colours = canvas.diverging(axes, units, reach)
         axes.set_xlabel("input feature")
         axes.set_ylabel("hidden unit")
         axes.set_title(title or note)
         axes.spines[:].set_visible(False)
-        axes.set_xticks(_whole_numbers(features, 10))
-        axes.set_yticks(_whole_numbers(n, 10))
-        figure.colorbar(colours, ax=axes, extend=_extend(units, reach), label="weight")
-
-
-def _diverging(axes: Axes, values: np.ndarray, reach: float) -> Any:
-    """`values` as an image, blue through white to red from -reach to reach."""
-    return axes.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest", aspect="auto")
-
-
-def _extend(values: np.ndarray, reach: float) -> str:
-    """Which ends of the colour bar stand for more than is written there."""
-    above, below = values.max() > reach, values.min() < -reach
-    return {(True, True): "both", (True, False): "max", (False, True): "min", (False, False): "neither"}[above, below]
+        axes.set_xticks(canvas.whole_numbers(features, 10))
+        axes.set_yticks(canvas.whole_numbers(n, 10))
+        figure.colorbar(colours, ax=axes, extend=canvas.extend(units, reach), label="weight")
 
 
 # -------------------------------------------------------------------- images

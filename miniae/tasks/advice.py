@@ -13,7 +13,6 @@ from miniae.training import epochs_for
 __all__ = ["advice", "still_falling"]
 
 _WORSE = 1.005  # times PCA's error: less is the same
-_RISEN = 1.05  # times the lowest loss of held-out samples
 _FALLING = 0.01  # of the loss, an epoch
 
 
@@ -44,10 +43,13 @@ def _why_worse(run: Run, measures: dict[str, Any]) -> str | None:
             enough += (f", and so does, sooner, --batch-size {better} --epochs "
                        f"{epochs_for(UPDATES, rows, better)}")
         return f"{line} are too few to do better than PCA: {enough}"
-    best, risen = _lowest(run.model)
-    if risen:
-        return (f"the loss of held-out samples was lowest after {best} of {epochs} epochs, and has risen since: fewer "
-                f"--epochs ({best}), or smaller --layers, fit less of what is accident")
+    losses = _losses(run.model)
+    lowest = min(losses)
+    if 0 < lowest * measures["test_squared_error"] < measures["pca_squared_error"] * losses[-1]:
+        best = losses.index(lowest) + 1
+        return (f"the loss of held-out samples was lowest after {best} of {epochs} epochs, and has risen since by "
+                f"{100 * (losses[-1] / lowest - 1):.0f} %: fewer --epochs ({best}), or smaller --layers, learn less of "
+                "what is accident")
     if not plain:  # which have more to do than to reconstruct
         return None
     if table and (config.pretrain != "none" or config.activation in ("sigmoid", "tanh")):
@@ -59,7 +61,8 @@ def _why_worse(run: Run, measures: dict[str, Any]) -> str | None:
         wider = _joined([max(size, 4 * code) for size in hidden] + [code])
         return (f"a hidden layer of {min(hidden)} units lets little through to a code of {code}: try wider ones, "
                 f"--layers {wider}")
-    return None
+    return still_falling(run.model) or ("these data may lie near a plane, where nothing does better than PCA: use "
+                                        "that, or try other --layers and a smaller --lr")
 
 
 def still_falling(model: Autoencoder) -> str | None:
@@ -82,13 +85,6 @@ def _losses(model: Autoencoder) -> list[float]:
     """What the model is judged by, epoch by epoch: of held-out samples, where there are any."""
     watched = getattr(model, "monitor", "val_loss")
     return [row[watched if watched in row else watched.removeprefix("val_")] for row in model.history_]
-
-
-def _lowest(model: Autoencoder) -> tuple[int, bool]:
-    """After how many epochs the loss was lowest, and whether it has risen since."""
-    losses = _losses(model)
-    lowest = min(losses)
-    return losses.index(lowest) + 1, losses[-1] - lowest > (_RISEN - 1) * abs(lowest)
 
 
 def _joined(sizes: Any) -> str:

@@ -268,14 +268,16 @@ class Run:
         write_json(folder / "metrics.json", measures)
         test, reconstruction, pca = self.rows
         shown = {"autoencoder": reconstruction} if pca is None else {"autoencoder": reconstruction, "PCA": pca}
-        pictures.reconstructions(folder / "reconstructions.png", test, shown, data.image_shape, columns=_SHOWN)
+        pictures.reconstructions(folder / "reconstructions.png", test, shown, data.image_shape, columns=_SHOWN,
+                                 names=data.feature_names)
         if model.history_:
             pictures.loss_curves(folder / "loss.png", model.history_, histories)
         first = next((p.numpy() for p in model.network_.parameters() if p.ndim > 1), None)
         if first is not None and len(first) == data.test.shape[1]:  # not a convolution's
-            pictures.filters(folder / "filters.png", first, data.image_shape)
+            pictures.filters(folder / "filters.png", first, data.image_shape, names=data.feature_names)
         codes = model._codes(*self._test)
-        pictures.latent(folder / "latent.png", codes.reshape(len(codes), -1), data.test_labels)
+        pictures.latent(folder / "latent.png", codes.reshape(len(codes), -1), data.test_labels,
+                        of=self.config.label or "label")
         own_pictures(model, folder, data)
         return measures
 

@@ -159,7 +159,8 @@ def _(model: DenoisingAutoencoder, folder: Path, data: Dataset) -> None:
     noisy = model.corrupt(data.test)
     scale = model.scaler_.transform
     report.reconstructions(folder / "denoised.png", scale(data.test),
-                           {"noisy": scale(noisy), "denoised": scale(model.denoise(noisy))}, data.image_shape)
+                           {"noisy": scale(noisy), "denoised": scale(model.denoise(noisy))}, data.image_shape,
+                           names=data.feature_names)
 
 
 @own_pictures.register

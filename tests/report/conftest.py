@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from miniae.report import canvas, maps, pictures, rbm_pictures, timing_pictures
+from miniae.report import canvas, maps, pictures, rbm_pictures, tables, timing_pictures
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def figures(monkeypatch):
             drawn.append(figure)
             yield figure
 
-    for module in (maps, pictures, rbm_pictures, timing_pictures):
+    for module in (maps, pictures, rbm_pictures, tables, timing_pictures):
         monkeypatch.setattr(module, "drawing", drawing)
     return drawn
 

@@ -87,7 +87,8 @@ LONG = [1.0] * 200
                            "makes 2,000, and so does, sooner, --batch-size 16 --epochs 154"),
     ({"losses": LONG[:6], "batch_size": 16}, "78 updates in 6 epochs of 200 samples are too few to do better than PCA: "
                                              "--epochs 154 makes 2,000"),
-    ({"losses": [5.0, 1.0] + [1.5] * 198}, "was lowest after 2 of 200 epochs, and has risen since: fewer --epochs (2)"),
+    ({"losses": [5.0, 1.0] + [2.5] * 198}, "lowest after 2 of 200 epochs, and has risen since by 150 %: fewer --e"),
+    ({"losses": [5.0, 1.0] + [1.5] * 198}, "near a plane"),  # then the lowest was no better than PCA's
     ({"losses": LONG, "pretrain": "rbm", "activation": "sigmoid"},
      "sigmoid units that were pretrained do badly on most tables: try --pretrain none --activation elu"),
     ({"losses": LONG, "activation": "tanh"}, "tanh units do badly on most tables: try --pretrain none --activation e"),
@@ -98,7 +99,8 @@ LONG = [1.0] * 200
                                            "they are: a smaller code, --layers 64-3 say,"),
     ({"losses": [4 - 0.02 * i for i in range(200)], "model": "denoising"}, "the loss was still falling by"),
     ({"losses": LONG, "model": "denoising", "layers": (32, 12)}, None),
-    ({"losses": LONG}, None),
+    ({"losses": LONG}, "these data may lie near a plane, where nothing does better than PCA: use that, or try other"),
+    ({"losses": [400 * 0.98 ** i for i in range(200)]}, "the loss was still falling by"),
 ])
 def test_advice_for_a_run_that_is_worse_than_pca(given, says, finished):
     line = advice(finished(**given), WORSE)
