@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
 import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
+from models.copies import by_joblib, by_pickle
 
 from miniae import PCA, RBM, DeepBeliefNetwork
 from miniae.data import Stream
@@ -196,15 +196,7 @@ def test_parts_of_a_batch_each_are_the_batches_of_an_epoch(name, backend):
     same_weights(parts, whole)
 
 
-def by_joblib(model):
-    joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
-    file = io.BytesIO()
-    joblib.dump(model, file)
-    file.seek(0)
-    return joblib.load(file)
-
-
-@pytest.mark.parametrize("copied", [lambda model: pickle.loads(pickle.dumps(model)), by_joblib, copy.deepcopy])
+@pytest.mark.parametrize("copied", [by_pickle, by_joblib, copy.deepcopy])
 def test_copies_go_on_alike(copied):
     kept = Callback()
     kept.unpicklable = lambda: None  # what a training is watched by is no part of the model

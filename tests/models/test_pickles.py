@@ -1,11 +1,11 @@
 """Models from pickles go on training as those that were pickled."""
 
 import copy
-import io
 import pickle
 
 import numpy as np
 import pytest
+from models.copies import by_joblib, by_pickle
 
 from miniae.models import (
     AdversarialAutoencoder,
@@ -29,18 +29,6 @@ MODELS = {
 }
 X = np.random.default_rng(0).random((40, 8), dtype=np.float32)
 y = np.arange(40) % 2
-
-
-def by_pickle(model):
-    return pickle.loads(pickle.dumps(model))
-
-
-def by_joblib(model):
-    joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
-    file = io.BytesIO()
-    joblib.dump(model, file)
-    file.seek(0)
-    return joblib.load(file)
 
 
 def weights(model):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from tasks.tied import far_and_shuffled, tied_features
 
 import miniae
 from miniae import nn
@@ -19,12 +20,6 @@ from miniae.training import NotFittedError
 QUICK = {"updates": 60, "noise": (0.5,), "hidden": 16}
 
 
-def tied_features(n: int, seed: int) -> np.ndarray:
-    """Rows of six features that two numbers decide, but for a little noise."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, 2)) @ [[1, 1, 1, 0, 0, 1], [0, 0, 1, 1, 1, -1]] + 0.1 * rng.normal(size=(n, 6))
-
-
 @pytest.fixture(scope="module")
 def fitted():
     return AnomalyDetector(contamination=0, updates=400).fit(tied_features(600, 0))
@@ -33,9 +28,7 @@ def fitted():
 def test_what_is_far_out_and_what_is_off_the_manifold(fitted):
     """The norm sees only the first, a linear reconstruction from few components only the second."""
     normal = tied_features(400, 1)
-    far = 3 * normal[:100]
-    far = far[np.square(far).sum(axis=1) > 60]
-    shuffled = np.stack([np.random.default_rng(i).permutation(column) for i, column in enumerate(normal.T)], axis=1)
+    far, shuffled = far_and_shuffled(normal)
     for odd, least in ((far, 0.98), (shuffled, 0.95)):
         labels = np.repeat([0, 1], [len(normal), len(odd)])
         assert roc_auc(labels, fitted.anomaly_score(np.concatenate([normal, odd]))) > least

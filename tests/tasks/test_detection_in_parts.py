@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from tasks.tied import far_and_shuffled, tied_features
 
 from miniae.data import Stream, load_tensors
 from miniae.models import Autoencoder
@@ -18,12 +19,6 @@ from miniae.tasks.scales import middle_and_scale
 from miniae.training import NotFittedError
 
 QUICK = {"noise": (0.5,), "hidden": 16}
-
-
-def tied_features(n: int, seed: int) -> np.ndarray:
-    """Rows of six features that two numbers decide, but for a little noise."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, 2)) @ [[1, 1, 1, 0, 0, 1], [0, 0, 1, 1, 1, -1]] + 0.1 * rng.normal(size=(n, 6))
 
 
 def in_parts(X: np.ndarray, size: int, passes: int = 1, **settings) -> AnomalyDetector:
@@ -74,9 +69,7 @@ def test_what_is_odd_is_found_as_by_fit():
     """Both what is far out and what is off the manifold, as sharply as from all rows at once."""
     detector = in_parts(tied_features(3000, 0), 150, 6, contamination=0, noise=(0.5, 0.3), hidden=24)
     normal = tied_features(400, 1)
-    far = 3 * normal[:100]
-    far = far[np.square(far).sum(axis=1) > 60]
-    shuffled = np.stack([np.random.default_rng(i).permutation(column) for i, column in enumerate(normal.T)], axis=1)
+    far, shuffled = far_and_shuffled(normal)
     for odd, least in ((far, 0.98), (shuffled, 0.95)):
         labels = np.repeat([0, 1], [len(normal), len(odd)])
         assert roc_auc(labels, detector.anomaly_score(np.concatenate([normal, odd]))) > least
