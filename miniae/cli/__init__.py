@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -81,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:
         return int(done.code or 0)
-    return exit_code(lambda: args.run(args), args)
+    with warnings.catch_warnings():
+        # Commands compare the names of columns themselves, and hand on plain arrays.
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        return exit_code(lambda: args.run(args), args)
 
 
 def exit_code(run: Callable[[], int | None], args: argparse.Namespace, who: str = "") -> int:

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
+    model_and_data.check_not_read(args.out, args.data, args.model)
     if not args.out and not args.picture and not args.disturb:
         raise DataError("nothing to do: say where to write with --out, or where to draw with --picture, or measure on "
                         "clean data with --disturb")

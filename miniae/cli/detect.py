@@ -57,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
         samples = model_and_data.part_of(find(args.data, **model_and_data.columns(args),
                                               unneeded=detector.extra_.get("dropped", ())), "test")
         odd = _odd(args, samples)
-    samples = model_and_data.fitting(samples, detector.n_features_in_,
-                                     getattr(detector, "extra_", {}).get("feature_names"), args.data, args.model)
+    samples = model_and_data.fitting(samples, detector, args.data, args.model)
     names = samples.feature_names or [f"x_{i}" for i in range(samples.X.shape[1])]
     X = samples.X.reshape(-1, *detector.input_shape_)
     parts = detector.contributions(X).reshape(len(X), -1) if args.explain else None

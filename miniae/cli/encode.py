@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    model_and_data.check_table(args.out, args.data, args.model)
     model, samples = model_and_data.open_both(args)
     if args.indices and not isinstance(model, VectorQuantisedAutoencoder):
         raise DataError(f"{args.model} holds a model of class {type(model).__name__}, whose codes are no integers: "

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
+    model_and_data.check_table(args.out, args.data, args.model)
     if not args.out and not args.picture:
         raise DataError("nothing to do: say where to draw with --picture, or where to write with --out")
     if args.n < 1:
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"drawn to {args.picture}: {args.n} pairs")
     if args.out:
         between = model.interpolate(*ends, args.steps, labels=labels)
-        write(args.out, between.reshape(-1, *between.shape[2:]), model.extra_.get("feature_names"))
+        write(args.out, between.reshape(-1, *between.shape[2:]), model_and_data.names_of(model))
         print(f"written to {args.out}: {args.n} pairs of {args.steps} steps")
     return 0
 

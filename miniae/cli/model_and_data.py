@@ -59,7 +59,7 @@ def data_for(model: Any, path: str, data: str, part: str = "test", label: str | 
     """Data of the width that the model, of the file `path`, was made for; of a data set by name the part "train" or
     "test"."""
     samples = part_of(find(data, label, drop, model.extra_.get("dropped", ())), part)
-    samples = fitting(samples, model.n_features_in_, model.extra_.get("feature_names"), data, path)
+    samples = fitting(samples, model, data, path)
     if model.needs_labels and samples.labels is None:
         raise DataError(f"{path} needs labels with the samples, and {data} has none: name the label column with "
                         "--label, or give data with labels")
@@ -126,18 +126,25 @@ def image_shape_of(model: Autoencoder, samples: Samples | None = None) -> tuple[
 def as_drawn(model: Autoencoder, samples: Samples) -> tuple[Callable[[Any], np.ndarray], list[str] | None]:
     """What samples are to be drawn as, and the names of their columns: those of a table as the model sees them, lest
     the column of the largest numbers be all that is seen."""
-    names = samples.feature_names or model.extra_.get("feature_names")
+    names = samples.feature_names or names_of(model)
     return (model.scaler_.transform if names else np.asarray), names
 
 
-def fitting(samples: Samples, features: int, names: list[str] | None, source: str, made: str) -> Samples:
-    """The samples with their columns as what was `made` for so many features had them. Raises `DataError` for samples
-    of another kind."""
+def names_of(model: Any) -> list[str] | None:
+    """The names of the columns that a model, or a detector, was made for, where they have any."""
+    names = vars(model).get("feature_names_in_")
+    return None if names is None else list(names)
+
+
+def fitting(samples: Samples, model: Any, source: str, path: str) -> Samples:
+    """The samples with their columns as the model in the file `path` had them. Raises `DataError` for samples of
+    another kind."""
+    features = model.n_features_in_
     if samples.X.shape[1] != features:
-        raise DataError(f"{source} has {samples.X.shape[1]} features a sample, {made} was made for {features}: give "
+        raise DataError(f"{source} has {samples.X.shape[1]} features a sample, {path} was made for {features}: give "
                         "data of the same kind, or name the label column with --label, and what is no feature with "
                         "--drop" + (f" ({samples.note})" if samples.note else ""))
-    return in_order(samples, names, source)
+    return in_order(samples, names_of(model), source)
 
 
 def in_order(samples: Samples, names: list[str] | None, source: str) -> Samples:
@@ -167,7 +174,7 @@ def write_samples(path: str, X: np.ndarray, model: Autoencoder, image_shape: tup
     """Write samples of the model's kind to a .npy, .npz or .csv file, or where the path has no ending, as PNGs into a
     new folder: called as in `names`, or where there are `labels`, in a folder for each of them."""
     if Path(path).suffix:
-        write(path, X, model.extra_.get("feature_names"), labels)
+        write(path, X, names_of(model), labels)
     elif image_shape is None:
         raise DataError(f"can't write {path}: these samples are not images, expected a name that ends in .npy, .npz or "
                         ".csv")

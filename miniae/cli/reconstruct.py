@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model_and_data.check_picture(args.picture)
+    model_and_data.check_table(args.out, args.data, args.model)
     if not args.picture and not args.out and os.path.exists(_PICTURE):
         raise DataError(f"{_PICTURE} exists: say where to draw with --picture, or where to write with --out")
     model, samples = model_and_data.open_both(args)
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"squared error per sample: {metrics.squared_error(samples.X, reconstruction):.6g} "
           f"({len(samples.X):,} samples)")
     if args.out:
-        write(args.out, reconstruction, model.extra_.get("feature_names"))
+        write(args.out, reconstruction, model_and_data.names_of(model))
         print(f"written to {args.out}: {reconstruction.shape[0]} x {reconstruction.shape[1]}")
     if args.picture or not args.out:
         picture = args.picture or _PICTURE

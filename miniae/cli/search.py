@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     of_texts = "bag" in index.extra
     queries = _texts(args, index) if of_texts else \
         model_and_data.data_for(index.model, args.index, args.query, **model_and_data.columns(args))
+    if args.picture and model_and_data.image_shape_of(index.model, queries) is None:
+        raise DataError(f"can't draw {args.picture}: {args.query} does not hold images; leave --picture out")
     found = index.search(queries.X, args.k, queries.labels if index.model.needs_labels else None)
     names = index.extra.get("names")
     if args.out:
@@ -101,9 +104,7 @@ def _write(path: str, found: Neighbours, query_names: list[str] | None, names: l
 
 def _draw(args: argparse.Namespace, index: SemanticIndex, queries: Samples, found: Neighbours) -> None:
     """Queries beside images of what was indexed, read again."""
-    shape = model_and_data.image_shape_of(index.model, queries)
-    if shape is None:
-        raise DataError(f"can't draw {args.picture}: {args.query} does not hold images; leave --picture out")
+    shape: Any = model_and_data.image_shape_of(index.model, queries)
     source, extra = args.data or index.extra.get("data"), index.extra
     if source is None:
         raise DataError(f"{args.index} does not say what was indexed: name it with --data")

@@ -26,9 +26,9 @@ _COUNTED = 3  # rows from which on 1, 2, 3, ... are no accident
 class Table:
     """The numbers X (N, features) of a table, and the features' names where it has a header.
 
-    `aside` are the columns that are no features, as text, by what they were called for. `dropped` are those that were
-    left out: names, or numbers from 1 where a name does not tell. `note` says in a line what its owner may not have
-    meant, or is None.
+    `aside` are the columns that are no features, as text, by what they were called for. `dropped` are those of them
+    that have names, and all that were left out: names, or numbers from 1 where a name does not tell. `note` says in a
+    line what its owner may not have meant, or is None.
     """
 
     X: np.ndarray
@@ -108,7 +108,8 @@ def _read(reader: Any, path: Path, aside: Mapping[str, str], drop: Sequence[str]
     names = [columns.names[i] for i in kept] if columns.header else None
     note = columns.note(X[:, 0]) if kept[0] == 0 and len(kept) > 1 else None
     return Table(X, names, {name: np.array(texts) for name, texts in beside.items()},
-                 tuple(columns.lasting(i) for i in out), note)
+                 (*map(columns.lasting, out), *(n for n in map(columns.lasting, where.values()) if isinstance(n, str))),
+                 note)
 
 
 class _Columns:

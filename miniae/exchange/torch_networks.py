@@ -91,7 +91,7 @@ def _file(network: Any, scaler: Scaler | None, kind: str) -> str:
 
     scaling = [] if scaler is None else _SCALING.splitlines()
     return "\n".join([
-        f'"""A {kind} as a module of PyTorch, written by miniae {__version__}."""', "", "import torch",
+        f'"""{kind} as a module of PyTorch, written by miniae {__version__}."""', "", "import torch",
         "from torch import nn", "", *scaling, "", "class Model(nn.Module):", "    def __init__(self):",
         "        super().__init__()", *_indented(_parts(network, scaler), 8), "",
         *_indented(_methods(network, scaler), 4), ""])

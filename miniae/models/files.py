@@ -104,8 +104,8 @@ def model_of(tensors: dict[str, np.ndarray], header: dict[str, Any], path: str |
             model.scaling = model.scaler_
         model._set_arrays(under("own.", tensors), header)
         model._set_loaded(header)
-        model._set_names(header.get("feature_names"))
         model.extra_ = extra_of(header)
+        model._set_names(header.get("feature_names") or model.extra_.get("feature_names"))
     return model
 
 

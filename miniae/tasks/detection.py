@@ -389,7 +389,7 @@ class AnomalyDetector(Estimator):
                              for i, member in enumerate(header["members"])]
         detector.input_shape_ = tuple(header["input_shape"])
         detector.n_features_in_ = math.prod(detector.input_shape_)
-        detector._set_names(header.get("feature_names"))
+        detector._set_names(header.get("feature_names") or extra_of(header).get("feature_names"))
         detector.threshold_ = header["threshold"]
         if header["own_model"]:
             first = detector.members_[0]

@@ -42,7 +42,7 @@ def model(miniae, patients, quick, tmp_path):
 
 def test_a_model_remembers_what_it_was_made_without(model, miniae, patients, features, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert library.load(model).extra_["dropped"] == ["patient", "note"]
+    assert library.load(model).extra_["dropped"] == ["patient", "note", "kind"]
     assert library.load(model).extra_["feature_names"] == ["age", "pulse"]
     codes = []
     for data, options in ((patients, ["--label", "kind"]), (patients, ["--drop", "kind"]), (features, [])):
@@ -109,3 +109,46 @@ def test_a_file_can_not_make_it_drop_nonsense(model, miniae, patients, tmp_path)
         library.models.save(tmp_path / "m.safetensors", made, extra={**made.extra_, "dropped": dropped})
         code, _, err = miniae("encode", tmp_path / "m.safetensors", patients, "--label", "kind")
         assert code == 2 and err.count("\n") == 1 and "'dropped' in its header is no list" in err
+
+
+def test_the_label_is_remembered_too(model, miniae, patients, tmp_path):
+    """By its name: on the file that a model was made of it need not be said again."""
+    assert library.load(model).extra_["dropped"] == ["patient", "note", "kind"]
+    code, _, err = miniae("encode", model, patients, "-o", tmp_path / "codes.csv")
+    assert code == 0, err
+
+
+def test_names_are_compared_whoever_made_the_model(miniae, model, patients, features, tmp_path):
+    """What the command line made and Python uses, and the other way round: columns have to be named alike."""
+    pandas = pytest.importorskip("pandas", reason="frames have named columns")
+    frame = pandas.read_csv(patients)[["age", "pulse"]]
+    made = library.load(model)
+    codes = made.transform(frame)
+    with pytest.raises(ValueError, match="names should match"):
+        made.transform(frame[["pulse", "age"]])
+    detector = library.AnomalyDetector(contamination=0, updates=20, hidden=4).fit(frame)
+    library.Autoencoder([4], 2, epochs=1, scaling="standard").fit(frame).save(tmp_path / "m.safetensors")
+    detector.save(tmp_path / "d.safetensors")
+    for path, expected in ((model, codes), (tmp_path / "m.safetensors", None)):
+        expected = library.load(path).transform(frame) if expected is None else expected
+        code, _, err = miniae("encode", path, features, "-o", tmp_path / "codes.npy")  # pulse, age
+        assert (code, err) == (0, "")
+        np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), expected, rtol=1e-5, atol=1e-6)
+    code, _, err = miniae("detect", tmp_path / "d.safetensors", features, "-o", tmp_path / "scores.csv")
+    assert (code, err) == (0, "")
+    scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 0]
+    np.testing.assert_allclose(scores, detector.anomaly_score(frame), rtol=1e-4)
+    features.write_text(features.read_text().replace("pulse", "PULSE"))
+    for command, path in (("encode", "m"), ("detect", "d")):
+        code, _, err = miniae(command, tmp_path / f"{path}.safetensors", features, "-o", tmp_path / "o.csv")
+        assert code == 2 and "name them alike (pulse is missing)" in err
+    made = library.load(tmp_path / "m.safetensors")
+    assert made.feature_names_in_.tolist() == ["age", "pulse"]
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct", "interpolate"])
+def test_what_is_read_is_not_overwritten(command, model, miniae, patients):
+    before = patients.read_bytes()
+    options = ["-n", "2"] if command == "interpolate" else []
+    code, _, err = miniae(command, model, patients, *options, "-o", patients.parent / "." / patients.name)
+    assert code == 2 and "it is what is read, and would be lost" in err and patients.read_bytes() == before

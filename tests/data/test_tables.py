@@ -43,7 +43,7 @@ def test_what_was_dropped_is_left_out_where_it_is(people, tmp_path):
     assert read(tmp_path / "without.csv", unneeded=dropped).X.tolist() == [[1, 2]]
     assert read(tmp_path / "moved.csv", unneeded=dropped).X.tolist() == [[1, 2]]
     labelled = read(tmp_path / "moved.csv", "town", unneeded=dropped)  # what is asked for as labels is there
-    assert labelled.labels.tolist() == ["Ulm"] and labelled.dropped == ("id",)
+    assert labelled.labels.tolist() == ["Ulm"] and labelled.dropped == ("id", "kind", "town")
 
 
 @pytest.mark.parametrize("label, drop, message", [
