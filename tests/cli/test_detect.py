@@ -100,7 +100,7 @@ def test_bad_input(miniae, detector, tables):
     assert "seed must be" in refused(tables / "e.safetensors", new, *label, "--fit", "--seed", "-1")
     assert "would be lost" in refused(detector, new, *label, "-o", new)
     np.save(tables / "wide.npy", np.zeros((4, 9)))
-    assert "9 features a row" in refused(detector, tables / "wide.npy")
+    assert "9 features a sample" in refused(detector, tables / "wide.npy")
     (tables / "other.csv").write_text("a,b,z\n1,2,3\n")
     assert "name them alike" in refused(detector, tables / "other.csv")
     damaged = bytearray(detector.read_bytes())
