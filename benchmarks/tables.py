@@ -184,8 +184,8 @@ def likelihood():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
-                                  own_tables, cpu_training, speed, scaling, gpu_check, precision, comparison,
-                                  denoising, sparse, contractive, convolutional, vae, adversarial, detection, detection_images,
+                                  own_tables, cpu_training, speed, scaling, gpu_check, precision, comparison, denoising,
+                                  sparse, contractive, convolutional, vae, adversarial, detection, detection_images,
                                   retrieval, retrieval_text, recommendation, recommendation_choices, features, maps,
                                   compression, compression_small, inspection, inspection_noise, series, speech,
                                   gradients, conventions, kills, fuzz, ranks)}
