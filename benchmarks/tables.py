@@ -50,6 +50,20 @@ def anchors():
     return table(["full MNIST", "measured", "published"], rows) + "\n\n" + made_by(content)
 
 
+def own_tables():
+    content = load("own_tables")
+    r = content["results"]
+    rows = [[name, f"{e['rows']:,} x {e['columns']}", e["code"], f"{e['pca']:.3g}", f"{e['images']:.3g}",
+             f"**{e['tables']:.3g}**", f"{e['images_ratio']:.2f}", f"{e['32-8-2_ratio']:.2f}", f"**{e['ratio']:.2f}**",
+             f"{e['worse']} of {e['seeds']}", f"{e['seconds']:.1f} s"] for name, e in r.items()]
+    all_of = {key: np.exp(np.mean([np.log(e[key]) for e in r.values()]))
+              for key in ("images_ratio", "32-8-2_ratio", "ratio")}
+    rows.append(["geometric mean", "", "", "", "", "", *(f"{mean:.2f}" for mean in all_of.values()), "", ""])
+    header = ["table", "rows x columns", "code", "PCA", "as images are", "as tables are", "as images / PCA",
+              "`--layers 32-8-2` / PCA", "as tables / PCA", "worse than PCA", "training"]
+    return table(header, rows) + "\n\n" + made_by(content)
+
+
 def _rbm_speed(r, name, batch):
     """The rows of one batch size: what runs, how long, and the same beside scikit-learn."""
     ours = [("contrastive divergence", "miniae"), ("the same with momentum and weight cost", "miniae_default"),
@@ -170,8 +184,8 @@ def likelihood():
 
 
 TABLES = {f.__name__: f for f in (pretraining, hinton2006, initialisation, classification, likelihood, anchors,
-                                  cpu_training, speed, scaling, gpu_check, precision, comparison, denoising, sparse,
-                                  contractive, convolutional, vae, adversarial, detection, detection_images,
+                                  own_tables, cpu_training, speed, scaling, gpu_check, precision, comparison, denoising,
+                                  sparse, contractive, convolutional, vae, adversarial, detection, detection_images,
                                   retrieval, retrieval_text, recommendation, recommendation_choices, features, maps,
                                   compression, compression_small, inspection, inspection_noise, series, speech,
                                   gradients, conventions, kills, fuzz, ranks)}

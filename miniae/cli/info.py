@@ -13,6 +13,7 @@ from miniae.data.scaling import scaling_name
 from miniae.models import Autoencoder, Classifier, load
 from miniae.nn.summary import summary_table
 from miniae.tasks import describe, further_settings
+from miniae.tasks.description import made_without
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         described = f"loss {model.loss}, output {model.network_.reconstruction.activation}"
         parts = {"encoder": model.encoder_, "decoder": model.decoder_}
-    print(f"{args.model}: {type(model).__name__}, trained on {model.extra_.get('data', 'data not named')}")
+    print(f"{args.model}: {type(model).__name__}, trained on {model.extra_.get('data', 'data not named')}"
+          f"{made_without(model.extra_)}")
     print(f"{described}, scaling {scaling_name(model.scaling) or 'none'}, {model.dtype}, seed {model.seed}")
     if isinstance(model, Autoencoder):
         own, values = own_settings(type(model)), model.get_params()

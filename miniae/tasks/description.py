@@ -18,7 +18,7 @@ from miniae.tasks.retrieval import SemanticIndex
 from miniae.tasks.series import SeriesDetector
 from miniae.training import Estimator
 
-__all__ = ["describe"]
+__all__ = ["describe", "made_without"]
 
 
 def describe(path: str | os.PathLike[str]) -> list[str] | None:
@@ -35,13 +35,19 @@ def describe(path: str | os.PathLike[str]) -> list[str] | None:
     load, facts = _KINDS[kind]
     fitted = load(path, "numpy")
     about = getattr(fitted, "extra_", None) or getattr(fitted, "extra", None) or {}
-    source = f", fitted to {about['data']}" if about.get("data") else ""
+    source = f", fitted to {about['data']}{made_without(about)}" if about.get("data") else ""
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(Path(path).stat().st_mtime))
     checked = "checksum verified" if "checksum" in header else "without a checksum, as older files are"
     with described(path):  # a threshold may be no number, say
         said = facts(fitted, about.get("feature_names"))
     return [f"{path}: {kind} ({type(fitted).__name__}){source}, written {written}, {checked}", *said,
             f"settings: {_settings(fitted, header) or 'the defaults'}"]
+
+
+def made_without(about: dict[str, Any]) -> str:
+    """The columns that were dropped, by what a file keeps beside what it holds; nothing where there are none."""
+    dropped = about.get("dropped")
+    return f" without {', '.join(map(repr, dropped))}" if dropped else ""
 
 
 def _settings(fitted: Any, header: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -113,3 +114,34 @@ def test_a_mistake_of_ours_says_so_in_one_line(miniae, monkeypatch):
     monkeypatch.setattr(command, "run", broken)
     code, _, err = miniae("backends")
     assert code == 1 and "mistake in miniae" in err and err.count("\n") == 1
+
+
+def test_codes_are_arrays_also_where_frames_are_asked_for(trained, table, miniae, tmp_path):
+    sklearn = pytest.importorskip("sklearn", reason="its settings ask for frames")
+    pytest.importorskip("pandas", reason="makes the frames")
+    codes = []
+    for output in ("default", "pandas"):
+        with sklearn.config_context(transform_output=output):
+            for command, *options in (("encode", "-o", tmp_path / "codes.npy"),
+                                      ("map", "-o", tmp_path / "map.png", "--coordinates", tmp_path / "map.npy")):
+                code, _, err = miniae(command, trained / "model.safetensors", table, "--label", "kind", *options)
+                assert code == 0, err
+        codes.append([np.load(tmp_path / name) for name in ("codes.npy", "map.npy")])
+    np.testing.assert_array_equal(codes[0][0], codes[1][0])
+    np.testing.assert_array_equal(codes[0][1], codes[1][1])
+
+
+def test_the_help_of_train_names_every_kind_of_file_that_is_read(miniae, tmp_path):
+    """The endings that the reader itself lists, and for tables the defaults that are others."""
+    from miniae.data import DataError
+
+    (tmp_path / "x.unknown").write_text("")
+    with pytest.raises(DataError, match="unknown ending") as raised:
+        read(tmp_path / "x.unknown")
+    kinds = re.findall(r"\.\w+|-ubyte", str(raised.value).partition("expected ")[2])
+    assert {".npy", ".npz", ".csv", ".tsv", ".gz", ".idx", "-ubyte"} == set(kinds)
+    code, out, _ = miniae("train", "--help")
+    text = " ".join(out.split())
+    assert code == 0 and all(kind in text for kind in kinds) and "an image, or of a folder of images" in text
+    assert "for tables as many as make 2,000 updates" in text and "for tables none" in text
+    assert "--drop COLUMN" in text

@@ -44,6 +44,7 @@ def test_a_model_remembers_what_it_was_made_without(model, miniae, patients, fea
     monkeypatch.chdir(tmp_path)
     assert library.load(model).extra_["dropped"] == ["patient", "note", "kind"]
     assert library.load(model).extra_["feature_names"] == ["age", "pulse"]
+    assert "trained on patients.csv without 'patient', 'note'" in miniae("info", model)[1]
     codes = []
     for data, options in ((patients, ["--label", "kind"]), (patients, ["--drop", "kind"]), (features, [])):
         code, _, err = miniae("encode", model, data, *options, "-o", "codes.npy")
@@ -82,6 +83,7 @@ def test_an_index_is_noted_where_something_is_learnt(miniae, patients, quick, tm
     code, _, err = miniae("detect", "e.safetensors", *columns, "--drop", "patient", "--fit")
     assert code == 0
     assert miniae("detect", "e.safetensors", patients, "--label", "kind")[0] == 0
+    assert "without 'note', 'patient', written" in miniae("info", "e.safetensors")[1]
     code, out, _ = miniae("series", "s.safetensors", *columns, "--fit", "--window", 4, "--updates", 2)
     assert code == 0 and note in out
     code, out, err = miniae("series", "t.safetensors", *columns, "--drop", "patient", "--fit", "--window", 4,

@@ -24,7 +24,8 @@ from miniae.data import load_tensors
 from miniae.tasks import RunFolder
 from miniae.training import Callback, Checkpoint, ProgressBar
 
-QUICK = ["--layers", "4-2", "--epochs", "3", "--pretrain-epochs", "4", "--batch-size", "10", "--backend", "numpy"]
+QUICK = ["--layers", "4-2", "--epochs", "3", "--pretrain", "rbm", "--pretrain-epochs", "4", "--batch-size", "10",
+         "--backend", "numpy"]
 
 
 def kills():
