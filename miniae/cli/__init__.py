@@ -88,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code(lambda: args.run(args), args)
 
 
+def _in_words_of(args: argparse.Namespace, why: Exception) -> str:
+    """What an exception says. Of arguments, the library says it in the words of Python; of files and data, not, but
+    there are names in it that may look like arguments."""
+    from miniae.data import DataError, StorageError
+
+    return str(why) if isinstance(why, (DataError, StorageError)) else in_options(str(why), args)
+
+
 def exit_code(run: Callable[[], int | None], args: argparse.Namespace, who: str = "") -> int:
     """The exit code of `run`; what has gone wrong is said on stderr, in the words of the command whose arguments these
     are, after the name of who says it."""
@@ -104,7 +112,7 @@ def exit_code(run: Callable[[], int | None], args: argparse.Namespace, who: str 
         return 2
     except Exception as why:
         if _mendable(why):
-            _complain(who + (in_options(str(why), args) or type(why).__name__))
+            _complain(who + (_in_words_of(args, why) or type(why).__name__))
             return 2
         if os.environ.get("MINIAE_TRACEBACK"):
             raise

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     if len(samples.X) < 2 * args.n:
         raise DataError(f"{args.data} has {len(samples.X)} samples, {args.n} pairs need {2 * args.n}: ask for fewer "
                         "with -n")
+    if args.picture and model_and_data.image_shape_of(model, samples) is None:
+        raise DataError(f"can't draw {args.picture}: {args.data} does not hold images; write to a table with --out")
     first, second, labels = list(range(args.n)), list(range(args.n, 2 * args.n)), None
     if model.needs_labels and samples.labels is not None:
         first, second = _of_one_label(samples.labels, args.n)

@@ -39,8 +39,8 @@ def add_columns(parser: argparse.ArgumentParser, labels: str = "holds labels") -
     parser.add_argument("--label", metavar="COLUMN",
                         help=f"the column of a table that {labels}, by its name or its number from 1")
     parser.add_argument("--drop", metavar="COLUMN", action="append",
-                        help="leave out this column of a table; may be given several times, and is remembered: a "
-                             "model's file says which columns it was made without")
+                        help="leave out this column of a table; may be given several times. A column that has a name "
+                             "is remembered: a model's file says which ones it was made without")
 
 
 def columns(args: argparse.Namespace) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def _write(path: str, time: np.ndarray, scores: np.ndarray, odd: np.ndarray) -> 
         write(path, np.stack([np.arange(len(time)) if dates else time, scores, odd], axis=1), names)
 
 
-def _read(args: argparse.Namespace, unneeded: Sequence[str | int] = ()) -> tuple[Samples, np.ndarray]:
+def _read(args: argparse.Namespace, unneeded: Sequence[str] = ()) -> tuple[Samples, np.ndarray]:
     """A row for each moment, and their times: numbers, or dates as text; without --time the numbers of moments."""
     ending = Path(args.data).suffix.lower()
     if (args.label or args.time or args.drop) and ending not in (".csv", ".tsv"):

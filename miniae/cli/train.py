@@ -200,7 +200,7 @@ def _begun(args: argparse.Namespace, kept: RunFolder, say: Callable[[str], None]
     if others:
         name = {"own": "set"}.get(others[0], others[0].replace("_", "-"))
         raise ValueError(f"--{name} can't be changed in a run that goes on: leave it out, or begin another run")
-    epochs = settings["epochs"]
+    epochs = RunConfig(**settings).epochs or 0
     if args.epochs is not None and args.epochs < epochs:
         raise ValueError(f"the run in {args.resume} is one of {epochs} epochs, --epochs {args.epochs} is less: give "
                          "more, or leave it out")

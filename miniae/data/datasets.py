@@ -34,7 +34,7 @@ class Dataset:
     test_labels: np.ndarray | None = None
     image_shape: tuple[int, ...] | None = None
     feature_names: list[str] | None = None
-    dropped: tuple[str | int, ...] = ()
+    dropped: tuple[str, ...] = ()
     note: str | None = None
 
 
@@ -74,7 +74,7 @@ def load(name: str) -> Dataset:
 
 
 def find(name: str, label: str | None = None, drop: Sequence[str] = (),
-         unneeded: Sequence[str | int] = ()) -> Dataset | Samples:
+         unneeded: Sequence[str] = ()) -> Dataset | Samples:
     """The data set of that name, or else what is in the file or folder of that name (see `read`).
 
     `label`, `drop` and `unneeded` are columns of a table. Raises `DataError` when there are no such data.
@@ -88,7 +88,7 @@ def find(name: str, label: str | None = None, drop: Sequence[str] = (),
     return load(name)
 
 
-def about_columns(data: Dataset | Samples, before: Sequence[str | int] = ()) -> dict[str, Any]:
+def about_columns(data: Dataset | Samples, before: Sequence[str] = ()) -> dict[str, Any]:
     """What a file keeps of the columns that it was made for, as JSON: `feature_names`, and where there are any,
     `dropped` ones, with those that were dropped `before`."""
     dropped = list(dict.fromkeys([*before, *data.dropped]))

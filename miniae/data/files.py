@@ -16,7 +16,7 @@ from miniae.data.claims import check_picture, check_pictures
 from miniae.data.errors import DataError, first_line
 from miniae.data.idx import read_idx
 from miniae.data.numpy_file import load_numpy
-from miniae.data.tables import Table, is_number, read_table
+from miniae.data.tables import LABELS, Table, is_number, read_table
 from miniae.data.whole_files import write_table, writing
 
 __all__ = ["Samples", "read", "write"]
@@ -45,12 +45,12 @@ class Samples:
     image_shape: tuple[int, ...] | None = None
     feature_names: list[str] | None = None
     names: list[str] | None = None
-    dropped: tuple[str | int, ...] = ()
+    dropped: tuple[str, ...] = ()
     note: str | None = None
 
 
 def read(path: str | os.PathLike[str], label: str | None = None, drop: Sequence[str] = (),
-         unneeded: Sequence[str | int] = ()) -> Samples:
+         unneeded: Sequence[str] = ()) -> Samples:
     """Read a file or folder by what it is: .npy, .npz, .csv, .tsv, IDX (gzipped or not), an image, or a folder of them.
 
     `label` is the column of a table that holds labels, and `drop` are those that are left out: by name, or by number
@@ -86,7 +86,7 @@ def read(path: str | os.PathLike[str], label: str | None = None, drop: Sequence[
 
 
 def read_timed(path: str | os.PathLike[str], label: str | None, time: str, drop: Sequence[str] = (),
-               unneeded: Sequence[str | int] = ()) -> tuple[Samples, np.ndarray]:
+               unneeded: Sequence[str] = ()) -> tuple[Samples, np.ndarray]:
     """A table as `read` reads it, without its column `time`, and the cells of that, which may be text: (N,)."""
     path = Path(path)
     if not path.is_file():
@@ -96,7 +96,7 @@ def read_timed(path: str | os.PathLike[str], label: str | None, time: str, drop:
 
 
 def _aside(label: str | None) -> dict[str, str]:
-    return {} if label is None else {label: "labels"}
+    return {} if label is None else {label: LABELS}
 
 
 def _of_table(table: Table, label: str | None) -> Samples:

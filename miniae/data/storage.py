@@ -115,8 +115,8 @@ def extra_of(header: dict[str, Any]) -> dict[str, Any]:
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise ValueError("'feature_names' in its header are no list of names")
     dropped = extra.get("dropped", [])
-    if not (isinstance(dropped, list) and all(type(column) in (str, int) for column in dropped)):
-        raise ValueError("'dropped' in its header is no list of names and numbers")
+    if not (isinstance(dropped, list) and all(isinstance(column, str) for column in dropped)):
+        raise ValueError("'dropped' in its header is no list of names")
     return extra
 
 

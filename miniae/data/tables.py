@@ -16,7 +16,10 @@ import numpy as np
 
 from miniae.data.errors import DataError
 
-__all__ = ["Table", "is_number", "read_table"]
+__all__ = ["LABELS", "Table", "is_number", "read_table"]
+
+LABELS = "labels"
+"""What a column may be for that `read_table` gives aside: one that is not needed when there is a model."""
 
 _LISTED = 20  # names of columns in a message
 _COUNTED = 3  # rows from which on 1, 2, 3, ... are no accident
@@ -26,20 +29,20 @@ _COUNTED = 3  # rows from which on 1, 2, 3, ... are no accident
 class Table:
     """The numbers X (N, features) of a table, and the features' names where it has a header.
 
-    `aside` are the columns that are no features, as text, by what they were called for. `dropped` are those of them
-    that have names, and all that were left out: names, or numbers from 1 where a name does not tell. `note` says in a
-    line what its owner may not have meant, or is None.
+    `aside` are the columns that are no features, as text, by what they were called for. `dropped` are the names of the
+    labels' and of all that were left out, where they have any. `note` says in a line what its owner may not have meant,
+    or is None.
     """
 
     X: np.ndarray
     names: list[str] | None
     aside: dict[str, np.ndarray]
-    dropped: tuple[str | int, ...]
+    dropped: tuple[str, ...]
     note: str | None
 
 
 def read_table(path: Path, aside: Mapping[str, str], drop: Sequence[str] = (),
-               unneeded: Sequence[str | int] = ()) -> Table:
+               unneeded: Sequence[str] = ()) -> Table:
     """Read a table. `aside` are columns that are no features, and what they are for.
 
     Columns are called by their names, or by their numbers from 1. Those to `drop` must be there; `unneeded` ones, which
@@ -66,7 +69,7 @@ def is_number(cell: str) -> bool:
 
 
 def _read(reader: Any, path: Path, aside: Mapping[str, str], drop: Sequence[str],
-          unneeded: Sequence[str | int]) -> Table:
+          unneeded: Sequence[str]) -> Table:
     """`read_table` of the rows of cells that `reader` gives, each of which is turned into numbers as it comes."""
     rows = (row for row in reader if row)
     first = next(rows, None)
@@ -108,8 +111,7 @@ def _read(reader: Any, path: Path, aside: Mapping[str, str], drop: Sequence[str]
     names = [columns.names[i] for i in kept] if columns.header else None
     note = columns.note(X[:, 0]) if kept[0] == 0 and len(kept) > 1 else None
     return Table(X, names, {name: np.array(texts) for name, texts in beside.items()},
-                 (*map(columns.lasting, out), *(n for n in map(columns.lasting, where.values()) if isinstance(n, str))),
-                 note)
+                 columns.named([*out, *(at for name, at in where.items() if aside[name] == LABELS)]), note)
 
 
 class _Columns:
@@ -131,15 +133,14 @@ class _Columns:
                         f"one of {', '.join(map(repr, self.names[:_LISTED]))}{', ...' * (self.count > _LISTED)}, or a "
                         f"number from 1 to {self.count}")
 
-    def known(self, name: str | int) -> list[int]:
-        """The column of which `lasting` gave this, in this table or one like it; nothing where there is none."""
-        if isinstance(name, int):
-            return [name - 1] if 1 <= name <= self.count else []
+    def known(self, name: str) -> list[int]:
+        """The column of this name, in a table like that in which `named` gave it; nothing where there is none."""
         return [i for i, own in enumerate(self.names) if own == name] if self.header else []
 
-    def lasting(self, at: int) -> str | int:
-        """What a column is to be remembered by: its name where it has one of its own, else its number."""
-        return self.names[at] if self.header and self.names.count(self.names[at]) == 1 else at + 1
+    def named(self, at: Sequence[int]) -> tuple[str, ...]:
+        """The names that these columns are remembered by. One without a name of its own is not: its number would be
+        another column's in a table that lacks some."""
+        return tuple(self.names[i] for i in at if self.header and self.names.count(self.names[i]) == 1)
 
     def call(self, at: int) -> str:
         """What `find` takes for that column, a name where there is one."""
@@ -147,10 +148,15 @@ class _Columns:
             return self.names[at]
         return str(at + 1) if not self.header or str(at + 1) not in self.names else self.names[at]
 
+    def _drop(self, at: int) -> str:
+        """The option that drops a column."""
+        name = self.call(at)[:80]
+        return f"--drop{'=' if name.startswith('-') else ' '}{shlex.quote(name)}"
+
     def no_number(self, row: list[str], kept: Sequence[int], line: int) -> DataError:
         """What to say of a row with a cell that is no number."""
         bad = next(i for i in kept if not is_number(row[i]))
-        drop = f"--drop {shlex.quote(self.call(bad)[:80])}"
+        drop = self._drop(bad)
         if not row[bad].strip():
             return DataError(f"{self._cell(line, bad)} is empty: fill in missing numbers, or drop the row, or the "
                              f"column ({drop})")
@@ -173,7 +179,7 @@ class _Columns:
         called = f", {name!r}," if name else ", which has no name," if name == "" else ""
         why = f"counts the rows from {first[0]:g}" if counts else "seems to be an index that pandas wrote"
         return (f"column 1 of {self.path.name}{called} {why}, and is taken for a feature: "
-                f"--drop {shlex.quote(self.call(0))} leaves it out")
+                f"{self._drop(0)} leaves it out")
 
     def _cell(self, line: int, at: int) -> str:
         return f"{self.path} row {line}, column {self.names[at][:80] or at + 1!r}"

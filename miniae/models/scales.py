@@ -40,7 +40,7 @@ def unlike_scales(X: np.ndarray | Sparse | Stream, activation: Any = None,
     do not tell: pixels at the border of an image hardly vary, rare words are counted in few documents, and a column
     that is scaled may have a huge value all the same. So columns are taken to differ where all of these do, by 30 times
     between the largest and the tenth smallest of a hundred: deviations, ranges, and distances between quartiles.
-    Samples in [0, 1], and such as are mostly zeros, have one scale. Some of the samples are looked at, and none of a
+    Samples in [-1, 1], and such as are mostly zeros, have one scale. Some of the samples are looked at, and none of a
     sparse matrix or a stream.
     """
     if isinstance(X, (Sparse, Stream)) or X.ndim != 2:
@@ -67,7 +67,9 @@ def unlike_scales(X: np.ndarray | Sparse | Stream, activation: Any = None,
     deviations = each(lambda x: x.std(axis=0))[columns]
     if not _differ(deviations):
         return None
-    if lows.min() >= 0 and (highs.max() <= 1 or each(lambda x: (x == 0).mean(axis=0)).mean() > _SPARSE):
+    if lows.min() >= -1 and highs.max() <= 1:
+        return None
+    if lows.min() >= 0 and each(lambda x: (x == 0).mean(axis=0)).mean() > _SPARSE:
         return None
     quarters = each(lambda x: np.subtract(*np.quantile(x, (0.75, 0.25), axis=0)))
     if (quarters > 0).sum() > 1 and not _differ(quarters[quarters > 0]):

@@ -7,7 +7,7 @@ from typing import Any
 
 from miniae.models import Autoencoder
 from miniae.tasks.run import Run
-from miniae.tasks.table_defaults import ACTIVATION, UPDATES, batch_for, layers_for
+from miniae.tasks.table_defaults import ACTIVATION, BY_BATCH, UPDATES, batch_for, layers_for
 from miniae.training import epochs_for
 
 __all__ = ["advice", "still_falling"]
@@ -31,13 +31,16 @@ def _why_worse(run: Run, measures: dict[str, Any]) -> str | None:
     batch, plain, table = config.batch_size or 1, config.model == "autoencoder", run.data.image_shape is None
     *hidden, code = run.layers
     if plain and code >= columns:
-        return (f"a code of {code} numbers has room for all {columns} features, which PCA then keeps as they are: a "
-                f"smaller code, --layers {_joined(layers_for(columns))} say, tells what can be learnt")
+        *_, smaller = layers_for(columns)
+        way_out = f"a smaller code, --layers {_joined(layers_for(columns))} say, tells what can be learnt"
+        return (f"the code has room for all features ({code} and {columns} numbers), which PCA then keeps as they are: "
+                + (way_out if smaller < columns else "there is nothing to compress"))
     epochs = len(run.model.history_)
     updates = epochs * math.ceil(rows / batch)
     if updates < UPDATES:
-        line = f"{updates:,} update{'s' * (updates > 1)} in {epochs} epoch{'s' * (epochs > 1)} of {rows:,} samples"
-        better = batch_for(rows)
+        counts = ((updates, "update"), (epochs, "epoch"), (rows, "sample"))
+        line = "{} in {} of {}".format(*(f"{n:,} {what}{'s' * (n > 1)}" for n, what in counts))
+        better = batch if config.model in BY_BATCH else batch_for(rows)
         enough = f"--epochs {epochs_for(UPDATES, rows, batch)} makes {UPDATES:,}"
         if better < batch:
             enough += (f", and so does, sooner, --batch-size {better} --epochs "

@@ -58,6 +58,7 @@ def explain(folder: str | os.PathLike[str], epochs: int = 10, backend: str | Non
     if not isinstance(model, Autoencoder):
         raise DataError(f"{folder} holds a model of class {type(model).__name__}, expected an autoencoder: give the "
                         "folder of a run of miniae train")
+    vars(model).pop("feature_names_in_", None)  # the run's data come as arrays, their columns in its order
     measures = _measures(folder / "metrics.json")
     # Of fewer layers than it was to have, where it was interrupted while they were pretrained.
     run = Run(dataclasses.replace(config, layers=measures.pop("layers", config.layers)))

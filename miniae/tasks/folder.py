@@ -176,7 +176,7 @@ class RunFolder:
                                "config.json in it")
         settings = RunConfig.read(self._config)
         try:
-            settings = {**settings, "epochs": RunConfig(**settings).epochs}
+            RunConfig(**settings)
         except (TypeError, ValueError) as why:
             raise StorageError(f"{self._config} can't be used: {why}") from None
         if self._state.exists():

@@ -19,7 +19,7 @@ from typing import Any
 from miniae.tasks.config import RunConfig
 from miniae.training import epochs_for
 
-__all__ = ["ACTIVATION", "FOR_TABLES", "UPDATES", "batch_for", "for_table", "layers_for"]
+__all__ = ["ACTIVATION", "BY_BATCH", "FOR_TABLES", "UPDATES", "batch_for", "for_table", "layers_for"]
 
 UPDATES = 2000
 """How many updates a model of a table is trained by, at least, where no number of epochs is given."""
@@ -33,7 +33,7 @@ ACTIVATION = "elu"
 # Kinds whose code is to be shorter than a sample. (Denoising ones are kept from copying by noise, and do better with
 # the larger layers; the bits of a hash are to be many.)
 _SHORT_CODES = ("autoencoder", "variational", "conditional", "adversarial", "wasserstein")
-_BY_BATCH = ("sparse",)  # the mean activity of a batch is part of its loss: it is to be of many samples
+BY_BATCH = ("sparse",)  # the mean activity of a batch is part of its loss: it is to be of many samples
 
 FOR_TABLES = {
     "layers": f"{_HIDDEN} and the square root of the number of columns, {_CODE} at most, for {', '.join(_SHORT_CODES)} "
@@ -41,7 +41,7 @@ FOR_TABLES = {
     "activation": f"{ACTIVATION} for autoencoder",
     "pretrain": "none, unless --pretrain-epochs asks for it",
     "epochs": f"as many as make {UPDATES:,} updates, if these are more",
-    "batch_size": f"a hundredth of the samples, from {_SMALLEST} to {_LARGEST}, but for {', '.join(_BY_BATCH)}",
+    "batch_size": f"a hundredth of the samples, from {_SMALLEST} to {_LARGEST}, but for {', '.join(BY_BATCH)}",
 }
 """What `for_table` does, in words, by setting."""
 
@@ -50,7 +50,7 @@ def for_table(config: RunConfig, rows: int, columns: int) -> RunConfig:
     """The settings of a run on a table of so many columns, and rows to train on: what was left open as tables ask for
     it, and all else as it was."""
     best: dict[str, Any] = {}
-    if config.model not in _BY_BATCH:
+    if config.model not in BY_BATCH:
         best["batch_size"] = batch_for(rows)
     if config.model in _SHORT_CODES and columns < _WIDE:
         best["layers"] = layers_for(columns)

@@ -66,7 +66,7 @@ def test_what_training_has_used_is_given_back(cuda_on_cpu, monkeypatch):
         held.append(weakref.ref(result := move(*args)))
         return result
 
-    monkeypatch.setattr("miniae.training.trainer.rows_on", note)
+    monkeypatch.setattr("miniae.training.batches.rows_on", note)
     release = be.release
     monkeypatch.setattr(be, "release", lambda: (alive.append([r() is not None for r in held]), release()))
     before = be.xp.pool.released, be.xp.pinned_pool.released

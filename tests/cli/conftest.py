@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,11 @@ def trained(miniae, table, tmp_path):
                           "--backend", "numpy")
     assert code == 0, err
     return folder
+
+
+@pytest.fixture(autouse=True)
+def arrays_for_models_of_tables():
+    """Tests look at what a command has made of named columns by plain arrays."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        yield

@@ -217,7 +217,8 @@ def test_bad_models(miniae, table, trained, tmp_path):
 
 def test_a_model_and_data_that_do_not_fit(miniae, trained, table, tmp_path):
     model = trained / "model.safetensors"
-    expect(miniae("encode", model, table), "column 'kind' holds 'even'")
+    (tmp_path / "other.csv").write_text(table.read_text().replace("kind", "sort"))
+    expect(miniae("encode", model, tmp_path / "other.csv"), "column 'sort' holds 'even'")
     np.save(tmp_path / "wide.npy", np.zeros((4, 9)))
     expect(miniae("encode", model, tmp_path / "wide.npy"), "has 9 features a sample, .* was made for 5")
     np.save(tmp_path / "large.npy", np.full((4, 5), 7.0))

@@ -62,7 +62,8 @@ def test_scores_reasons_and_curves(miniae, detector, tables):
 def test_info(miniae, detector, tables):
     code, out, err = miniae("info", detector)
     assert code == 0, err
-    assert out.startswith(f"{detector}: detector (AnomalyDetector), fitted to {tables / 'normal.csv'}, written ")
+    assert out.startswith(f"{detector}: detector (AnomalyDetector), fitted to {tables / 'normal.csv'} without 'kind', "
+                          "written ")
     assert "rows of shape (3,) (a, b, c)\n" in out and "\nthreshold " in out and "checksum verified\n" in out
 
 
@@ -90,7 +91,8 @@ def test_bad_input(miniae, detector, tables):
     assert "from 0 to less than 1" in refused(tables / "e.safetensors", new, *label, "--fit", "--contamination", "1")
     assert "does not exist" in refused(tables / "none.safetensors", new, *label)
     assert "does not exist" in refused(detector, tables / "none.csv")
-    assert "holds 'good', expected a number" in refused(detector, new)
+    (tables / "renamed.csv").write_text(new.read_text().replace("kind", "sort"))
+    assert "holds 'good', expected a number" in refused(detector, tables / "renamed.csv")
     assert "ends in .npy, .npz or .csv" in refused(detector, new, *label, "-o", tables / "s.txt")
     assert "ends in .png" in refused(detector, new, *label, "--picture", tables / "s.txt")
     assert "rows with the label 1" in refused(detector, new, *label, "--picture", tables / "s.png")
@@ -108,7 +110,7 @@ def test_bad_input(miniae, detector, tables):
     (tables / "damaged.safetensors").write_bytes(damaged)
     assert "checksum" in refused(tables / "damaged.safetensors", new, *label)
     after = sorted(p.name for p in tables.iterdir())
-    assert after == sorted([*before, "wide.npy", "other.csv", "damaged.safetensors"])
+    assert after == sorted([*before, "wide.npy", "other.csv", "renamed.csv", "damaged.safetensors"])
 
 
 def test_labels_that_are_numbers_or_unknown(miniae, detector, tables):

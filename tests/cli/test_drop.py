@@ -83,7 +83,7 @@ def test_an_index_is_noted_where_something_is_learnt(miniae, patients, quick, tm
     code, _, err = miniae("detect", "e.safetensors", *columns, "--drop", "patient", "--fit")
     assert code == 0
     assert miniae("detect", "e.safetensors", patients, "--label", "kind")[0] == 0
-    assert "without 'note', 'patient', written" in miniae("info", "e.safetensors")[1]
+    assert "without 'note', 'patient', 'kind', written" in miniae("info", "e.safetensors")[1]
     code, out, _ = miniae("series", "s.safetensors", *columns, "--fit", "--window", 4, "--updates", 2)
     assert code == 0 and note in out
     code, out, err = miniae("series", "t.safetensors", *columns, "--drop", "patient", "--fit", "--window", 4,

@@ -54,7 +54,8 @@ def pages(tmp_path_factory):
     for name, settings in {
         "images": {"data": str(folder / "images.npz"), "layers": (16, 8, 2), "epochs": 12,
                    "pretrain_epochs": 30},
-        "table": {"data": str(folder / "table.csv"), "label": "kind", "layers": (5, 3), "pretrain": "none"},
+        "table": {"data": str(folder / "table.csv"), "label": "kind", "layers": (5, 3), "pretrain": "none",
+                  "activation": "relu"},
         "convolutional": {"data": str(folder / "images.npz"), "model": "convolutional", "layers": (3, 4, 5)},
     }.items():
         run = Run(RunConfig(**{**common, **settings}))

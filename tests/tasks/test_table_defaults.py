@@ -95,8 +95,8 @@ LONG = [1.0] * 200
     ({"losses": LONG, "activation": "sigmoid", "image_shape": (3, 4)}, "try --activation relu, or --pretrain rbm"),
     ({"losses": LONG, "layers": (32, 4, 3)}, "a hidden layer of 4 units lets little through to a code of 3: try wider "
                                              "ones, --layers 32-12-3"),
-    ({"losses": LONG, "layers": (32, 12)}, "a code of 12 numbers has room for all 12 features, which PCA then keeps as "
-                                           "they are: a smaller code, --layers 64-3 say,"),
+    ({"losses": LONG, "layers": (32, 12)}, "the code has room for all features (12 and 12 numbers), which PCA then "
+                                           "keeps as they are: a smaller code, --layers 64-3 say,"),
     ({"losses": [4 - 0.02 * i for i in range(200)], "model": "denoising"}, "the loss was still falling by"),
     ({"losses": LONG, "model": "denoising", "layers": (32, 12)}, None),
     ({"losses": LONG}, "these data may lie near a plane, where nothing does better than PCA: use that, or try other"),
