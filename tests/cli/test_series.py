@@ -107,7 +107,7 @@ def test_bad_input(miniae, detector, folder, tmp_path):
     assert "no column 'hour' for the time (--time)" in refused(detector, new, "--time", "hour")
     assert "no column 'hour' for labels" in refused(detector, new, "--time", "when", "--label", "hour")
     assert "column 'when' holds '20" in (said := refused(detector, folder / "dates.csv")) and "the time" in said
-    assert "leave --label and --time out" in refused(detector, folder / "normal.npy", "--time", "when")
+    assert "leave --label, --time and --drop out" in refused(detector, folder / "normal.npy", "--time", "when")
     assert "the model was made for value" in refused(detector, new)
     assert "ends in .npy, .npz or .csv" in refused(detector, new, *columns, "-o", tmp_path / "s.txt")
     assert "ends in .png" in refused(detector, new, *columns, "--picture", tmp_path / "s.txt")

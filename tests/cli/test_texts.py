@@ -87,7 +87,7 @@ def test_bad_input(miniae, news, tmp_path, monkeypatch):
     expect(miniae("texts", tmp_path / "empty.csv", "-o", out), "empty.csv: .*vocabulary")
     expect(miniae("search", index, "unheard of words"), "'unheard of words' has none of the 16 words that .* knows")
     expect(miniae("search", index, table, "-k", 100), "k is 100, and the index holds 60")
-    expect(miniae("search", index, "oil", "--label", "kind"), "leave --label out")
+    expect(miniae("search", index, "oil", "--label", "kind"), "leave --label and --drop out")
     expect(miniae("search", index, "oil", "--picture", tmp_path / "a.png"), "does not hold images")
     tensors, header = load_tensors(index)
     bag = header["extra"]["bag"]

@@ -15,7 +15,7 @@ def test_profile_of_a_run(name, trained, miniae, tmp_path):
     picture = tmp_path / "p.png"
     code, out, err = miniae("profile", trained / name, "--steps", 3, "--plot", picture)
     assert (code, err) == (0, "")
-    for piece in ("autoencoder 5-4-2", "DenseFunction", "128x5", "optimizer", "data feeding", "the rest", "100.0 %"):
+    for piece in ("autoencoder 5-4-2", "DenseFunction", "16x5", "optimizer", "data feeding", "the rest", "100.0 %"):
         assert piece in out, piece
     assert picture.stat().st_size > 1000
 
