@@ -118,7 +118,7 @@ def test_what_is_said_is_so(miniae, images, model_of):
 def test_help_says_the_defaults_of_each_kind(miniae):
     out = " ".join(miniae("train", "--help")[1].split())
     for says in ("(default: 0.001; 0.002 for autoencoder; 0.0005 for adversarial)",
-                 "(default: 128; 256 for sparse; for tables a hundredth of the samples, from 16 to 128, but for sparse)",
+                 "(default: 128; 256 for sparse; for tables a hundredth of the samples, from 16 to 128, but for sparse",
                  "(default: no; yes for l1-sparse, k-sparse, contractive)", "16-32-16 for convolutional;",
                  "shuffling and noise (default: 0)"):
         assert says in out
