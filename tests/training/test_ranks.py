@@ -623,8 +623,9 @@ def test_mpiexec_trains_one_model(mpiexec, tmp_path, size):
     np.save(data, np.random.default_rng(0).random((203, 10)))
     from miniae.cli import main
 
-    assert main([*map(str, QUICK[2:]), "--data", str(data), "--out", str(tmp_path / "alone")]) == 0
-    done = mpiexec(size, *QUICK, "--data", data, "--out", tmp_path / "together")
+    options = ["--pretrain", "rbm", "--data", str(data), "--out"]
+    assert main([*map(str, QUICK[2:]), *options, str(tmp_path / "alone")]) == 0
+    done = mpiexec(size, *QUICK, *options, tmp_path / "together")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("written to") == 1 and f"{size} processes train together" in done.stdout
 
