@@ -45,8 +45,8 @@ class PCA(Transformer, Estimator):
 
     the new R is found from the old one, the part's rows less k, and one row more, (k - m) sqrt(n b / (n + b)), just as
     `fit` finds it from its rows. Nothing is cut off, so that the result is that of `fit` on all rows, but for rounding.
-    The memory it takes does not grow with the rows: 8 bytes for each number of R, at most features^2, which `fit` does
-    not keep, and several times as much while it works.
+    The memory it takes does not grow with the rows: 8 bytes for each number of R, at most features^2, which `fit` keeps
+    too (a pickle holds it), and several times as much while it works.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class PCA(Transformer, Estimator):
     Ross et al., "Incremental learning for robust visual tracking", IJCV 77, 2008, for the rows that stand for them.
     """
 
-    _root: np.ndarray | None = None  # R, of `partial_fit`
+    _root: np.ndarray  # R
 
     def __init__(self, components: int):
         self.components = components
@@ -78,23 +78,17 @@ class PCA(Transformer, Estimator):
         Of batches, 4096 rows are in memory at a time; all of them where there are fewer rows than features. Raises
         `ValueError` for more components than samples or features.
         """
-        self._first(X)
-        self._root = None
+        self._root = self._first(X)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> PCA:
-        """Find mean and components of these rows and all parts before. X: (N, ...).
+        """Find mean and components of these rows and all before, those of `fit` or of other parts. X: (N, ...).
 
         The first part must have as many rows as there are components. A call takes time of the order of features^3, so
-        that parts of as many rows as features, or more, are best. Raises `ValueError` after `fit`, which keeps nothing
-        but its components.
+        that parts of as many rows as features, or more, are best.
         """
         if not hasattr(self, "components_"):
-            self._root = self._first(X)
-            return self
-        if self._root is None:
-            raise ValueError("this PCA was fitted by fit, which keeps too little to go on: give all parts, the first "
-                             "one too, to partial_fit")
+            return self.fit(X)
         X = _whole(self._samples(X, self.input_shape_))
         seen, n, mean = self.n_samples_seen_, self.n_samples_seen_ + len(X), _mean(X)
         change = mean - self.mean_

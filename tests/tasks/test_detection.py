@@ -145,6 +145,7 @@ def test_a_model_of_ones_own():
         AnomalyDetector(model=3).fit(X)
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # what is saved beside it has some
 @pytest.mark.parametrize("settings", [{}, {"model": Autoencoder([8], 3, epochs=2, patience=1), "members": 2},
                                       {"noise": ()}, {"contamination": 0, "dtype": "float64"}])
 def test_a_detector_comes_back_the_same(settings, backend, tmp_path):
