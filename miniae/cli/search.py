@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -53,15 +52,16 @@ def run(args: argparse.Namespace) -> int:
     of_texts = "bag" in index.extra
     queries = _texts(args, index) if of_texts else \
         model_and_data.data_for(index.model, args.index, args.query, **model_and_data.columns(args))
-    if args.picture and model_and_data.image_shape_of(index.model, queries) is None:
+    shape = model_and_data.image_shape_of(index.model, queries) if args.picture else None
+    if args.picture and shape is None:
         raise DataError(f"can't draw {args.picture}: {args.query} does not hold images; leave --picture out")
     found = index.search(queries.X, args.k, queries.labels if index.model.needs_labels else None)
     names = index.extra.get("names")
     if args.out:
         _write(args.out, found, queries.names, names)
         print(f"written to {args.out}: {args.k} neighbours of each of {len(queries.X):,} queries")
-    if args.picture:
-        _draw(args, index, queries, found)
+    if shape is not None:
+        _draw(args, index, queries, found, shape)
         print(f"drawn to {args.picture}")
     if not args.out and not args.picture:
         for i, (ids, distances) in enumerate(zip(*found, strict=True)):
@@ -102,9 +102,9 @@ def _write(path: str, found: Neighbours, query_names: list[str] | None, names: l
         for rank, (n, d) in enumerate(zip(ids, distances, strict=True), start=1)))
 
 
-def _draw(args: argparse.Namespace, index: SemanticIndex, queries: Samples, found: Neighbours) -> None:
+def _draw(args: argparse.Namespace, index: SemanticIndex, queries: Samples, found: Neighbours,
+          shape: tuple[int, ...]) -> None:
     """Queries beside images of what was indexed, read again."""
-    shape: Any = model_and_data.image_shape_of(index.model, queries)
     source, extra = args.data or index.extra.get("data"), index.extra
     if source is None:
         raise DataError(f"{args.index} does not say what was indexed: name it with --data")

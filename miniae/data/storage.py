@@ -107,7 +107,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
 
 def extra_of(header: dict[str, Any]) -> dict[str, Any]:
     """What the caller of `save` added to a file, by its header. Raises `ValueError` where that is no object, or its
-    `feature_names` are no names, or its `dropped` columns neither names nor numbers."""
+    `feature_names` or `dropped` columns are no names."""
     extra = header.get("extra", {})
     if not isinstance(extra, dict):
         raise ValueError(f"'extra' in its header is a {type(extra).__name__}, expected an object")

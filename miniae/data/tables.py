@@ -45,9 +45,9 @@ def read_table(path: Path, aside: Mapping[str, str], drop: Sequence[str] = (),
                unneeded: Sequence[str] = ()) -> Table:
     """Read a table. `aside` are columns that are no features, and what they are for.
 
-    Columns are called by their names, or by their numbers from 1. Those to `drop` must be there; `unneeded` ones, which
-    are names and numbers that a `Table` had as `dropped`, are left out where they are there. Raises `DataError`, in one
-    line, for a table that can't be used.
+    Columns are called by their names, or by their numbers from 1. Those to `drop` must be there; `unneeded` ones, names
+    that a `Table` had as `dropped`, are left out where they are there. Raises `DataError`, in one line, for a table
+    that can't be used.
     """
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:

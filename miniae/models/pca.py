@@ -78,7 +78,11 @@ class PCA(Transformer, Estimator):
         Of batches, 4096 rows are in memory at a time; all of them where there are fewer rows than features. Raises
         `ValueError` for more components than samples or features.
         """
-        self._root = self._first(X)
+        with self._unless_refused():
+            X = _whole(self._first_samples(X))
+            self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
+            mean = _mean(X)
+            self._root = self._find(_centred(X, mean), mean, len(X))
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> PCA:
@@ -96,14 +100,6 @@ class PCA(Transformer, Estimator):
         blocks = itertools.chain([self._root, moved], _centred(X, mean))
         self._root = self._find(blocks, self.mean_ + change * (len(X) / n), n)
         return self
-
-    def _first(self, X: Any) -> np.ndarray:
-        """Forget all, and find what there is to know of these rows; return R."""
-        with self._unless_refused():
-            X = _whole(self._first_samples(X))
-            self.input_shape_, self.n_features_in_ = X.shape[1:], math.prod(X.shape[1:])
-            mean = _mean(X)
-            return self._find(_centred(X, mean), mean, len(X))
 
     def _find(self, blocks: Iterable[np.ndarray], mean: np.ndarray, n: int) -> np.ndarray:
         """Set what there is to know of n rows, from rows (in blocks) that have the same scatter about 0 as those about
